@@ -1,0 +1,87 @@
+# moonkeep: `make run` shows it, `make test` proves it, `make` builds build/moonkeep.
+#
+# Everything is made below build/; BUILD=dir puts it elsewhere. SANITIZE=address,undefined or SANITIZE=thread
+# makes an instrumented build, EDGES=1 one whose limits are so small that every edge is crossed.
+
+CC ?= cc
+BUILD ?= build
+PACKAGES = lua5.4-cjson lua5.4 libuv sqlite3
+OPTIMISE ?= -O2
+
+WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+  -Wwrite-strings -Wvla -Wundef
+CPPFLAGS += -D_GNU_SOURCE -Iinclude -Ihost
+CFLAGS += -std=c11 -g $(OPTIMISE) $(WARNINGS) $(WERROR)
+ifdef SANITIZE
+CFLAGS += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all
+LDFLAGS += -fsanitize=$(SANITIZE)
+endif
+ifdef EDGES
+CPPFLAGS += -DENGINE_FOLD_ROWS=1 -DENGINE_FOLD_BYTES=1 -DENGINE_SWEEP_ROWS=1 -DCOMMIT_JOURNAL_BYTES=2000 \
+  -DCOMMIT_WAL_PAGES=3 -DREADER_SLICE_ROWS=1 -DREADER_BATCH_LOADS=1 -DFRONT_GROUP_BYTES=1 -DEDGE_CACHE_BYTES=1
+endif
+
+# Asked only when something is built, so that `make deps` works before the packages are there.
+PKG_CFLAGS = $(shell pkg-config --cflags $(PACKAGES))
+PKG_LIBS = $(shell pkg-config --libs $(PACKAGES))
+LIBS = $(PKG_LIBS) -lpthread -lm
+
+SOURCES = $(wildcard host/*.c host/*/*.c)
+OBJECTS = $(SOURCES:%.c=$(BUILD)/%.o)
+LIBRARY = $(filter-out $(BUILD)/host/main.o,$(OBJECTS))
+
+TEST_SOURCES = $(wildcard tests/base/*_test.c tests/store/*_test.c tests/script/*_test.c tests/link/*_test.c)
+TEST_HELPERS = tests/check.c $(wildcard tests/helpers/*.c)
+TESTS = $(TEST_SOURCES:%.c=$(BUILD)/%)
+
+all: $(BUILD)/moonkeep
+
+$(BUILD)/moonkeep: $(OBJECTS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/%.o: %.c $(BUILD)/.deps
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_HELPERS:%.c=$(BUILD)/%.o) $(LIBRARY)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/tests/%.o: CPPFLAGS += -Itests
+.PRECIOUS: $(BUILD)/tests/%.o
+
+-include $(OBJECTS:.o=.d) $(TEST_SOURCES:%.c=$(BUILD)/%.d) $(TEST_HELPERS:%.c=$(BUILD)/%.d)
+
+# ---- what has to be installed ----
+
+BUILD_DEPS = pkg-config liblua5.4-dev lua-cjson-dev libsqlite3-dev libuv1-dev libxxhash-dev
+TEST_DEPS = $(BUILD_DEPS) sqlite3 tmux valgrind
+LINT_DEPS = $(TEST_DEPS) clang clang-format cppcheck lua-check shellcheck libclang-rt-14-dev
+
+# Looks what is missing and installs it, saying so. $(1): packages, $(2): the stamp that remembers.
+define install
+	@mkdir -p "$(BUILD)"
+	@sh tests/install.sh $(1)
+	@touch "$(2)"
+endef
+
+$(BUILD)/.deps:
+	$(call install,$(BUILD_DEPS),$@)
+$(BUILD)/.test-deps:
+	$(call install,$(TEST_DEPS),$@)
+$(BUILD)/.lint-deps:
+	$(call install,$(LINT_DEPS),$@)
+
+deps: $(BUILD)/.deps
+
+# ---- the two commands ----
+
+run: $(BUILD)/moonkeep
+	@sh tests/demo.sh "$(BUILD)/moonkeep"
+
+test: $(BUILD)/.test-deps $(BUILD)/moonkeep $(TESTS)
+	@BUILD="$(BUILD)" sh tests/run.sh
+
+clean:
+	rm -rf "$(BUILD)"
+
+.PHONY: all deps run test clean

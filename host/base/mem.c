@@ -1,0 +1,34 @@
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool (*mem_gate)(void);
+
+static bool closed(void) {
+  return mem_gate && !mem_gate();
+}
+
+void *mem_alloc(size_t size) {
+  return closed() ? NULL : malloc(size ? size : 1);
+}
+
+void *mem_zero(size_t size) {
+  return closed() ? NULL : calloc(1, size ? size : 1);
+}
+
+void *mem_resize(void *block, size_t size) {
+  return closed() ? NULL : realloc(block, size ? size : 1);
+}
+
+char *mem_copy(const char *bytes, size_t len) {
+  char *copy = mem_alloc(len + 1);
+  if (!copy) return NULL;
+  if (len) memcpy(copy, bytes, len);
+  copy[len] = '\0';
+  return copy;
+}
+
+void mem_free(void *block) {
+  free(block);
+}

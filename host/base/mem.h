@@ -1,0 +1,20 @@
+/* Memory: the one place where the host allocates, so that tests can fail every allocation in turn.
+ *
+ * Any thread. What these return is freed with mem_free. */
+#ifndef BASE_MEM_H
+#define BASE_MEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+void *mem_alloc(size_t size);                  /* NULL when there is none; not cleared */
+void *mem_zero(size_t size);                   /* the same, cleared */
+void *mem_resize(void *block, size_t size);    /* NULL leaves the block as it was */
+char *mem_copy(const char *bytes, size_t len); /* len bytes and a NUL behind them */
+void mem_free(void *block);                    /* NULL is fine */
+
+/* Tests: asked before each allocation; false makes it fail. NULL (the start) lets all through. Set it while
+ * no other thread allocates. */
+extern bool (*mem_gate)(void);
+
+#endif

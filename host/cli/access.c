@@ -1,0 +1,155 @@
+#include "cli/access.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "link/client.h"
+#include "link/fields.h"
+#include "link/rpc.h"
+#include "store/store.h"
+
+enum { TRY_MS = 2000, PAUSE_MS = 20 };
+
+void access_begin(struct cli *cli, struct buf *params) {
+  buf_puts(params, "{\"store\":");
+  put_any_text(params, cli->settings.store, strlen(cli->settings.store));
+}
+
+void access_text(struct buf *params, const char *name, const char *text) {
+  buf_printf(params, ",\"%s\":", name);
+  put_any_text(params, text, strlen(text));
+}
+
+/* ---- the answer ---- */
+
+static enum moonkeep_code read_error(const struct field *error, struct err *err) {
+  struct field fields[] = {{.name = "message"}, {.name = "data"}};
+  struct field data[] = {{.name = "code"}, {.name = "key"}};
+  struct buf message = {0}, code = {0}, key = {0};
+  fields_read(error->at, error->len, fields, 2, false, NULL);
+  if (fields[1].type == JSON_OBJECT) fields_read(fields[1].at, fields[1].len, data, 2, false, NULL);
+  field_text(&fields[0], &message);
+  if (fields[1].type == JSON_OBJECT && field_text(&data[0], &code)) field_text(&data[1], &key);
+  enum moonkeep_code number = err_code(buf_text(&code));
+  if (number == MOONKEEP_OK) number = MOONKEEP_UNKNOWN;
+  err_key(err, number, key.data ? key.data : "", key.len, "%s", buf_text(&message));
+  buf_deinit(&message);
+  buf_deinit(&code);
+  buf_deinit(&key);
+  return number;
+}
+
+static enum moonkeep_code read_answer(const char *line, size_t len, struct buf *result, struct err *err) {
+  struct field fields[] = {{.name = "result"}, {.name = "error"}};
+  if (fields_read(line, len, fields, 2, false, NULL) != FIELDS_OK)
+    return err_set(err, MOONKEEP_IO, "the running host gave an answer that is not JSON");
+  if (fields[1].type == JSON_OBJECT) return read_error(&fields[1], err);
+  buf_add(result, fields[0].at, fields[0].type == JSON_END ? 0 : fields[0].len);
+  return result->failed ? err_memory(err) : MOONKEEP_OK;
+}
+
+/* ---- the two ways ---- */
+
+static enum moonkeep_code ask_host(int fd, const struct buf *line, bool change, struct buf *result,
+                                   struct err *err) {
+  struct buf answer = {0};
+  enum moonkeep_code code = client_call(fd, line->data, line->len, change, &answer, err);
+  if (!code) code = read_answer(answer.data, answer.len, result, err);
+  buf_deinit(&answer);
+  client_close(fd);
+  return code;
+}
+
+struct direct {
+  struct buf answer;
+  bool done;
+};
+
+static void on_answer(void *ctx, const char *line, size_t len) {
+  struct direct *direct = ctx;
+  buf_add(&direct->answer, line, len);
+  direct->done = true;
+}
+
+static enum moonkeep_code ask_store(struct cli *cli, const struct buf *line, struct buf *result,
+                                    struct err *err) {
+  const struct settings *settings = &cli->settings;
+  struct log log = {.write = console_log, .ctx = &cli->console};
+  log.level = settings->has_log_level ? settings->log_level : LOG_WARN;
+  char owner[64] = "moonkeep ";
+  strncat(owner, cli->command->name, sizeof owner - 10);
+  struct store_options options = {.dir = settings->data, .owner = owner, .log = &log};
+  options.value_bytes = settings->value_bytes;
+  struct store *store;
+  enum moonkeep_code code = store_open(&store, &options, err);
+  if (code) return code;
+  struct direct direct = {0};
+  rpc_handle(store, line->data, line->len - 1, on_answer, &direct);
+  while (!direct.done) store_wait(store, -1);
+  code = direct.answer.failed ? err_memory(err) : read_answer(direct.answer.data, direct.answer.len, result, err);
+  buf_deinit(&direct.answer);
+  struct err at_end;
+  if (store_close(store, &at_end)) /* the answer stands: what was told is on disk */
+    log_write(&log, LOG_WARN, "store", "%s", at_end.message);
+  return code;
+}
+
+/* ---- the call ---- */
+
+static const struct {
+  const char *method, *of_nothing; /* the answer of a store that does not exist; NULL: it is made */
+  bool change;
+} kinds[] = {
+    {"get", "{\"found\":false}", false}, {"set", NULL, true},  {"delete", "false", true},
+    {"deleteLike", "0", true},           {"select", "[]", false}, {"keys", "[]", false},
+    {"count", "0", false},
+};
+
+static int kind_of(const char *method) {
+  int i = 0;
+  while (strcmp(kinds[i].method, method) != 0) i++;
+  return i;
+}
+
+static bool is_missing(const char *dir) {
+  struct stat st;
+  return stat(dir, &st) != 0 && errno == ENOENT;
+}
+
+static int64_t now_ms(void) {
+  return clock_steady_ms(&clock_system);
+}
+
+static enum moonkeep_code ask(struct cli *cli, const struct buf *line, bool change, struct buf *result,
+                              struct err *err) {
+  int64_t until = now_ms() + TRY_MS;
+  for (;;) {
+    int fd = client_open(cli->settings.data);
+    enum moonkeep_code code =
+        fd >= 0 ? ask_host(fd, line, change, result, err) : ask_store(cli, line, result, err);
+    bool again = code == MOONKEEP_BUSY || code == MOONKEEP_CLOSED;
+    if (!again || now_ms() >= until) return code;
+    nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
+  }
+}
+
+enum moonkeep_code access_call(struct cli *cli, const char *method, const struct buf *params,
+                               struct buf *result, struct err *err) {
+  int kind = kind_of(method);
+  if (kinds[kind].of_nothing && is_missing(cli->settings.data)) {
+    console_complain(&cli->console, "there is no data folder %s, so nothing is stored there", cli->settings.data);
+    buf_puts(result, kinds[kind].of_nothing);
+    return MOONKEEP_OK;
+  }
+  struct buf line = {0};
+  buf_printf(&line, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":", method);
+  buf_add(&line, params->data, params->len);
+  buf_puts(&line, "}}\n");
+  enum moonkeep_code code = line.failed || params->failed
+                                ? err_memory(err)
+                                : ask(cli, &line, kinds[kind].change, result, err);
+  buf_deinit(&line);
+  return code;
+}

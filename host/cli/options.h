@@ -1,0 +1,74 @@
+/* What a command line says: the command, its arguments, and the settings from options and environment.
+ *
+ * Each option stands once, in the table in options.c: its name, what it takes, its default, its help, its name in the
+ * environment and the commands that take it. Nothing here is allocated; the texts belong to argv and the
+ * environment. */
+#ifndef CLI_OPTIONS_H
+#define CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/log.h"
+
+enum command_bit {
+  C_RUN = 1 << 0,
+  C_CHAT = 1 << 1,
+  C_GET = 1 << 2,
+  C_SET = 1 << 3,
+  C_DELETE = 1 << 4,
+  C_SELECT = 1 << 5,
+  C_KEYS = 1 << 6,
+  C_COUNT = 1 << 7,
+  C_DELETE_LIKE = 1 << 8,
+  C_HELP = 1 << 9,
+  C_HOSTS = C_RUN | C_CHAT,
+  C_STORE = C_GET | C_SET | C_DELETE | C_SELECT | C_KEYS | C_COUNT | C_DELETE_LIKE,
+  C_ALL = C_HOSTS | C_STORE | C_HELP,
+};
+
+enum { ARGUMENTS = 2 }; /* the most that a command takes */
+
+struct settings {
+  const char *data, *store;
+  bool json, echo, yes, help, version;
+  enum log_level log_level;
+  bool has_log_level; /* else the command's own default counts */
+  uint64_t value_bytes, cache_bytes; /* 0: the store's default */
+  double grace_s;
+  uint64_t limit;    /* 0: none */
+  const char *after; /* NULL: from the start */
+  double ttl_s, expires_at_s; /* 0: none */
+
+  unsigned given; /* a bit for each option of the table that argv has */
+
+  const char *command;              /* NULL: none was given */
+  const char *arguments[ARGUMENTS]; /* what follows it */
+  int argument_count;               /* may be more than ARGUMENTS: then only their number is known */
+};
+
+/* Reads argv. A wrong option is an invalid with a sentence that names it and, where one is near, the one that was
+ * meant. */
+enum moonkeep_code options_read(struct settings *settings, int argc, char **argv, struct err *err);
+
+/* Reads the environment for what argv has left open, and refuses options that the command does not take. */
+enum moonkeep_code options_settle(struct settings *settings, unsigned command, const char *command_name,
+                                  struct err *err);
+
+/* The table, for the help. */
+struct option {
+  const char *name, *argument, *preset, *help, *env; /* argument, preset and env may be NULL */
+  unsigned commands;
+  int kind;
+  size_t offset; /* of its place in struct settings */
+};
+extern const struct option options_table[];
+extern const size_t options_count;
+
+/* The name of the list that is nearest to the word, or NULL where none is near. `step` is the distance between two
+ * names in bytes: the first member of an array of structs will do. */
+const char *nearest_name(const char *word, const void *names, size_t count, size_t step);
+
+#endif

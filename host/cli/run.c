@@ -1,0 +1,35 @@
+/* `moonkeep run`: a host between standard input and standard output. */
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/session.h"
+#include "link/ndjson.h"
+#include "link/signals.h"
+
+/* Output that nobody reads is waited for at the end of input, and for the grace period after a signal. */
+static int finish_output(const struct session *session, struct ndjson *ndjson) {
+  static const volatile int never = 0;
+  int grace_ms = (int)(session->cli->settings.grace_s * 1000);
+  bool signalled = *signals_seen() > 0;
+  return ndjson_finish(ndjson, signalled ? grace_ms : -1, signalled ? &never : signals_seen());
+}
+
+static enum exit_status run(struct session *session, struct ndjson *ndjson) {
+  ndjson_open(ndjson, session->host, STDIN_FILENO, STDOUT_FILENO);
+  host_run(session->host);
+  ndjson_close(ndjson);
+  session_leave(session);
+  return session_close(session);
+}
+
+enum exit_status command_run(struct cli *cli) {
+  struct session session;
+  struct ndjson *ndjson;
+  struct err err;
+  session_init(&session, cli, LOG_INFO);
+  if (ndjson_new(&ndjson, &session.log, &err)) return failed(cli, &err);
+  enum exit_status status = session_open(&session, ndjson_listener(ndjson));
+  if (!status) status = run(&session, ndjson);
+  if (finish_output(&session, ndjson) != 0) status = EXIT_FAILED;
+  return status;
+}

@@ -1,0 +1,76 @@
+#include "cli/session.h"
+
+#include <stdio.h>
+
+#include "link/control.h"
+#include "link/signals.h"
+
+enum { LOCK_WAIT_MS = 1000 };
+
+static void on_stop(void *ctx) {
+  struct session *session = ctx;
+  log_write(&session->log, LOG_INFO, "moonkeep", "stopping");
+  host_stop(session->host);
+}
+
+static enum moonkeep_code open_host(struct session *session, struct host_listener *listener,
+                                    struct err *err) {
+  const struct settings *settings = &session->cli->settings;
+  char owner[256];
+  snprintf(owner, sizeof owner, "moonkeep %s %s", session->cli->command->name, session->scripts);
+  struct host_options options = {
+      .store = {.dir = settings->data,
+                .owner = owner,
+                .cache_bytes = settings->cache_bytes,
+                .value_bytes = settings->value_bytes,
+                .lock_wait_ms = LOCK_WAIT_MS,
+                .log = &session->log},
+      .scripts_dir = session->scripts,
+      .listener = listener,
+      .grace_ms = (int64_t)(settings->grace_s * 1000),
+      .log = &session->log,
+  };
+  return host_open(&session->host, &options, err);
+}
+
+/* A host without its control socket does its work; only the commands do not reach it. */
+static void open_control(struct session *session) {
+  struct err err;
+  if (control_open(&session->control, session->host, session->cli->settings.data, &session->log, &err)) {
+    session->control = NULL;
+    log_text(&session->log, LOG_WARN, "control", err.message);
+  }
+}
+
+void session_init(struct session *session, struct cli *cli, enum log_level level) {
+  const struct settings *settings = &cli->settings;
+  *session = (struct session){.cli = cli};
+  session->log = (struct log){.write = console_log, .ctx = &cli->console};
+  session->log.level = settings->has_log_level ? settings->log_level : level;
+  session->scripts = settings->argument_count > 0 ? settings->arguments[0] : "scripts";
+}
+
+enum exit_status session_open(struct session *session, struct host_listener *listener) {
+  struct err err;
+  signals_take();
+  if (open_host(session, listener, &err)) return failed(session->cli, &err);
+  size_t scripts = host_scripts(session->host);
+  log_write(&session->log, LOG_INFO, "moonkeep", "moonkeep " MOONKEEP_VERSION ", %zu script%s from %s, data in %s",
+            scripts, scripts == 1 ? "" : "s", session->scripts, session->cli->settings.data);
+  signals_watch(host_loop(session->host), on_stop, session);
+  open_control(session);
+  return EXIT_DONE;
+}
+
+void session_leave(struct session *session) {
+  control_close(session->control);
+  session->control = NULL;
+  signals_unwatch();
+}
+
+enum exit_status session_close(struct session *session) {
+  struct err err;
+  if (host_close(session->host, &err)) return failed(session->cli, &err);
+  log_write(&session->log, LOG_INFO, "moonkeep", "stopped");
+  return EXIT_DONE;
+}

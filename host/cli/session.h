@@ -1,0 +1,30 @@
+/* What `run` and `chat` share: a host with its signals and its control socket, from the settings to the exit status. */
+#ifndef CLI_SESSION_H
+#define CLI_SESSION_H
+
+#include "cli/cli.h"
+#include "host.h"
+
+struct control;
+
+struct session {
+  struct cli *cli;
+  struct log log;
+  const char *scripts;
+  struct host *host;
+  struct control *control;
+};
+
+/* The log and the names, so that a link can be made; nothing is opened. */
+void session_init(struct session *session, struct cli *cli, enum log_level level);
+
+/* Takes the signals and opens everything; on a failure it has said why. */
+enum exit_status session_open(struct session *session, struct host_listener *listener);
+
+/* Closes what lives on the loop, when host_run has returned; the link's own goes first. */
+void session_leave(struct session *session);
+
+/* Closes the host; then nothing of it is called any more. */
+enum exit_status session_close(struct session *session);
+
+#endif

@@ -1,0 +1,319 @@
+#include "host.h"
+
+#include <string.h>
+#include <uv.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+
+/* A host goes through these in order. */
+enum phase {
+  RUNNING,
+  FINISHING, /* no more events; what runs, sleeps or is timed within the grace period goes on */
+  STOPPING,  /* the `stop` handlers run */
+  ENDED,
+};
+
+struct host {
+  uv_loop_t loop;
+  uv_poll_t answers; /* the store has some */
+  uv_timer_t timer;  /* wakes the loop for `timers` and for the end of the grace period */
+  uv_prepare_t before_sleep;
+  uv_idle_t busy; /* active while tasks are ready, so that the loop does not sleep */
+  struct timers timers;
+  struct store *store;
+  struct scripts *scripts;
+  const struct clock *clock;
+  const struct log *log;
+  struct list listeners;
+  size_t events; /* whose done has not been called */
+  enum phase phase;
+  int64_t grace_ms, grace_ends_ms;
+  bool in_a_hurry; /* sleepers and timers are not waited for */
+};
+
+/* ---- ending ---- */
+
+static bool is_waiting_worth_it(const struct host *host, const struct scripts_load *load) {
+  if (load->running > 0) return true;
+  return !host->in_a_hurry && load->sleeping + load->timers > 0 && load->next_ms <= host->grace_ends_ms;
+}
+
+static void enter(struct host *host, enum phase phase) {
+  host->phase = phase;
+  host->grace_ends_ms = clock_steady_ms(host->clock) + host->grace_ms;
+}
+
+/* Goes on to the next phase when nothing that runs in this one is worth waiting for. */
+static void advance(struct host *host) {
+  while (host->phase == FINISHING || host->phase == STOPPING) {
+    struct scripts_load load =
+        host->scripts ? scripts_load(host->scripts) : (struct scripts_load){.next_ms = INT64_MAX};
+    if (is_waiting_worth_it(host, &load) && clock_steady_ms(host->clock) < host->grace_ends_ms) return;
+    if (host->scripts) scripts_end_waits(host->scripts);
+    bool stopping = host->phase == FINISHING && host->scripts;
+    enter(host, stopping ? STOPPING : ENDED);
+    host->in_a_hurry = false; /* `stop` handlers get the whole grace period */
+    if (stopping) scripts_stop(host->scripts);
+  }
+  if (host->phase == ENDED) uv_stop(&host->loop);
+}
+
+void host_finish(struct host *host) {
+  if (host->phase == RUNNING) enter(host, FINISHING);
+}
+
+void host_stop(struct host *host) {
+  host_finish(host);
+  host->in_a_hurry = true;
+  if (host->phase == FINISHING && host->scripts) scripts_end_waits(host->scripts);
+}
+
+/* ---- the loop ---- */
+
+static void on_answers(uv_poll_t *poll, int status, int events) {
+  (void)status;
+  (void)events;
+  struct host *host = poll->data;
+  store_pump(host->store);
+}
+
+static void on_timer(uv_timer_t *timer) {
+  (void)timer; /* the prepare callback, which comes next, looks at everything */
+}
+
+static void on_busy(uv_idle_t *idle) {
+  (void)idle;
+}
+
+/* Wakes the loop when the next timer is due, or the phase may end. */
+static void set_alarm(struct host *host) {
+  int64_t now = clock_steady_ms(host->clock), next = timers_next_ms(&host->timers);
+  if (host->phase != RUNNING && host->grace_ends_ms < next) next = host->grace_ends_ms;
+  if (next == INT64_MAX)
+    uv_timer_stop(&host->timer);
+  else
+    uv_timer_start(&host->timer, on_timer, next > now ? (uint64_t)(next - now) : 0, 0);
+}
+
+/* Before each sleep: timers fire, ready tasks run, gathered changes are sent on their way. */
+static void on_before_sleep(uv_prepare_t *prepare) {
+  struct host *host = prepare->data;
+  timers_run(&host->timers, clock_steady_ms(host->clock));
+  bool more = host->scripts && scripts_run(host->scripts);
+  store_kick(host->store);
+  advance(host);
+  set_alarm(host);
+  if (more)
+    uv_idle_start(&host->busy, on_busy);
+  else
+    uv_idle_stop(&host->busy);
+}
+
+void host_run(struct host *host) {
+  while (host->phase != ENDED) uv_run(&host->loop, UV_RUN_ONCE);
+}
+
+/* ---- events and actions ---- */
+
+static void on_action(void *ctx, const char *json, size_t len) {
+  struct host *host = ctx;
+  for (struct list *at = host->listeners.next, *next; at != &host->listeners; at = next) {
+    next = at->next;
+    struct host_listener *listener = list_of(at, struct host_listener, link);
+    listener->action(listener, json, len);
+  }
+}
+
+void host_on_action(struct host *host, struct host_listener *listener) {
+  list_add(&host->listeners, &listener->link);
+}
+
+void host_off_action(struct host *host, struct host_listener *listener) {
+  (void)host;
+  list_take(&listener->link);
+}
+
+/* What is kept of an event until its handlers have finished. */
+struct pending {
+  struct host *host;
+  struct host_event *event;
+  struct buf id;
+};
+
+static void on_event_done(void *ctx, const struct scripts_outcome *outcome) {
+  struct pending *pending = ctx;
+  pending->host->events--;
+  pending->event->id = pending->id.data;
+  pending->event->id_len = pending->id.len;
+  pending->event->done(pending->event, outcome);
+  buf_deinit(&pending->id);
+  mem_free(pending);
+}
+
+/* Finds the fields that the host itself needs. */
+static enum moonkeep_code read_event(const char *json, size_t len, struct buf *name, struct buf *id,
+                                     struct err *err) {
+  struct json scanner;
+  struct json_token token;
+  bool named = false;
+  json_init(&scanner, json, len);
+  enum json_type type = json_next(&scanner, &token);
+  enum moonkeep_code code = type == JSON_OBJECT  ? MOONKEEP_OK
+                            : type == JSON_ERROR ? scanner.err.code
+                                                 : err_set(err, MOONKEEP_INVALID_VALUE,
+                                                           "an event is a JSON object, this is not one");
+  while (!code && (type = json_next(&scanner, &token)) == JSON_KEY) {
+    bool is_event = token.string_len == 5 && memcmp(token.string, "event", 5) == 0;
+    bool is_id = token.string_len == 2 && memcmp(token.string, "id", 2) == 0;
+    type = json_next(&scanner, &token);
+    const char *begin = token.begin;
+    if (is_event) {
+      named = type == JSON_STRING && token.string_len > 0;
+      buf_clear(name);
+      if (named) buf_add(name, token.string, token.string_len);
+    }
+    if (!json_skip(&scanner, type)) break;
+    if (is_id) {
+      buf_clear(id);
+      buf_add(id, begin, (size_t)(scanner.at - begin));
+    }
+  }
+  if (!code) code = scanner.err.code;
+  if (!code && json_next(&scanner, &token) != JSON_END) code = scanner.err.code;
+  if (code && scanner.err.code) *err = scanner.err;
+  if (!code && !named)
+    code = err_set(err, MOONKEEP_INVALID_VALUE,
+                   "an event needs a string \"event\", such as \"event\":\"message\"");
+  if (!code && (name->failed || id->failed)) code = err_memory(err);
+  json_deinit(&scanner);
+  return code;
+}
+
+static enum moonkeep_code deliver(struct host *host, const char *json, size_t len, struct pending *pending,
+                                  struct err *err) {
+  struct buf name = {0};
+  enum moonkeep_code code = read_event(json, len, &name, &pending->id, err);
+  if (!code) {
+    host->events++;
+    code = scripts_emit(host->scripts, name.data, name.len, json, len, on_event_done, pending, err);
+    if (code) host->events--;
+  }
+  buf_deinit(&name);
+  return code;
+}
+
+enum moonkeep_code host_emit(struct host *host, const char *json, size_t len, struct host_event *event,
+                             struct err *err) {
+  if (host->phase != RUNNING || !host->scripts)
+    return err_set(err, MOONKEEP_CLOSED, "the host takes no events now");
+  struct pending *pending = mem_zero(sizeof *pending);
+  if (!pending) return err_memory(err);
+  pending->host = host;
+  pending->event = event;
+  enum moonkeep_code code = deliver(host, json, len, pending, err);
+  if (!code) return MOONKEEP_OK;
+  buf_deinit(&pending->id);
+  mem_free(pending);
+  return code;
+}
+
+size_t host_events(const struct host *host) {
+  return host->events;
+}
+
+/* ---- opening and closing ---- */
+
+uv_loop_t *host_loop(struct host *host) {
+  return &host->loop;
+}
+
+struct store *host_store(struct host *host) {
+  return host->store;
+}
+
+size_t host_scripts(const struct host *host) {
+  return host->scripts ? scripts_count(host->scripts) : 0;
+}
+
+static enum moonkeep_code uv_fail(int rc, struct err *err) {
+  return err_set(err, rc == UV_ENOMEM ? MOONKEEP_MEMORY : MOONKEEP_IO, "cannot start the event loop: %s",
+                 uv_strerror(rc));
+}
+
+/* None of the host's own handles keeps the loop alive; the phase does that. */
+static enum moonkeep_code make_handles(struct host *host, struct err *err) {
+  int rc = uv_poll_init(&host->loop, &host->answers, store_fd(host->store));
+  if (rc != 0) return uv_fail(rc, err);
+  host->answers.data = host;
+  uv_timer_init(&host->loop, &host->timer);
+  uv_prepare_init(&host->loop, &host->before_sleep);
+  uv_idle_init(&host->loop, &host->busy);
+  host->before_sleep.data = host;
+  uv_prepare_start(&host->before_sleep, on_before_sleep);
+  rc = uv_poll_start(&host->answers, UV_READABLE, on_answers);
+  return rc == 0 ? MOONKEEP_OK : uv_fail(rc, err);
+}
+
+static enum moonkeep_code load_scripts(struct host *host, const struct host_options *options,
+                                       struct err *err) {
+  if (!options->scripts_dir) return MOONKEEP_OK;
+  struct scripts_options with = {.dir = options->scripts_dir,
+                                 .store = host->store,
+                                 .timers = &host->timers,
+                                 .clock = host->clock,
+                                 .log = host->log,
+                                 .action = on_action,
+                                 .ctx = host};
+  return scripts_open(&host->scripts, &with, err);
+}
+
+static void close_handle(uv_handle_t *handle, void *ctx) {
+  (void)ctx;
+  if (!uv_is_closing(handle)) uv_close(handle, NULL);
+}
+
+static void close_loop(struct host *host) {
+  uv_walk(&host->loop, close_handle, NULL);
+  while (uv_run(&host->loop, UV_RUN_DEFAULT) != 0) {}
+  uv_loop_close(&host->loop);
+}
+
+enum moonkeep_code host_open(struct host **out, const struct host_options *options, struct err *err) {
+  *out = NULL;
+  struct host *host = mem_zero(sizeof *host);
+  if (!host) return err_memory(err);
+  host->clock = options->clock ? options->clock : &clock_system;
+  host->log = options->log;
+  host->grace_ms = options->grace_ms;
+  list_init(&host->listeners);
+  if (options->listener) host_on_action(host, options->listener);
+  timers_init(&host->timers);
+  int rc = uv_loop_init(&host->loop);
+  if (rc != 0) {
+    mem_free(host);
+    return uv_fail(rc, err);
+  }
+  struct store_options store = options->store;
+  store.clock = host->clock;
+  store.log = host->log;
+  enum moonkeep_code code = store_open(&host->store, &store, err);
+  if (!code) code = make_handles(host, err);
+  if (!code) code = load_scripts(host, options, err);
+  if (code) {
+    host_close(host, NULL);
+    return code;
+  }
+  if (host->scripts) scripts_start(host->scripts);
+  *out = host;
+  return MOONKEEP_OK;
+}
+
+enum moonkeep_code host_close(struct host *host, struct err *err) {
+  scripts_close(host->scripts);
+  close_loop(host);
+  enum moonkeep_code code = host->store ? store_close(host->store, err) : MOONKEEP_OK;
+  timers_deinit(&host->timers);
+  mem_free(host);
+  return code;
+}

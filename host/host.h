@@ -1,0 +1,78 @@
+/* One host: a loop, a store and its scripts, built bottom-up by host_open and closed top-down by host_close.
+ *
+ *     host_open → host_run … host_finish or host_stop (from a signal, a link, the end of input) → host_run
+ * returns → host_close
+ *
+ * One thread, the host thread, calls everything here. Links (NDJSON, the terminal, the control socket) live
+ * on host_loop, hand events in with host_emit and take actions out by host_on_action. */
+#ifndef HOST_H
+#define HOST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "script/scripts.h"
+#include "store/store.h"
+
+struct host;
+
+struct host_listener; /* takes actions, see below */
+typedef struct uv_loop_s uv_loop_t;
+
+struct host_options {
+  struct store_options store;
+  const char *scripts_dir; /* NULL: a host without scripts */
+  int64_t grace_ms; /* how long sleepers, timers and `stop` handlers may still take when the host ends */
+  struct host_listener
+      *listener; /* NULL, or one that is there before the scripts are loaded, and so misses nothing */
+  const struct clock *clock; /* NULL: the system's; borrowed until host_close, as is the log */
+  const struct log *log;
+};
+
+/* Opens the store, loads the scripts and runs their `start` handlers (their tasks go on in host_run). */
+enum moonkeep_code host_open(struct host **out, const struct host_options *options, struct err *err);
+
+uv_loop_t *host_loop(struct host *host); /* owned by the host; close your handles before host_close */
+struct store *host_store(struct host *host);
+size_t host_scripts(const struct host *host); /* how many are loaded */
+
+/* Every action of the scripts is handed to every listener, in the order in which they were added. */
+struct host_listener {
+  void (*action)(struct host_listener *, const char *json, size_t len); /* see scripts_options.action */
+  struct list link;                                                     /* the host's */
+};
+void host_on_action(struct host *host, struct host_listener *listener); /* borrowed until host_off_action */
+void host_off_action(struct host *host, struct host_listener *listener);
+
+/* As scripts_emit, for JSON that nobody has looked at: one JSON object with a string "event". invalid_value
+ * says what is wrong with it. `done` gets the event's "id" as it stood in the text (any JSON value; len 0: it
+ * had none). closed: the host is ending. */
+struct host_event {
+  void (*done)(struct host_event *, const struct scripts_outcome *); /* called once; may free the struct */
+  const char *id; /* valid until done returns; set by host_emit */
+  size_t id_len;
+};
+enum moonkeep_code host_emit(struct host *host, const char *json, size_t len, struct host_event *event,
+                             struct err *err);
+size_t host_events(
+    const struct host *host); /* events whose done has not been called: stop reading at a few thousand */
+
+/* Runs the loop until the host has ended. */
+void host_run(struct host *host);
+
+/* Ends it in order: no more events are taken; what is running finishes, sleepers and timers that are due
+ * within the grace period too; then `stop` handlers; then host_run returns. */
+void host_finish(struct host *host);
+
+/* The same at once: sleepers and timers are ended now. What is running may still finish within the grace
+ * period. */
+void host_stop(struct host *host);
+
+/* Closes the scripts, then the store. The error is the store's. */
+enum moonkeep_code host_close(struct host *host, struct err *err);
+
+#endif

@@ -1,0 +1,401 @@
+#include "link/rpc.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "link/fields.h"
+
+/* Seconds from here on (the year 5138) are what somebody wrote who meant milliseconds. */
+static const double LAST_SECOND = 1e11;
+
+enum param { P_STORE, P_KEY, P_VALUE, P_EXPIRES_AT, P_TTL, P_PATTERN, P_LIMIT, P_AFTER, PARAMS };
+static const char *const param_names[PARAMS] = {"store", "key",     "value", "expires_at",
+                                                "ttl",   "pattern", "limit", "after"};
+enum {
+  T_STORE = 1 << P_STORE,
+  T_KEY = 1 << P_KEY,
+  T_VALUE = 1 << P_VALUE,
+  T_EXPIRY = 1 << P_EXPIRES_AT | 1 << P_TTL,
+  T_PATTERN = 1 << P_PATTERN,
+  T_PAGE = 1 << P_LIMIT | 1 << P_AFTER,
+};
+
+struct rpc {
+  struct store *store;
+  const struct method *method;
+  struct field params[PARAMS];
+  struct buf key, pattern, after; /* owned; decoded */
+  struct store_call *call;        /* owned */
+  char *id;                       /* owned; the raw JSON; NULL: it had none */
+  size_t id_len;
+  rpc_answer *answer;
+  void *ctx;
+};
+
+struct method {
+  const char *name;
+  enum store_op op;
+  enum store_want want;
+  unsigned takes, needs; /* of the parameters */
+  void (*result)(const struct store_call *, struct buf *out);
+};
+
+/* ---- answers ---- */
+
+void rpc_put_error(struct buf *out, const char *id, size_t id_len, int number, const struct err *err) {
+  buf_puts(out, "{\"jsonrpc\":\"2.0\",\"id\":");
+  if (id)
+    buf_add(out, id, id_len);
+  else
+    buf_puts(out, "null");
+  buf_printf(out, ",\"error\":{\"code\":%d,\"message\":", number);
+  put_any_text(out, err->message, strlen(err->message));
+  buf_printf(out, ",\"data\":{\"code\":\"%s\"", moonkeep_code_name(err->code));
+  if (err->key[0]) {
+    buf_puts(out, ",\"key\":");
+    put_any_text(out, err->key, strlen(err->key));
+  }
+  buf_puts(out, "}}}\n");
+}
+
+static void put_expiry(struct buf *out, int64_t ms) {
+  if (ms == 0) return;
+  buf_printf(out, ",\"expires_at\":%" PRId64, ms / 1000);
+  int rest = (int)(ms % 1000);
+  if (rest == 0) return;
+  int digits = 3;
+  for (; rest % 10 == 0; rest /= 10) digits--;
+  buf_printf(out, ".%0*d", digits, rest);
+}
+
+static void result_get(const struct store_call *call, struct buf *out) {
+  if (!call->value) {
+    buf_puts(out, "{\"found\":false}");
+    return;
+  }
+  buf_puts(out, "{\"found\":true,\"value\":");
+  buf_add(out, call->value->json, call->value->len);
+  put_expiry(out, call->value->expires_at_ms);
+  buf_putc(out, '}');
+}
+
+static void result_true(const struct store_call *call, struct buf *out) {
+  (void)call;
+  buf_puts(out, "true");
+}
+
+static void result_found(const struct store_call *call, struct buf *out) {
+  buf_puts(out, call->found ? "true" : "false");
+}
+
+static void result_count(const struct store_call *call, struct buf *out) {
+  buf_printf(out, "%" PRIu64, call->count);
+}
+
+static void put_row(const struct store_call *call, const struct store_found *row, struct buf *out) {
+  buf_puts(out, "{\"key\":");
+  put_any_text(out, call->text.data + row->key, row->key_len);
+  buf_puts(out, ",\"value\":");
+  buf_add(out, call->text.data + row->json, row->json_len);
+  put_expiry(out, row->expires_at_ms);
+  buf_putc(out, '}');
+}
+
+static void result_list(const struct store_call *call, struct buf *out) {
+  buf_putc(out, '[');
+  for (size_t i = 0; i < call->found_count; i++) {
+    const struct store_found *row = &call->found_rows[i];
+    if (i) buf_putc(out, ',');
+    if (call->want == STORE_ROWS)
+      put_row(call, row, out);
+    else
+      put_any_text(out, call->text.data + row->key, row->key_len);
+  }
+  buf_putc(out, ']');
+}
+
+static const struct method methods[] = {
+    {"get", STORE_GET, STORE_ROWS, T_KEY, T_KEY, result_get},
+    {"set", STORE_SET, STORE_ROWS, T_KEY | T_VALUE | T_EXPIRY, T_KEY | T_VALUE, result_true},
+    {"delete", STORE_DELETE, STORE_ROWS, T_KEY, T_KEY, result_found},
+    {"deleteLike", STORE_DELETE_LIKE, STORE_ROWS, T_PATTERN, T_PATTERN, result_count},
+    {"select", STORE_SCAN, STORE_ROWS, T_PATTERN | T_PAGE, 0, result_list},
+    {"keys", STORE_SCAN, STORE_KEYS, T_PATTERN | T_PAGE, 0, result_list},
+    {"count", STORE_SCAN, STORE_COUNT, T_PATTERN, 0, result_count},
+};
+enum { METHODS = sizeof methods / sizeof *methods };
+
+static void rpc_free(struct rpc *rpc) {
+  store_call_free(rpc->call);
+  buf_deinit(&rpc->key);
+  buf_deinit(&rpc->pattern);
+  buf_deinit(&rpc->after);
+  mem_free(rpc->id);
+  mem_free(rpc);
+}
+
+/* Hands the line out and ends the request's life. Without memory for an answer there is a short one. */
+static void send_and_free(struct rpc *rpc, struct buf *line) {
+  static const char no_memory[] =
+      "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32000,\"message\":\"out of memory\","
+      "\"data\":{\"code\":\"memory\"}}}\n";
+  if (!rpc->id)
+    rpc->answer(rpc->ctx, "", 0);
+  else if (line->failed)
+    rpc->answer(rpc->ctx, no_memory, sizeof no_memory - 1);
+  else
+    rpc->answer(rpc->ctx, line->data, line->len);
+  buf_deinit(line);
+  rpc_free(rpc);
+}
+
+static void answer_error(struct rpc *rpc, int number, const struct err *err) {
+  struct buf line = {0};
+  rpc_put_error(&line, rpc->id, rpc->id_len, number, err);
+  send_and_free(rpc, &line);
+}
+
+static void answer_call(struct rpc *rpc) {
+  if (rpc->call->err) {
+    answer_error(rpc, RPC_FAILED, rpc->call->err);
+    return;
+  }
+  struct buf line = {0};
+  buf_puts(&line, "{\"jsonrpc\":\"2.0\",\"id\":");
+  buf_add(&line, rpc->id, rpc->id ? rpc->id_len : 0);
+  buf_puts(&line, ",\"result\":");
+  rpc->method->result(rpc->call, &line);
+  buf_puts(&line, "}\n");
+  send_and_free(rpc, &line);
+}
+
+static void on_done(struct store_call *call) {
+  answer_call(call->ctx);
+}
+
+/* ---- requests ---- */
+
+bool rpc_moment(double seconds, int64_t *ms) {
+  if (!(seconds > 0 && seconds < LAST_SECOND)) return false;
+  double exact = round(seconds * 1000);
+  *ms = exact < 1 ? 1 : (int64_t)exact;
+  return true;
+}
+
+static bool number_of(const struct field *field, double *number) {
+  if (field->type != JSON_INTEGER && field->type != JSON_FLOAT) return false;
+  struct json json;
+  struct json_token token;
+  json_init(&json, field->at, field->len);
+  enum json_type type = json_next(&json, &token);
+  *number = type == JSON_INTEGER ? (double)token.integer : token.number;
+  json_deinit(&json);
+  return type == JSON_INTEGER || type == JSON_FLOAT;
+}
+
+static enum moonkeep_code take_expiry(struct rpc *rpc, int64_t *ms, struct err *err) {
+  const struct field *at = &rpc->params[P_EXPIRES_AT], *ttl = &rpc->params[P_TTL];
+  double seconds = 0;
+  *ms = 0;
+  if (at->type != JSON_END && ttl->type != JSON_END)
+    return err_set(err, MOONKEEP_INVALID, "set takes expires_at or ttl, not both");
+  if (at->type != JSON_END && !(number_of(at, &seconds) && rpc_moment(seconds, ms)))
+    return err_set(err, MOONKEEP_INVALID,
+                   "set: expires_at is %.*s, which is not a number of seconds since 1970 (are they milliseconds?)",
+                   (int)(at->len < 40 ? at->len : 40), at->at);
+  if (ttl->type == JSON_END) return MOONKEEP_OK;
+  double now = (double)store_now_ms(rpc->store) / 1000;
+  if (!(number_of(ttl, &seconds) && seconds > 0 && rpc_moment(now + seconds, ms)))
+    return err_set(err, MOONKEEP_INVALID, "set: ttl is %.*s, which is not a number of seconds from now",
+                   (int)(ttl->len < 40 ? ttl->len : 40), ttl->at);
+  return MOONKEEP_OK;
+}
+
+static enum moonkeep_code take_value(struct rpc *rpc, struct err *err) {
+  const struct field *value = &rpc->params[P_VALUE];
+  struct buf json = {0};
+  int64_t expires_at_ms;
+  enum moonkeep_code code = take_expiry(rpc, &expires_at_ms, err);
+  if (!code) code = json_compact(&json, value->at, value->len, store_value_limit(rpc->store), err);
+  if (!code && json.failed) code = err_memory(err);
+  struct value *made = code ? NULL : value_new(json.data, json.len, expires_at_ms);
+  struct store_row *row = made ? mem_zero(sizeof *row) : NULL;
+  buf_deinit(&json);
+  if (code) {
+    if (code == MOONKEEP_INVALID_VALUE || code == MOONKEEP_TOO_LARGE) {
+      struct err why = *err;
+      err_key(err, code, rpc->key.data, rpc->key.len, "set: value of \"%.200s\": %s", rpc->key.data, why.message);
+    }
+    return code;
+  }
+  if (!row) {
+    value_free(made);
+    return err_memory(err);
+  }
+  *row = (struct store_row){rpc->key.data, rpc->key.len, made};
+  rpc->call->rows = row;
+  rpc->call->row_count = 1;
+  return MOONKEEP_OK;
+}
+
+static enum moonkeep_code take_limit(struct rpc *rpc, struct err *err) {
+  const struct field *limit = &rpc->params[P_LIMIT];
+  double number = 0;
+  if (limit->type == JSON_END) return MOONKEEP_OK;
+  if (limit->type != JSON_INTEGER || !number_of(limit, &number) || number < 1)
+    return err_set(err, MOONKEEP_INVALID, "%s: limit is %.*s, which is not a whole number above 0",
+                   rpc->method->name, (int)(limit->len < 40 ? limit->len : 40), limit->at);
+  rpc->call->limit = (uint64_t)number;
+  return MOONKEEP_OK;
+}
+
+/* The text of a string parameter, with a NUL behind it that does not count. */
+static enum moonkeep_code take_text(struct rpc *rpc, enum param which, struct buf *out, struct err *err) {
+  const struct field *field = &rpc->params[which];
+  if (field->type == JSON_END) return MOONKEEP_OK;
+  if (field->type != JSON_STRING) {
+    enum moonkeep_code code = which == P_PATTERN ? MOONKEEP_INVALID_PATTERN : MOONKEEP_INVALID_KEY;
+    return err_set(err, code, "%s: %s has to be a string", rpc->method->name, field->name);
+  }
+  if (!field_text(field, out)) return err_memory(err);
+  buf_text(out);
+  return out->failed ? err_memory(err) : MOONKEEP_OK;
+}
+
+static enum moonkeep_code take_texts(struct rpc *rpc, struct err *err) {
+  enum moonkeep_code code = take_text(rpc, P_KEY, &rpc->key, err);
+  if (!code) code = take_text(rpc, P_PATTERN, &rpc->pattern, err);
+  if (!code) code = take_text(rpc, P_AFTER, &rpc->after, err);
+  if (!code && rpc->params[P_PATTERN].type == JSON_END) buf_puts(&rpc->pattern, "%");
+  return code;
+}
+
+static enum moonkeep_code find_bucket(struct rpc *rpc, struct bucket **bucket, struct err *err) {
+  struct buf name = {0};
+  enum moonkeep_code code = take_text(rpc, P_STORE, &name, err);
+  if (!code && rpc->params[P_STORE].type == JSON_END) buf_puts(&name, "appData");
+  if (!code && name.len != strlen(buf_text(&name)))
+    code = err_set(err, MOONKEEP_INVALID_KEY, "%s: a store's name has a NUL in it", rpc->method->name);
+  if (!code) code = store_bucket(rpc->store, buf_text(&name), bucket, err);
+  buf_deinit(&name);
+  return code;
+}
+
+static enum moonkeep_code make_call(struct rpc *rpc, struct err *err) {
+  struct bucket *bucket = NULL;
+  enum moonkeep_code code = take_texts(rpc, err);
+  if (!code) code = find_bucket(rpc, &bucket, err);
+  if (!code && rpc->method->needs & T_KEY)
+    code = store_check_key(rpc->method->name, rpc->key.data ? rpc->key.data : "", rpc->key.len, err);
+  if (code) return code;
+  enum store_op op = rpc->method->op;
+  bool keyed = op == STORE_GET || op == STORE_DELETE;
+  rpc->call = store_call_new(op, bucket, keyed ? rpc->key.data : NULL, keyed ? rpc->key.len : 0);
+  if (!rpc->call) return err_memory(err);
+  rpc->call->done = on_done;
+  rpc->call->ctx = rpc;
+  rpc->call->want = rpc->method->want;
+  if (op == STORE_SET) return take_value(rpc, err);
+  if (op != STORE_SCAN && op != STORE_DELETE_LIKE) return MOONKEEP_OK;
+  if (!store_call_pattern(rpc->call, rpc->pattern.data, rpc->pattern.len)) return err_memory(err);
+  if (rpc->params[P_AFTER].type != JSON_END &&
+      !store_call_after(rpc->call, rpc->after.data, rpc->after.len))
+    return err_memory(err);
+  code = store_check_pattern(rpc->method->name, rpc->pattern.data, rpc->pattern.len, err);
+  return code ? code : take_limit(rpc, err);
+}
+
+static enum moonkeep_code check_params(struct rpc *rpc, struct err *err) {
+  const struct method *method = rpc->method;
+  for (int i = 0; i < PARAMS; i++) {
+    bool given = rpc->params[i].type != JSON_END;
+    unsigned bit = 1u << i;
+    if (given && !((method->takes | T_STORE) & bit))
+      return err_set(err, MOONKEEP_INVALID, "%s does not take \"%s\"", method->name, param_names[i]);
+    if (!given && method->needs & bit)
+      return err_set(err, MOONKEEP_INVALID, "%s needs \"%s\"", method->name, param_names[i]);
+  }
+  return MOONKEEP_OK;
+}
+
+static enum moonkeep_code read_params(struct rpc *rpc, const struct field *params, struct err *err) {
+  for (int i = 0; i < PARAMS; i++)
+    rpc->params[i] = (struct field){.name = param_names[i], .type = JSON_END};
+  if (params->type == JSON_END) return check_params(rpc, err);
+  if (params->type != JSON_OBJECT)
+    return err_set(err, MOONKEEP_INVALID, "%s: params has to be an object", rpc->method->name);
+  struct err unknown;
+  if (fields_read(params->at, params->len, rpc->params, PARAMS, true, &unknown) == FIELDS_UNKNOWN)
+    return err_set(err, MOONKEEP_INVALID, "%s: %s", rpc->method->name, unknown.message);
+  return check_params(rpc, err);
+}
+
+static const struct method *find_method(const struct field *name, struct err *err) {
+  struct buf text = {0};
+  const struct method *method = NULL;
+  field_text(name, &text);
+  const char *plain = buf_text(&text);
+  for (int i = 0; i < METHODS && !method; i++)
+    if (strcmp(methods[i].name, plain) == 0 && text.len == strlen(plain)) method = &methods[i];
+  if (!method) err_set(err, MOONKEEP_INVALID, "there is no method \"%.64s\"", plain);
+  buf_deinit(&text);
+  return method;
+}
+
+enum { F_JSONRPC, F_ID, F_METHOD, F_PARAMS, FIELDS };
+
+static bool is_request(const struct field *fields) {
+  enum json_type id = fields[F_ID].type;
+  bool id_ok = id == JSON_END || id == JSON_STRING || id == JSON_INTEGER || id == JSON_FLOAT || id == JSON_NULL;
+  const struct field *version = &fields[F_JSONRPC];
+  return version->type == JSON_STRING && version->len == 5 && memcmp(version->at, "\"2.0\"", 5) == 0 && id_ok &&
+         fields[F_METHOD].type == JSON_STRING;
+}
+
+/* 0, or the number of the error; then err is filled. */
+static int prepare(struct rpc *rpc, const char *line, size_t len, struct err *err) {
+  struct field fields[FIELDS] = {{.name = "jsonrpc"}, {.name = "id"}, {.name = "method"}, {.name = "params"}};
+  enum fields_verdict verdict = fields_read(line, len, fields, FIELDS, false, err);
+  const struct field *id = &fields[F_ID];
+  bool bad = verdict != FIELDS_OK || !is_request(fields);
+  if (!bad && id->type != JSON_END)
+    rpc->id = mem_copy(id->at, rpc->id_len = id->len);
+  else if (bad) /* whoever sent this is told, though there is no id to tell it by */
+    rpc->id = mem_copy("null", rpc->id_len = 4);
+  if (verdict == FIELDS_NOT_JSON) return RPC_PARSE_ERROR;
+  if (bad) {
+    err_set(err, MOONKEEP_INVALID,
+            "not a request: {\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"get\",\"params\":{\"key\":\"alice\"}} is one");
+    return RPC_INVALID_REQUEST;
+  }
+  rpc->method = find_method(&fields[F_METHOD], err);
+  if (!rpc->method) return RPC_NO_METHOD;
+  if (read_params(rpc, &fields[F_PARAMS], err)) return RPC_INVALID_PARAMS;
+  enum moonkeep_code code = make_call(rpc, err);
+  return code == MOONKEEP_INVALID ? RPC_INVALID_PARAMS : code ? RPC_FAILED : 0;
+}
+
+bool rpc_handle(struct store *store, const char *line, size_t len, rpc_answer *answer, void *ctx) {
+  struct rpc *rpc = mem_zero(sizeof *rpc);
+  struct err err;
+  if (!rpc) {
+    struct buf text = {0};
+    err_memory(&err);
+    rpc_put_error(&text, NULL, 0, RPC_FAILED, &err);
+    answer(ctx, text.data ? text.data : "", text.failed ? 0 : text.len);
+    buf_deinit(&text);
+    return false;
+  }
+  rpc->store = store;
+  rpc->answer = answer;
+  rpc->ctx = ctx;
+  int number = prepare(rpc, line, len, &err);
+  bool list = !number && rpc->method->result == result_list;
+  if (number)
+    answer_error(rpc, number, &err);
+  else if (store_submit(store, rpc->call))
+    answer_call(rpc);
+  return list;
+}

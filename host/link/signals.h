@@ -1,0 +1,20 @@
+/* The signals that end a host: the first ends it in order, the second at once, with the status that shows it.
+ *
+ * The handler counts by itself, so that a second signal ends even a process whose loop is stuck. One at a time in
+ * a process. */
+#ifndef LINK_SIGNALS_H
+#define LINK_SIGNALS_H
+
+#include <uv.h>
+
+/* SIGINT, SIGTERM and SIGHUP (unless nohup has it ignored) are taken from now on: before the host is opened. */
+void signals_take(void);
+
+/* How many have come; set by the handler. */
+const volatile int *signals_seen(void);
+
+/* Calls `stop` on the loop at the first signal, also one that came before. An errno or 0. */
+int signals_watch(uv_loop_t *loop, void (*stop)(void *ctx), void *ctx);
+void signals_unwatch(void); /* closes its handle; the loop has to turn; signals are counted on */
+
+#endif

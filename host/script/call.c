@@ -1,0 +1,97 @@
+#include "script/call.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "script/fault.h"
+#include "script/script.h"
+#include "script/task.h"
+
+void waiter_init(struct waiter *waiter, struct script *script, struct task *task) {
+  *waiter = (struct waiter){.script = script, .task = task};
+}
+
+struct waiter *waiter_of(lua_State *L) {
+  struct script *script = script_of(L);
+  return script->current ? &script->current->waiter : &script->waiter;
+}
+
+/* The answer of a call whose task is gone. */
+static void abandoned(struct store_call *call) {
+  struct scripts *scripts = call->ctx;
+  scripts->calls--;
+  store_call_free(call);
+}
+
+static enum store_verdict refuse(struct store_call *call, const struct value *current) {
+  (void)current;
+  call->err = mem_alloc(sizeof *call->err);
+  err_set(call->err, MOONKEEP_CLOSED, "the script that made this call has been stopped");
+  return STORE_FAIL;
+}
+
+void waiter_drop(struct waiter *waiter) {
+  struct store_call *call = waiter->call;
+  waiter->call = NULL;
+  if (!waiter->under_way) {
+    store_call_free(call);
+    return;
+  }
+  waiter->under_way = false;
+  call->ctx = waiter->script->scripts;
+  call->done = abandoned;
+  call->apply = refuse;
+}
+
+struct store_call *call_begin(lua_State *L, enum store_op op, struct bucket *bucket, const char *key,
+                              size_t key_len) {
+  struct waiter *waiter = waiter_of(L);
+  waiter_drop(waiter);
+  waiter->call = store_call_new(op, bucket, key, key_len);
+  if (!waiter->call) fault(L, MOONKEEP_MEMORY, "%s: out of memory", bucket_name(bucket));
+  waiter->L = L;
+  waiter->default_json = waiter->ran = waiter->raised = false;
+  return waiter->call;
+}
+
+static void answered(struct store_call *call) {
+  struct waiter *waiter = call->ctx;
+  waiter->under_way = false;
+  waiter->script->scripts->calls--;
+  if (waiter->task && waiter->task->state == TASK_WAITING) task_wake(waiter->task);
+}
+
+int call_run(lua_State *L, lua_KFunction finish) {
+  struct waiter *waiter = waiter_of(L);
+  struct scripts *scripts = waiter->script->scripts;
+  bool waits = task_can_wait(L);
+  waiter->call->done = answered;
+  waiter->call->ctx = waiter;
+  waiter->under_way = true;
+  scripts->calls++;
+  if (store_submit(scripts->options.store, waiter->call)) {
+    waiter->under_way = false;
+    scripts->calls--;
+  } else if (waits) {
+    return task_wait(L, finish);
+  } else {
+    while (waiter->under_way) store_wait(scripts->options.store, -1);
+  }
+  return finish(L, LUA_OK, 0);
+}
+
+struct store_call *call_answer(lua_State *L, const char *method) {
+  struct waiter *waiter = waiter_of(L);
+  struct store_call *call = waiter->call;
+  if (!call->err) return call;
+  const char *store = bucket_name(call->bucket);
+  const struct err *from = call->err;
+  struct err err;
+  bool named = strncmp(from->message, store, strlen(store)) == 0;
+  const char *text = from->message + (named ? strspn(from->message + strlen(store), ": ") + strlen(store) : 0);
+  const char *key = from->key[0] ? from->key : call->key;
+  err_key(&err, from->code, key, strnlen(key, STORE_KEY_BYTES), "%s:%s: %s", store, method, text);
+  waiter_drop(waiter);
+  fault_raise(L, &err);
+  return NULL;
+}

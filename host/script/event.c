@@ -1,0 +1,98 @@
+#include "script/event.h"
+
+#include <string.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "script/lib.h"
+
+enum { MESSAGE_BYTES = 4096 }; /* of an error, in an event's answer */
+
+static void deliver(struct job *job) {
+  struct event *event = list_of(job, struct event, job);
+  struct scripts *scripts = event->scripts;
+  scripts->queued--;
+  for (struct list *node = scripts->all.next; node != &scripts->all; node = node->next)
+    lib_deliver(list_of(node, struct script, link), event);
+  event_free(event);
+}
+
+static void put_in_line(struct scripts *scripts, struct event *event) {
+  if (!scripts->started && !event->lifecycle) {
+    list_add(&scripts->held, &event->job.link);
+    return;
+  }
+  list_add(&scripts->ready, &event->job.link);
+  scripts->queued++;
+}
+
+struct event *event_queue(struct scripts *scripts, bool lifecycle, const char *name, size_t name_len,
+                          const char *json, size_t json_len) {
+  struct event *event = mem_alloc(sizeof *event + name_len + json_len + 2);
+  if (!event) return NULL;
+  *event = (struct event){.job = {.run = deliver}, .scripts = scripts, .refs = 1, .lifecycle = lifecycle};
+  memcpy(event->text, name, name_len);
+  event->text[name_len] = '\0';
+  memcpy(event->text + name_len + 1, json, json_len);
+  event->text[name_len + 1 + json_len] = '\0';
+  event->json = event->text + name_len + 1;
+  event->name_len = name_len;
+  event->json_len = json_len;
+  scripts->events++;
+  put_in_line(scripts, event);
+  return event;
+}
+
+struct event *event_ref(struct event *event) {
+  if (event) event->refs++;
+  return event;
+}
+
+static void answer(struct event *event) {
+  if (!event->done) return;
+  struct scripts_outcome outcome = {.ok = !event->failed, .errors = "[]", .errors_len = 2};
+  if (event->errors.len) {
+    buf_putc(&event->errors, ']');
+    if (!event->errors.failed) {
+      outcome.errors = event->errors.data;
+      outcome.errors_len = event->errors.len;
+    }
+  }
+  event->done(event->ctx, &outcome);
+}
+
+void event_free(struct event *event) {
+  if (!event || --event->refs > 0) return;
+  event->scripts->events--;
+  answer(event);
+  buf_deinit(&event->errors);
+  mem_free(event);
+}
+
+/* What Lua says need not be UTF-8; what goes out must be. */
+static void put_message(struct buf *out, const char *message) {
+  struct buf text = {0};
+  size_t len = strnlen(message, MESSAGE_BYTES);
+  while (len > 0) {
+    size_t valid = utf8_valid(message, len);
+    buf_add(&text, message, valid);
+    if (valid == len) break;
+    buf_puts(&text, "\xEF\xBF\xBD");
+    message += valid + 1;
+    len -= valid + 1;
+  }
+  json_put_string(out, text.data ? text.data : "", text.failed ? 0 : text.len);
+  buf_deinit(&text);
+}
+
+void event_fail(struct event *event, const struct script *script, const char *message) {
+  struct buf *errors = &event->errors;
+  buf_putc(errors, errors->len ? ',' : '[');
+  event->failed = true;
+  buf_puts(errors, "{\"script\":");
+  json_put_string(errors, script->name, strlen(script->name));
+  buf_puts(errors, ",\"message\":");
+  put_message(errors, message);
+  buf_putc(errors, '}');
+}

@@ -1,0 +1,35 @@
+/* Events: delivered to the handlers of every script, and answered when all of these have finished.
+ *
+ * Private to host/script. An event is a job in the ready queue; when its turn comes each handler that wants it gets
+ * a task, which holds a reference. The last reference given back answers the event. */
+#ifndef SCRIPT_EVENT_H
+#define SCRIPT_EVENT_H
+
+#include "script/script.h"
+
+struct event {
+  struct job job;
+  struct scripts *scripts;
+  unsigned refs;
+  bool lifecycle; /* `start` or `stop`, from the host itself */
+  bool failed;
+  struct buf errors; /* the inside of the JSON array */
+  void (*done)(void *ctx, const struct scripts_outcome *);
+  void *ctx;
+  const char *json; /* in text, behind the name */
+  size_t name_len, json_len;
+  char text[]; /* the name, NUL, the JSON, NUL */
+};
+
+/* Queues an event (json is an object; the texts are copied); what comes before scripts_start waits for it, except
+ * the `lifecycle` events of the host itself. NULL: no memory. The caller may still set done and ctx. */
+struct event *event_queue(struct scripts *scripts, bool lifecycle, const char *name, size_t name_len,
+                          const char *json, size_t json_len);
+
+struct event *event_ref(struct event *event); /* NULL is fine */
+void event_free(struct event *event);         /* gives a reference back; NULL is fine */
+
+/* A handler of this script has failed. */
+void event_fail(struct event *event, const struct script *script, const char *message);
+
+#endif

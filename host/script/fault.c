@@ -1,0 +1,207 @@
+#include "script/fault.h"
+
+#include <lauxlib.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "script/event.h"
+
+#define FAULT "moonkeep.error"
+
+enum { MESSAGE_BYTES = 8192 }; /* of an error, in the log */
+
+/* ---- error objects ---- */
+
+/* Pushes a field of the error object as it was made; "" where a script has put something else there. */
+static const char *field(lua_State *L, int object, const char *name) {
+  lua_pushstring(L, name);
+  lua_rawget(L, object);
+  return lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+}
+
+static int error_tostring(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  const char *message = field(L, 1, "message");
+  const char *code = field(L, 1, "code");
+  lua_pushfstring(L, "%s (%s)", message, code);
+  return 1;
+}
+
+static int error_concat(lua_State *L) {
+  luaL_tolstring(L, 1, NULL);
+  luaL_tolstring(L, 2, NULL);
+  lua_concat(L, 2);
+  return 1;
+}
+
+static const luaL_Reg metamethods[] = {{"__tostring", error_tostring}, {"__concat", error_concat}, {NULL, NULL}};
+
+void fault_open(lua_State *L) {
+  luaL_newmetatable(L, FAULT);
+  luaL_setfuncs(L, metamethods, 0);
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "__metatable");
+  lua_pop(L, 1);
+}
+
+int fault_raise(lua_State *L, const struct err *err) {
+  luaL_checkstack(L, 4, NULL);
+  lua_createtable(L, 0, 4);
+  lua_pushstring(L, moonkeep_code_name(err->code));
+  lua_setfield(L, -2, "code");
+  lua_pushstring(L, err->message);
+  lua_setfield(L, -2, "message");
+  if (err->key[0]) {
+    lua_pushstring(L, err->key);
+    lua_setfield(L, -2, "key");
+  }
+  luaL_where(L, 1);
+  lua_setfield(L, -2, "where");
+  luaL_setmetatable(L, FAULT);
+  return lua_error(L);
+}
+
+int fault(lua_State *L, enum moonkeep_code code, const char *format, ...) {
+  char message[sizeof((struct err *)0)->message];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(message, sizeof message, format, args);
+  va_end(args);
+  struct err err;
+  err_set(&err, code, "%s", message);
+  return fault_raise(L, &err);
+}
+
+/* ---- reports of errors that nobody caught ---- */
+
+struct report {
+  lua_State *dead;     /* where the error was raised; NULL: trace is there already */
+  struct buf message, trace;
+};
+
+static void report_deinit(struct report *report) {
+  buf_deinit(&report->message);
+  buf_deinit(&report->trace);
+}
+
+static bool is_fault(lua_State *L, int index) {
+  if (!lua_istable(L, index) || !lua_getmetatable(L, index)) return false;
+  luaL_getmetatable(L, FAULT);
+  bool same = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return same;
+}
+
+static void add_message(lua_State *L, struct report *report, int index) {
+  bool object = is_fault(L, index);
+  bool text = object || lua_isstring(L, index) || luaL_getmetafield(L, index, "__tostring") != LUA_TNIL;
+  if (!text) {
+    buf_printf(&report->message, "(the error is a %s value, without a text)", luaL_typename(L, index));
+    return;
+  }
+  if (object) buf_puts(&report->message, field(L, index, "where"));
+  size_t len;
+  const char *message = luaL_tolstring(L, index, &len);
+  buf_add(&report->message, message, len < MESSAGE_BYTES ? len : MESSAGE_BYTES);
+}
+
+/* Leaves the host's own frames out, which mean nothing to whoever wrote the script. */
+static void add_trace(struct report *report, const char *trace) {
+  static const char ours[] = "\n\t[C]: in ?";
+  size_t len = strlen(trace), ours_len = sizeof ours - 1;
+  if (len >= ours_len && strcmp(trace + len - ours_len, ours) == 0) len -= ours_len;
+  buf_add(&report->trace, trace, len);
+}
+
+/* (report, error): both texts. Whatever the error's metamethods do happens in here, protected. */
+static int describe(lua_State *L) {
+  struct report *report = lua_touserdata(L, 1);
+  luaL_checkstack(L, 20, NULL);
+  if (report->dead) {
+    luaL_traceback(L, report->dead, NULL, 0);
+    add_trace(report, lua_tostring(L, -1));
+  }
+  add_message(L, report, 2);
+  return 0;
+}
+
+/* Describes the error on top of the main thread's stack, which it pops. */
+static void make_report(struct script *script, struct report *report) {
+  lua_State *L = script->L;
+  lua_pushcfunction(L, describe);
+  lua_pushlightuserdata(L, report);
+  lua_rotate(L, -3, 2);
+  if (lua_pcall(L, 2, 0, 0) == LUA_OK && !report->message.failed) return;
+  lua_pop(L, 1);
+  buf_clear(&report->message);
+  buf_puts(&report->message, "(an error that could not be turned into text)");
+}
+
+static void log_report(struct script *script, const char *what, struct report *report) {
+  struct buf line = {0};
+  const char *message = buf_text(&report->message);
+  if (report->trace.len)
+    buf_printf(&line, "%s: %s\n%s", what, message, buf_text(&report->trace));
+  else
+    buf_printf(&line, "%s: %s", what, message);
+  log_text(script_log(script), LOG_ERROR, script->name, line.failed ? "out of memory" : buf_text(&line));
+  buf_deinit(&line);
+}
+
+void fault_of_task(struct task *task) {
+  struct script *script = task->script;
+  struct report report = {.dead = task->L};
+  if (lua_checkstack(script->L, 4)) {
+    lua_xmove(task->L, script->L, 1);
+    make_report(script, &report);
+  } else {
+    buf_puts(&report.message, "not enough memory");
+  }
+  char what[160];
+  snprintf(what, sizeof what, task->event ? "error in the event \"%.100s\"" : "error in %.100s",
+           task->event ? task->event->text : task->what);
+  log_report(script, what, &report);
+  if (task->event) event_fail(task->event, script, buf_text(&report.message));
+  report_deinit(&report);
+}
+
+static const char trace_key;
+
+/* The message handler of fault_run: keeps the traceback, and does not touch the error. */
+static int keep_trace(lua_State *L) {
+  luaL_traceback(L, L, NULL, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &trace_key);
+  return 1;
+}
+
+static int take_trace(lua_State *L) {
+  struct report *report = lua_touserdata(L, 1);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &trace_key) == LUA_TSTRING) add_trace(report, lua_tostring(L, -1));
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &trace_key);
+  return 0;
+}
+
+bool fault_run(struct script *script, const char *what) {
+  lua_State *L = script->L;
+  lua_pushcfunction(L, keep_trace);
+  lua_insert(L, -2);
+  if (lua_pcall(L, 0, 0, -2) == LUA_OK) {
+    lua_pop(L, 1);
+    return true;
+  }
+  lua_remove(L, -2);
+  fault_report(script, what);
+  return false;
+}
+
+void fault_report(struct script *script, const char *what) {
+  struct report report = {0};
+  struct err err;
+  script_protect(script, take_trace, &report, &err);
+  make_report(script, &report);
+  log_report(script, what, &report);
+  report_deinit(&report);
+}

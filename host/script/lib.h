@@ -1,0 +1,62 @@
+/* What scripts can call. Each function below makes one piece of it; all may raise (memory).
+ *
+ * Private to host/script. */
+#ifndef SCRIPT_LIB_H
+#define SCRIPT_LIB_H
+
+#include <lua.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "script/script.h"
+
+void lib_open(lua_State *L); /* all of them */
+
+void lib_open_base(lua_State *L);      /* globals: Lua's own, less what reaches outside */
+void lib_open_os(lua_State *L);        /* global os */
+void lib_open_coroutine(lua_State *L); /* global coroutine */
+void lib_open_require(lua_State *L);   /* global require */
+void lib_open_moonkeep(lua_State *L);  /* require "moonkeep" */
+void lib_open_cjson(lua_State *L);     /* require "cjson" */
+void lib_open_store(lua_State *L);     /* globals rootServer, appData */
+void lib_open_bot(lua_State *L);       /* global bot */
+
+/* Pops a table and makes it what require gives for this name. */
+void lib_provide(lua_State *L, const char *name);
+
+/* Replaces the table on top by one that reads like it, cannot be written, and raises on names that it does not
+ * have. `name` is static: "bot". */
+void lib_seal(lua_State *L, const char *name);
+
+/* Pushes ` (did you mean "update"?)` or "" for a word that is not in the table at index. */
+const char *lib_guess(lua_State *L, int table, const char *word);
+
+/* A number of seconds as milliseconds, rounded up; raises unless it is finite and from 0 to a thousand years. */
+int64_t lib_check_ms(lua_State *L, int arg);
+
+/* The pieces of bot that have files of their own: each adds its functions to the table on top. */
+void lib_add_on(lua_State *L);     /* on */
+void lib_add_timers(lua_State *L); /* after, every */
+void lib_add_act(lua_State *L);    /* act, send, emit */
+void lib_add_log(lua_State *L);    /* log; and the global print */
+
+/* Makes the action {script=, action="send", channel=, text=} of the values at these indices. */
+int lib_send(lua_State *L, int channel, int text);
+
+/* Handlers of bot.on: starts a task for each of the script's handlers that wants this event. */
+void lib_deliver(struct script *script, struct event *event);
+
+/* rootServer.lifecycle's table, pushed. */
+void lib_push_lifecycle(lua_State *L);
+
+/* When the first timer of a script is due, or INT64_MAX. */
+int64_t lib_next_timer(const struct script *script);
+
+/* Ends all timers of a script. */
+void lib_end_timers(struct script *script);
+
+/* moonkeep.unchanged and moonkeep.absent. */
+bool lib_is_unchanged(lua_State *L, int index);
+bool lib_is_absent(lua_State *L, int index);
+
+#endif

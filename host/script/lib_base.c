@@ -1,0 +1,85 @@
+/* Lua's own globals, less what reaches outside the script.
+ *
+ *   assert error getmetatable ipairs next pairs pcall rawequal rawget rawlen rawset select tonumber tostring
+ *   type xpcall _G _VERSION      as in Lua
+ *   load(chunk, name, mode, env) text only
+ *   setmetatable(t, mt)          refuses __gc: it would run outside any task
+ *   collectgarbage("count")      nothing else
+ *   string, table, math, utf8    as in Lua, without string.dump; strings' metatable is locked
+ */
+#include <lauxlib.h>
+#include <lualib.h>
+#include <string.h>
+
+#include "script/lib.h"
+
+static int base_setmetatable(lua_State *L) {
+  int type = lua_type(L, 2);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  luaL_argexpected(L, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
+  if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL) return luaL_error(L, "cannot change a protected metatable");
+  if (type == LUA_TTABLE) {
+    lua_pushliteral(L, "__gc");
+    if (lua_rawget(L, 2) != LUA_TNIL) return luaL_error(L, "setmetatable: scripts cannot have __gc");
+  }
+  lua_settop(L, 2);
+  lua_setmetatable(L, 1);
+  return 1;
+}
+
+/* upvalue: Lua's load */
+static int base_load(lua_State *L) {
+  int args = lua_gettop(L) < 3 ? 3 : lua_gettop(L);
+  lua_settop(L, args);
+  lua_pushliteral(L, "t");
+  lua_replace(L, 3);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, args, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
+static int base_collectgarbage(lua_State *L) {
+  const char *what = luaL_optstring(L, 1, "collect");
+  if (strcmp(what, "count") != 0)
+    return luaL_error(L, "collectgarbage: the host looks after memory; scripts may only ask for \"count\"");
+  lua_pushnumber(L, (lua_Number)script_of(L)->bytes / 1024);
+  return 1;
+}
+
+static void open_globals(lua_State *L) {
+  static const char *const gone[] = {"dofile", "loadfile", "warn"};
+  luaL_requiref(L, LUA_GNAME, luaopen_base, 1);
+  for (size_t i = 0; i < sizeof gone / sizeof *gone; i++) {
+    lua_pushnil(L);
+    lua_setfield(L, -2, gone[i]);
+  }
+  lua_getfield(L, -1, "load");
+  lua_pushcclosure(L, base_load, 1);
+  lua_setfield(L, -2, "load");
+  lua_pushcfunction(L, base_setmetatable);
+  lua_setfield(L, -2, "setmetatable");
+  lua_pushcfunction(L, base_collectgarbage);
+  lua_setfield(L, -2, "collectgarbage");
+  lua_pop(L, 1);
+}
+
+static void open_string(lua_State *L) {
+  luaL_requiref(L, LUA_STRLIBNAME, luaopen_string, 1);
+  lua_pushnil(L);
+  lua_setfield(L, -2, "dump");
+  lua_pushliteral(L, "");
+  lua_getmetatable(L, -1);
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "__metatable");
+  lua_pop(L, 3);
+}
+
+void lib_open_base(lua_State *L) {
+  open_globals(L);
+  open_string(L);
+  luaL_requiref(L, LUA_TABLIBNAME, luaopen_table, 1);
+  luaL_requiref(L, LUA_MATHLIBNAME, luaopen_math, 1);
+  luaL_requiref(L, LUA_UTF8LIBNAME, luaopen_utf8, 1);
+  lua_pop(L, 3); /* requiref's own table of modules stays, for the names in tracebacks; scripts have another */
+}

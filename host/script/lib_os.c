@@ -1,0 +1,60 @@
+/* The time.
+ *
+ *   os.time([table])           as in Lua; without a table, now by the host's clock
+ *   os.date([format [, time]]) as in Lua; without a time, now by the host's clock
+ *   os.clock() os.difftime(a, b)  as in Lua
+ */
+#include <lauxlib.h>
+#include <lualib.h>
+
+#include "script/lib.h"
+
+static lua_Integer now(lua_State *L) {
+  int64_t ms = clock_wall_ms(script_of(L)->scripts->options.clock);
+  return ms >= 0 ? ms / 1000 : -((999 - ms) / 1000);
+}
+
+/* Calls Lua's function, which is upvalue 1, with all arguments. */
+static int call_original(lua_State *L) {
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
+static int os_time(lua_State *L) {
+  if (!lua_isnoneornil(L, 1)) return call_original(L);
+  lua_pushinteger(L, now(L));
+  return 1;
+}
+
+static int os_date(lua_State *L) {
+  lua_settop(L, 2);
+  if (lua_isnil(L, 1)) {
+    lua_pushliteral(L, "%c");
+    lua_replace(L, 1);
+  }
+  if (lua_isnil(L, 2)) {
+    lua_pushinteger(L, now(L));
+    lua_replace(L, 2);
+  }
+  return call_original(L);
+}
+
+static void copy(lua_State *L, const char *name, lua_CFunction around) {
+  lua_getfield(L, -2, name);
+  if (around) lua_pushcclosure(L, around, 1);
+  lua_setfield(L, -2, name);
+}
+
+void lib_open_os(lua_State *L) {
+  lua_pushcfunction(L, luaopen_os);
+  lua_call(L, 0, 1);
+  lua_createtable(L, 0, 4);
+  copy(L, "time", os_time);
+  copy(L, "date", os_date);
+  copy(L, "clock", NULL);
+  copy(L, "difftime", NULL);
+  lua_setglobal(L, "os");
+  lua_pop(L, 1);
+}

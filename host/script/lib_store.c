@@ -1,0 +1,257 @@
+/* Stores: rootServer.dataStore.NAME, and the global appData.
+ *
+ *   store:get(key [, default])    the value, or default
+ *   store:delete(key)             true if the key was there
+ *   store:deleteLike(pattern)     how many went
+ *   store:set(…)                  lib_set.c
+ *   store:update(…)               lib_update.c
+ *   store:select, selectValue, keys, count, each(pattern …)   lib_scan.c
+ *   rootServer.lifecycle.start(onStarting, onStopping)        lib_on.c
+ *
+ * In a task each of them waits; elsewhere it blocks. Errors are objects: fault.h.
+ */
+#include "script/lib_store.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "script/call.h"
+#include "script/fault.h"
+#include "script/lib.h"
+#include "script/value.h"
+
+#define STORE "moonkeep.store"
+
+struct handle { /* the userdata that a store is in Lua */
+  struct bucket *bucket; /* borrowed: lives as long as the host's store */
+};
+
+/* ---- checks ---- */
+
+struct bucket *store_check(lua_State *L, const char *method) {
+  struct handle *handle = luaL_testudata(L, 1, STORE);
+  if (!handle) fault(L, MOONKEEP_INVALID, "call %s with a colon: appData:%s(…)", method, method);
+  if (script_of(L)->in_update)
+    fault(L, MOONKEEP_NESTED,
+          "%s:%s: a store call inside an update function; read what it needs before update, write what "
+          "follows from it after",
+          bucket_name(handle->bucket), method);
+  return handle->bucket;
+}
+
+int store_fail(lua_State *L, struct bucket *bucket, const char *method, const char *key, size_t key_len,
+               const struct err *err) {
+  struct err named;
+  err_key(&named, err->code, key ? key : "", key_len, "%s:%s: %s", bucket_name(bucket), method, err->message);
+  return fault_raise(L, &named);
+}
+
+static const char *what(char out[96], struct bucket *bucket, const char *method) {
+  const char *name = bucket_name(bucket);
+  size_t len = strlen(name);
+  memcpy(out, name, len);
+  out[len] = ':';
+  strcpy(out + len + 1, method);
+  return out;
+}
+
+const char *store_check_key_at(lua_State *L, int index, struct bucket *bucket, const char *method, size_t *len) {
+  char begin[96];
+  struct err err;
+  if (lua_type(L, index) != LUA_TSTRING)
+    fault(L, MOONKEEP_INVALID_KEY, "%s: the key is a %s, not a string%s", what(begin, bucket, method),
+          luaL_typename(L, index), lua_type(L, index) == LUA_TNUMBER ? " (use tostring)" : "");
+  const char *key = lua_tolstring(L, index, len);
+  if (store_check_key("", key, *len, NULL) == MOONKEEP_OK) return key;
+  store_check_key(what(begin, bucket, method), key, *len, &err);
+  fault_raise(L, &err);
+  return NULL;
+}
+
+const char *store_check_pattern_at(lua_State *L, int index, struct bucket *bucket, const char *method,
+                                   size_t *len) {
+  char begin[96];
+  struct err err;
+  if (lua_type(L, index) != LUA_TSTRING)
+    fault(L, MOONKEEP_INVALID_PATTERN, "%s: the pattern is a %s, not a string", what(begin, bucket, method),
+          luaL_typename(L, index));
+  const char *pattern = lua_tolstring(L, index, len);
+  if (store_check_pattern(what(begin, bucket, method), pattern, *len, &err) != MOONKEEP_OK) fault_raise(L, &err);
+  return pattern;
+}
+
+void store_push(lua_State *L, struct bucket *bucket, const char *method, const char *json, size_t len) {
+  struct err err;
+  if (value_push(L, json, len, &err) == MOONKEEP_OK) return;
+  store_fail(L, bucket, method, NULL, 0, &err);
+}
+
+/* ---- get, delete, deleteLike ---- */
+
+/* (store, key, default): pushes what get returns. */
+static int push_got(lua_State *L, struct bucket *bucket, const struct value *value) {
+  if (!value)
+    lua_pushvalue(L, 3);
+  else
+    store_push(L, bucket, "get", value->json, value->len);
+  return 1;
+}
+
+static int get_end(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  const struct store_call *call = call_answer(L, "get");
+  push_got(L, call->bucket, call->value);
+  waiter_drop(waiter_of(L));
+  return 1;
+}
+
+static int store_get(lua_State *L) {
+  size_t len;
+  const struct value *value;
+  struct bucket *bucket = store_check(L, "get");
+  lua_settop(L, 3);
+  const char *key = store_check_key_at(L, 2, bucket, "get", &len);
+  if (store_peek(script_of(L)->scripts->options.store, bucket, key, len, &value)) return push_got(L, bucket, value);
+  call_begin(L, STORE_GET, bucket, key, len);
+  return call_run(L, get_end);
+}
+
+static int delete_end(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  lua_pushboolean(L, call_answer(L, "delete")->found);
+  waiter_drop(waiter_of(L));
+  return 1;
+}
+
+static int store_delete(lua_State *L) {
+  size_t len;
+  struct bucket *bucket = store_check(L, "delete");
+  const char *key = store_check_key_at(L, 2, bucket, "delete", &len);
+  call_begin(L, STORE_DELETE, bucket, key, len);
+  return call_run(L, delete_end);
+}
+
+static int delete_like_end(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  lua_pushinteger(L, (lua_Integer)call_answer(L, "deleteLike")->count);
+  waiter_drop(waiter_of(L));
+  return 1;
+}
+
+static int store_deleteLike(lua_State *L) {
+  size_t len;
+  struct bucket *bucket = store_check(L, "deleteLike");
+  const char *pattern = store_check_pattern_at(L, 2, bucket, "deleteLike", &len);
+  struct store_call *call = call_begin(L, STORE_DELETE_LIKE, bucket, NULL, 0);
+  if (!store_call_pattern(call, pattern, len)) return fault(L, MOONKEEP_MEMORY, "out of memory");
+  return call_run(L, delete_like_end);
+}
+
+/* ---- the userdata ---- */
+
+/* upvalue: the methods */
+static int handle_index(lua_State *L) {
+  const struct handle *handle = luaL_checkudata(L, 1, STORE);
+  lua_pushvalue(L, 2);
+  if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL) return 1;
+  const char *name = bucket_name(handle->bucket);
+  if (lua_type(L, 2) != LUA_TSTRING) return luaL_error(L, "%s has methods, no values: use %s:get(key)", name, name);
+  const char *word = lua_tostring(L, 2);
+  return luaL_error(L, "%s has no method \"%s\"%s", name, word, lib_guess(L, lua_upvalueindex(1), word));
+}
+
+static int handle_newindex(lua_State *L) {
+  const struct handle *handle = luaL_checkudata(L, 1, STORE);
+  const char *name = bucket_name(handle->bucket);
+  return luaL_error(L, "%s keeps nothing that is assigned to it: use %s:set(key, value)", name, name);
+}
+
+static int handle_tostring(lua_State *L) {
+  const struct handle *handle = luaL_checkudata(L, 1, STORE);
+  lua_pushfstring(L, "store %s", bucket_name(handle->bucket));
+  return 1;
+}
+
+static const luaL_Reg methods[] = {
+    {"get", store_get}, {"delete", store_delete}, {"deleteLike", store_deleteLike}, {NULL, NULL}};
+
+static void add_class(lua_State *L) {
+  luaL_newmetatable(L, STORE);
+  luaL_newlib(L, methods);
+  lib_add_set(L);
+  lib_add_update(L);
+  lib_add_scan(L);
+  lua_pushcclosure(L, handle_index, 1);
+  lua_setfield(L, -2, "__index");
+  lua_pushcfunction(L, handle_newindex);
+  lua_setfield(L, -2, "__newindex");
+  lua_pushcfunction(L, handle_tostring);
+  lua_setfield(L, -2, "__tostring");
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "__metatable");
+  lua_pop(L, 1);
+}
+
+/* ---- rootServer.dataStore ---- */
+
+static struct bucket *check_bucket(lua_State *L) {
+  size_t len;
+  struct err err;
+  struct bucket *bucket;
+  if (lua_type(L, 2) != LUA_TSTRING)
+    fault(L, MOONKEEP_INVALID_KEY, "rootServer.dataStore: a store's name is a string, not a %s", luaL_typename(L, 2));
+  const char *name = lua_tolstring(L, 2, &len);
+  if (strlen(name) != len)
+    err_key(&err, MOONKEEP_INVALID_KEY, name, len, "rootServer.dataStore: the store's name contains a NUL");
+  else if (store_bucket(script_of(L)->scripts->options.store, name, &bucket, &err) == MOONKEEP_OK)
+    return bucket;
+  struct err named;
+  err_key(&named, err.code, name, strlen(name), "%s", err.message);
+  fault_raise(L, &named);
+  return NULL;
+}
+
+/* upvalue: the stores that were asked for */
+static int dataStore_index(lua_State *L) {
+  lua_settop(L, 2);
+  lua_pushvalue(L, 2);
+  if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL) return 1;
+  struct bucket *bucket = check_bucket(L);
+  struct handle *handle = lua_newuserdatauv(L, sizeof *handle, 0);
+  handle->bucket = bucket;
+  luaL_setmetatable(L, STORE);
+  lua_pushvalue(L, 2);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, lua_upvalueindex(1));
+  return 1;
+}
+
+static int dataStore_newindex(lua_State *L) {
+  return luaL_error(L, "rootServer.dataStore cannot be changed: a store comes into being when it is written to");
+}
+
+static void push_data_store(lua_State *L) {
+  lua_newtable(L);
+  lua_createtable(L, 0, 3);
+  lua_newtable(L);
+  lua_pushcclosure(L, dataStore_index, 1);
+  lua_setfield(L, -2, "__index");
+  lua_pushcfunction(L, dataStore_newindex);
+  lua_setfield(L, -2, "__newindex");
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "__metatable");
+  lua_setmetatable(L, -2);
+}
+
+void lib_open_store(lua_State *L) {
+  add_class(L);
+  lua_createtable(L, 0, 2);
+  push_data_store(L);
+  lua_getfield(L, -1, "appData");
+  lua_setglobal(L, "appData");
+  lua_setfield(L, -2, "dataStore");
+  lib_push_lifecycle(L);
+  lua_setfield(L, -2, "lifecycle");
+  lib_seal(L, "rootServer");
+  lua_setglobal(L, "rootServer");
+}

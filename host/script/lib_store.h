@@ -1,0 +1,40 @@
+/* What the files that bind a store's methods share.
+ *
+ * Private to host/script. Each method is one C function `store_NAME` in one of these files: lib_store.c get, delete,
+ * deleteLike; lib_set.c; lib_update.c; lib_scan.c select, selectValue, keys, count, each. */
+#ifndef SCRIPT_LIB_STORE_H
+#define SCRIPT_LIB_STORE_H
+
+#include <lua.h>
+
+#include "base/err.h"
+#include "script/script.h"
+
+/* The bucket of the store at index 1; raises where it is none (`appData.get(…)`) and inside an update function. */
+struct bucket *store_check(lua_State *L, const char *method);
+
+/* The key or pattern at an index; raises invalid_key, invalid_pattern. Valid as long as it stays on the stack. */
+const char *store_check_key_at(lua_State *L, int index, struct bucket *bucket, const char *method, size_t *len);
+const char *store_check_pattern_at(lua_State *L, int index, struct bucket *bucket, const char *method,
+                                   size_t *len);
+
+/* Raises err's sentence behind "appData:set: ", with the key where there is one. */
+int store_fail(lua_State *L, struct bucket *bucket, const char *method, const char *key, size_t key_len,
+               const struct err *err);
+
+/* Pushes the value of JSON text from the store; raises. */
+void store_push(lua_State *L, struct bucket *bucket, const char *method, const char *json, size_t len);
+
+/* One field of `options` or of a row, the value on top: takes expires_at and ttl into *expires_at_ms. False: it is
+ * neither. A field that is wrong fills err. */
+bool expiry_take(lua_State *L, const char *field, int64_t *expires_at_ms, struct err *err);
+
+/* The expiry that the options at index ask for, 0 when they ask for none; raises. */
+int64_t store_check_options(lua_State *L, int index, struct bucket *bucket, const char *method);
+
+/* Adds the methods of a file to the table on top. */
+void lib_add_set(lua_State *L);
+void lib_add_update(lua_State *L);
+void lib_add_scan(lua_State *L);
+
+#endif

@@ -1,0 +1,200 @@
+/* store:update(key, fn, default [, options])
+ *
+ * fn runs on the host thread at the moment when the call's turn comes, which may be inside store_submit or while
+ * another script waits, and always on a coroutine that the script has for this alone: so an error in it cannot
+ * run through frames that are not its own, and it cannot yield. Its arguments are fetched from the caller's frame,
+ * which stands still meanwhile, and what came of it is left there.
+ */
+#include <lauxlib.h>
+
+#include "base/mem.h"
+#include "script/call.h"
+#include "script/fault.h"
+#include "script/lib.h"
+#include "script/lib_store.h"
+#include "script/value.h"
+
+enum { KEY = 2, FN = 3, DEFAULT = 4, OPTIONS = 5, RESULT = 6 }; /* the caller's stack */
+
+/* ---- the function's turn ---- */
+
+struct turn { /* valid while the function runs */
+  struct waiter *waiter;
+  struct store_call *call;
+  const struct value *current;
+  enum store_verdict verdict;
+  struct err *err; /* what the verdict STORE_FAIL says */
+};
+
+/* Pushes what the update begins with where the key is absent: a copy of its own of a table. */
+static void push_default(lua_State *to, const struct waiter *waiter) {
+  lua_State *L = waiter->L;
+  size_t len;
+  if (waiter->default_json) {
+    const char *json = lua_tolstring(L, DEFAULT, &len);
+    store_push(to, waiter->call->bucket, "update", json, len);
+    return;
+  }
+  lua_pushvalue(L, DEFAULT);
+  if (to != L) lua_xmove(L, to, 1);
+}
+
+/* The value that the function has returned, which is on top: encoded for the store. */
+static void take_value(lua_State *C, struct turn *turn) {
+  struct scripts *scripts = turn->waiter->script->scripts;
+  struct buf *json = &scripts->scratch;
+  buf_clear(json);
+  size_t limit = store_value_limit(scripts->options.store);
+  turn->verdict = STORE_FAIL;
+  if (value_encode(C, -1, "value", limit, json, turn->err) != MOONKEEP_OK) return;
+  struct value *value = json->failed ? NULL : value_new(json->data, json->len, turn->waiter->expires_at_ms);
+  if (!value) {
+    err_memory(turn->err);
+    return;
+  }
+  turn->call->value = value;
+  turn->verdict = STORE_WRITE;
+}
+
+static void judge(lua_State *C, struct turn *turn) {
+  if (lib_is_unchanged(C, -1)) {
+    turn->verdict = STORE_KEEP;
+  } else if (lib_is_absent(C, -1)) {
+    turn->verdict = STORE_ERASE;
+  } else if (lua_isnil(C, -1)) {
+    turn->verdict = STORE_FAIL;
+    err_set(turn->err, MOONKEEP_INVALID_VALUE,
+            "the function returned nil for key \"%.200s\" (a forgotten return? return moonkeep.absent to delete the "
+            "key, moonkeep.unchanged to leave it)",
+            turn->call->key);
+  } else {
+    take_value(C, turn);
+  }
+}
+
+/* (turn): calls the function and returns what it returned. */
+static int run_function(lua_State *C) {
+  struct turn *turn = lua_touserdata(C, 1);
+  struct waiter *waiter = turn->waiter;
+  lua_pushvalue(waiter->L, FN);
+  lua_xmove(waiter->L, C, 1);
+  if (turn->current)
+    store_push(C, turn->call->bucket, "update", turn->current->json, turn->current->len);
+  else
+    push_default(C, waiter);
+  lua_call(C, 1, 1);
+  judge(C, turn);
+  return 1;
+}
+
+/* Runs it, and leaves what it returned, or its error, on the caller's stack. */
+static void run_turn(struct turn *turn) {
+  struct waiter *waiter = turn->waiter;
+  struct script *script = waiter->script;
+  lua_State *C = script->closure;
+  bool could_wait = script->can_wait;
+  script->can_wait = false;
+  script->in_update = true;
+  lua_pushcfunction(C, run_function);
+  lua_pushlightuserdata(C, turn);
+  waiter->ran = true;
+  waiter->raised = lua_pcall(C, 1, 1, 0) != LUA_OK;
+  script->in_update = false;
+  script->can_wait = could_wait;
+  lua_xmove(C, waiter->L, 1);
+  if (!waiter->raised) return;
+  turn->verdict = STORE_FAIL;
+  err_set(turn->err, MOONKEEP_INVALID, "the function raised an error");
+}
+
+/* store_call.apply */
+static enum store_verdict apply(struct store_call *call, const struct value *current) {
+  struct turn turn = {.waiter = call->ctx, .call = call, .current = current, .verdict = STORE_FAIL};
+  turn.err = mem_alloc(sizeof *turn.err);
+  if (!turn.err) return STORE_FAIL;
+  run_turn(&turn);
+  if (turn.verdict == STORE_FAIL)
+    call->err = turn.err;
+  else
+    mem_free(turn.err);
+  return turn.verdict;
+}
+
+/* ---- the call ---- */
+
+static void push_kept(lua_State *L, struct waiter *waiter) {
+  const struct store_call *call = waiter->call;
+  if (call->value)
+    store_push(L, call->bucket, "update", call->value->json, call->value->len);
+  else
+    push_default(L, waiter);
+}
+
+/* Whether the function's error is the answer. Where the disk has failed what the function saw, that is: then the store
+ * has put its own error in the place of ours. */
+static bool was_raised(const struct waiter *waiter) {
+  return waiter->raised && waiter->call->err->code == MOONKEEP_INVALID;
+}
+
+static int update_end(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  struct waiter *waiter = waiter_of(L);
+  if (was_raised(waiter)) {
+    waiter_drop(waiter);
+    lua_settop(L, RESULT);
+    return lua_error(L);
+  }
+  call_answer(L, "update");
+  if (lib_is_unchanged(L, RESULT)) {
+    push_kept(L, waiter);
+  } else if (lib_is_absent(L, RESULT)) {
+    lua_pushnil(L);
+  } else {
+    lua_settop(L, RESULT);
+  }
+  waiter_drop(waiter);
+  return 1;
+}
+
+/* Refuses a default that is no value; a table's JSON takes its place, so that what happens to the table while the call
+ * waits makes no difference. */
+static bool check_default(lua_State *L, struct bucket *bucket, const char *key, size_t key_len) {
+  struct scripts *scripts = script_of(L)->scripts;
+  struct buf *json = &scripts->scratch;
+  struct err err;
+  if (lua_isnil(L, DEFAULT) || lua_isboolean(L, DEFAULT) || lua_isinteger(L, DEFAULT)) return false;
+  buf_clear(json);
+  enum moonkeep_code code =
+      value_encode(L, DEFAULT, "default", store_value_limit(scripts->options.store), json, &err);
+  if (code == MOONKEEP_OK && json->failed) code = err_memory(&err);
+  if (code != MOONKEEP_OK) store_fail(L, bucket, "update", key, key_len, &err);
+  if (!lua_istable(L, DEFAULT)) return false;
+  lua_pushlstring(L, json->data, json->len);
+  lua_replace(L, DEFAULT);
+  return true;
+}
+
+static int store_update(lua_State *L) {
+  size_t len;
+  struct bucket *bucket = store_check(L, "update");
+  lua_settop(L, OPTIONS);
+  luaL_checkstack(L, 8, NULL); /* also for what the function's turn puts there */
+  const char *key = store_check_key_at(L, KEY, bucket, "update", &len);
+  if (!lua_isfunction(L, FN))
+    return fault(L, MOONKEEP_INVALID, "%s:update: fn is a %s, not a function: update(key, fn, default)",
+                 bucket_name(bucket), luaL_typename(L, FN));
+  int64_t expires_at_ms = store_check_options(L, OPTIONS, bucket, "update");
+  bool default_json = check_default(L, bucket, key, len);
+  struct store_call *call = call_begin(L, STORE_UPDATE, bucket, key, len);
+  struct waiter *waiter = waiter_of(L);
+  waiter->default_json = default_json;
+  waiter->expires_at_ms = expires_at_ms;
+  call->apply = apply;
+  call->keep_expiry = expires_at_ms == 0;
+  return call_run(L, update_end);
+}
+
+void lib_add_update(lua_State *L) {
+  lua_pushcfunction(L, store_update);
+  lua_setfield(L, -2, "update");
+}

@@ -1,0 +1,173 @@
+#include "script/script.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "script/event.h"
+#include "script/fault.h"
+#include "script/file.h"
+#include "script/lib.h"
+#include "script/task.h"
+
+/* The collector waits until memory has grown to this percentage of what was in use after the last collection:
+ * a long pause gives the most updates a second, a short one the smallest script at rest. */
+enum { GC_PAUSE = 300, GC_STEPMUL = 400 };
+
+/* ---- the state ---- */
+
+static void *allocate(void *ctx, void *block, size_t old_size, size_t new_size) {
+  struct script *script = ctx;
+  size_t old = block ? old_size : 0; /* without a block, old_size is the type of what is being made */
+  if (new_size == 0) {
+    script->bytes -= old;
+    mem_free(block);
+    return NULL;
+  }
+  if (new_size > old && script->limit_bytes && script->bytes - old + new_size > script->limit_bytes) return NULL;
+  void *moved = block ? mem_resize(block, new_size) : mem_alloc(new_size);
+  if (!moved && new_size > old) return NULL;
+  script->bytes += new_size - old;
+  return moved ? moved : block; /* Lua relies on it that shrinking never fails */
+}
+
+static int panic(lua_State *L) {
+  const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "an error that is no text";
+  log_write(script_log(script_of(L)), LOG_ERROR, script_of(L)->name, "error outside any protected call: %s", text);
+  return 0;
+}
+
+/* The low bits of the extra space are marks, so what it points to is aligned to more than these. */
+static uintptr_t *extra(lua_State *L) {
+  return (uintptr_t *)lua_getextraspace(L);
+}
+
+struct script *script_of(lua_State *L) {
+  uintptr_t bits = *extra(L) & ~(uintptr_t)(THREAD_WAITS | THREAD_HOST);
+  return (struct script *)bits; /* NOLINT: the pointer was put there as an integer */
+}
+
+bool thread_is(lua_State *L, unsigned mark) {
+  return (*extra(L) & mark) != 0;
+}
+
+void thread_mark(lua_State *L, unsigned mark, bool on) {
+  *extra(L) = on ? *extra(L) | mark : *extra(L) & ~(uintptr_t)mark;
+}
+
+bool script_protect(struct script *script, lua_CFunction body, void *arg, struct err *err) {
+  lua_State *L = script->L;
+  if (!lua_checkstack(L, 4)) {
+    err_memory(err);
+    return false;
+  }
+  lua_pushcfunction(L, body);
+  lua_pushlightuserdata(L, arg);
+  int status = lua_pcall(L, 1, 0, 0);
+  if (status == LUA_OK) return true;
+  const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "an error that is no text";
+  err_set(err, status == LUA_ERRMEM ? MOONKEEP_MEMORY : MOONKEEP_INVALID, "%s", text);
+  lua_pop(L, 1);
+  return false;
+}
+
+const struct log *script_log(const struct script *script) {
+  return script->scripts->options.log;
+}
+
+bool script_add_source(struct script *script, const char *path) {
+  size_t size = strlen(path) + 1;
+  struct source *source = mem_alloc(sizeof *source + size);
+  if (!source) return false;
+  memcpy(source->path, path, size);
+  list_add(&script->sources, &source->link);
+  return true;
+}
+
+/* ---- loading ---- */
+
+static struct script *make(struct scripts *scripts, const char *name) {
+  struct script *script = mem_zero(sizeof *script);
+  if (!script) return NULL;
+  script->scripts = scripts;
+  list_init(&script->link);
+  list_init(&script->tasks);
+  list_init(&script->idle);
+  list_init(&script->handlers);
+  list_init(&script->timers);
+  list_init(&script->sources);
+  waiter_init(&script->waiter, script, NULL);
+  script->name = mem_copy(name, strlen(name));
+  script->L = script->name ? lua_newstate(allocate, script) : NULL;
+  if (script->L) return script;
+  mem_free(script->name);
+  mem_free(script);
+  return NULL;
+}
+
+static int open_libs(lua_State *L) {
+  struct script *script = lua_touserdata(L, 1);
+  script->closure = lua_newthread(L);
+  thread_mark(script->closure, THREAD_HOST, true);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &script->closure);
+  fault_open(L);
+  lib_open(L);
+  return 0;
+}
+
+static bool open_state(struct script *script, struct err *err) {
+  lua_atpanic(script->L, panic);
+  *extra(script->L) = (uintptr_t)script;
+  lua_gc(script->L, LUA_GCINC, GC_PAUSE, GC_STEPMUL, 0);
+  return script_protect(script, open_libs, script, err);
+}
+
+/* Reads and compiles its file: leaves the chunk on the main thread's stack. */
+static bool compile(struct script *script, const char *file, struct err *err) {
+  struct buf source = {0};
+  char *path = file_path(script->scripts->options.dir, file);
+  bool noted = path && script_add_source(script, file);
+  enum moonkeep_code code = noted ? file_read(path, &source, err) : err_memory(err);
+  if (code == MOONKEEP_OK && file_compile(script->L, &source, file) != LUA_OK) {
+    code = err_set(err, MOONKEEP_INVALID, "%s", lua_tostring(script->L, -1));
+    lua_pop(script->L, 1);
+  }
+  buf_deinit(&source);
+  mem_free(path);
+  return code == MOONKEEP_OK;
+}
+
+struct script *script_load(struct scripts *scripts, const char *name, const char *file) {
+  struct err err = {.message = "out of memory"};
+  struct script *script = make(scripts, name);
+  if (script && open_state(script, &err) && compile(script, file, &err)) {
+    if (fault_run(script, "not loaded")) {
+      waiter_drop(&script->waiter);
+      return script;
+    }
+  } else {
+    log_write(scripts->options.log, LOG_ERROR, name, "not loaded: %s", err.message);
+  }
+  if (script) script_drop(script);
+  script_free(script);
+  return NULL;
+}
+
+/* ---- the end ---- */
+
+void script_drop(struct script *script) {
+  while (!list_empty(&script->tasks))
+    task_drop(list_of(script->tasks.next, struct task, link), "the host stopped");
+  lib_end_timers(script);
+  waiter_drop(&script->waiter);
+}
+
+void script_free(struct script *script) {
+  if (!script) return;
+  task_free_idle(script);
+  list_take(&script->link);
+  lua_close(script->L);
+  for (struct list *node; (node = list_pop(&script->sources));) mem_free(list_of(node, struct source, link));
+  mem_free(script->name);
+  mem_free(script);
+}

@@ -1,0 +1,94 @@
+/* One script: a bot with a Lua state of its own; and the room that all scripts of a host share.
+ *
+ * Private to host/script. script_load makes a script and runs its main chunk, script_drop ends its tasks and
+ * timers, script_free closes its state. Host thread only. */
+#ifndef SCRIPT_SCRIPT_H
+#define SCRIPT_SCRIPT_H
+
+#include <lua.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "script/call.h"
+#include "script/scripts.h"
+
+struct event;
+struct task;
+
+/* What waits in the ready queue for its turn: a task to resume, an event to deliver. */
+struct job {
+  struct list link;
+  void (*run)(struct job *);
+};
+
+struct scripts {
+  struct scripts_options options; /* what it borrows stays borrowed; dir is ours */
+  struct list all;                /* of scripts, by name */
+  size_t count;
+  struct list ready;   /* jobs, first come first served over all scripts */
+  struct list held;    /* events that came before scripts_start */
+  size_t events;          /* that are not done */
+  bool started;
+  bool closing;
+  size_t tasks, sleeping, timers, queued; /* see scripts_load */
+  size_t calls;                           /* store calls under way, also those whose task is gone */
+  struct buf scratch;                     /* JSON on its way out; never in use while Lua runs */
+};
+
+struct source { /* a file that a script was made from */
+  struct list link;
+  char path[]; /* below the scripts folder */
+};
+
+struct script {
+  struct scripts *scripts; /* borrowed */
+  struct list link;
+  char *name;          /* owned */
+  lua_State *L;        /* owned: the main thread; the host's own calls into the script run here */
+  lua_State *closure;  /* L's: update functions run on it */
+  size_t bytes;        /* what its allocator has given out */
+  size_t limit_bytes;  /* the most that it gives out; 0: no limit */
+  struct task *current; /* the task that runs; NULL: none, or the main chunk */
+  bool can_wait;        /* every coroutine from the current task up to the one that runs can yield */
+  bool host_yield;      /* the yield on its way outward is for the host, not for the script's own resume */
+  bool in_update;       /* an update function runs: no store call, no waiting */
+  lua_State *closed;    /* the coroutine that coroutine.close is at work on; it cannot yield */
+  unsigned closings;    /* how many of these are nested */
+  struct list tasks;    /* that are under way */
+  struct list idle;     /* finished ones, to be used again */
+  unsigned idle_count;
+  struct list handlers; /* bot.on, in the order of subscription */
+  struct list timers;   /* bot.after and bot.every that are set */
+  struct list sources;  /* every file that was loaded, the script's own first */
+  struct waiter waiter; /* of store calls outside tasks */
+};
+
+/* Marks that the extra space of a coroutine carries in the low bits of the pointer to its script. */
+enum {
+  THREAD_WAITS = 1, /* a store call or a sleep waits in its middle: only the host may resume it */
+  THREAD_HOST = 2,  /* the host made it: a task's, or the one for update functions */
+};
+
+struct script *script_of(lua_State *L);
+bool thread_is(lua_State *L, unsigned mark);
+void thread_mark(lua_State *L, unsigned mark, bool on);
+
+/* Loads the bot of this name from this file (relative to the folder) and runs it. On failure the log says why. */
+struct script *script_load(struct scripts *scripts, const char *name, const char *file);
+
+/* Ends its tasks, timers and handlers; answers of its store calls may still come. */
+void script_drop(struct script *script);
+void script_free(struct script *script); /* after script_drop; NULL is fine */
+
+/* Runs body(arg) on the main thread, protected; arg arrives as light userdata at index 1. False: it raised, and
+ * err says what. */
+bool script_protect(struct script *script, lua_CFunction body, void *arg, struct err *err);
+
+/* Notes a file that the script was made from; false: no memory. */
+bool script_add_source(struct script *script, const char *path);
+
+const struct log *script_log(const struct script *script);
+
+#endif

@@ -1,0 +1,78 @@
+/* The scripts of one host: the bots of a folder, each in a Lua state of its own, and their tasks.
+ *
+ * The life of it: scripts_open loads every bot of the folder (one that fails is logged and left out),
+ * scripts_start runs their `start` handlers, scripts_emit hands them events, scripts_run gives the CPU to the
+ * tasks that are ready, scripts_stop runs their `stop` handlers, scripts_close ends what is left. The host calls it all on
+ * its one thread; nothing here waits, except where a script makes a store call in a place where Lua cannot
+ * yield. */
+#ifndef SCRIPT_SCRIPTS_H
+#define SCRIPT_SCRIPTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/timers.h"
+#include "store/store.h"
+
+struct scripts;
+
+/* What came of one event. errors is a JSON array of {"script":…,"message":…}, "[]" when all went well. Valid until
+ * the callback returns. */
+struct scripts_outcome {
+  bool ok;
+  const char *errors;
+  size_t errors_len;
+};
+
+struct scripts_options {
+  const char *dir;           /* the scripts folder */
+  struct store *store;       /* borrowed until scripts_close, as are the next three */
+  struct timers *timers;     /* on clock's steady time */
+  const struct clock *clock; /* NULL: the system's */
+  const struct log *log;
+  /* An action of a script: a JSON object that carries "script". Called on the host thread, text valid until it
+   * returns. `name` and `text` are set where the action is a `send` ({"action":"send","channel":…,"text":…}). */
+  void (*action)(void *ctx, const char *json, size_t len);
+  void *ctx;
+};
+
+/* Errors: invalid (the folder is missing or not a folder: the message says how to make one), memory. A folder
+ * without scripts is fine, and a warning in the log. */
+enum moonkeep_code scripts_open(struct scripts **out, const struct scripts_options *options, struct err *err);
+void scripts_close(struct scripts *scripts); /* pumps the store until no call of theirs is under way; NULL is fine */
+
+size_t scripts_count(const struct scripts *scripts);
+
+/* Delivers the lifecycle events: every script's handlers run in tasks of their own. */
+void scripts_start(struct scripts *scripts);
+void scripts_stop(struct scripts *scripts);
+
+/* Delivers an event: `json` is an object (checked by the caller with json_compact, so it is valid) whose "event" is
+ * `name`. done (may be NULL) is called once, when all its handlers have finished, at once when there are none, from
+ * here or from scripts_run. invalid_value where a script cannot take it in, memory. */
+enum moonkeep_code scripts_emit(struct scripts *scripts, const char *name, size_t name_len, const char *json,
+                                size_t len, void (*done)(void *ctx, const struct scripts_outcome *), void *ctx,
+                                struct err *err);
+
+/* Runs the tasks that are ready, in order, and those that they make ready, up to a bounded number; true when there are
+ * more. */
+bool scripts_run(struct scripts *scripts);
+
+/* What is under way, for a host that wants to end. */
+struct scripts_load {
+  size_t running;   /* tasks that are ready or wait for the store: they end by themselves */
+  size_t sleeping;  /* tasks in bot.sleep */
+  size_t timers;    /* bot.after and bot.every that are set */
+  int64_t next_ms;  /* steady time at which the first sleeper or timer is due; INT64_MAX */
+  size_t events;    /* events whose `done` has not been called */
+};
+struct scripts_load scripts_load(const struct scripts *scripts);
+
+/* Ends all sleepers (their tasks are dropped and their events answered as failed) and all timers. */
+void scripts_end_waits(struct scripts *scripts);
+
+#endif

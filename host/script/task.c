@@ -1,0 +1,158 @@
+#include "script/task.h"
+
+#include <assert.h>
+#include <lauxlib.h>
+
+#include "base/mem.h"
+#include "script/event.h"
+#include "script/fault.h"
+
+enum { IDLE_TASKS = 256 }; /* coroutines that a script keeps for use again */
+
+static void run_task(struct job *job);
+
+static void forget(struct task *task) {
+  luaL_unref(task->script->L, LUA_REGISTRYINDEX, task->ref);
+  mem_free(task);
+}
+
+void task_free_idle(struct script *script) {
+  for (struct list *node; (node = list_pop(&script->idle));) forget(list_of(node, struct task, link));
+  script->idle_count = 0;
+}
+
+/* A task that has no function yet: one that is kept, or a new one. Raises. */
+static struct task *take(lua_State *L, struct script *script) {
+  struct list *node = list_pop(&script->idle);
+  if (node) {
+    script->idle_count--;
+    return list_of(node, struct task, link);
+  }
+  lua_State *thread = lua_newthread(L);
+  thread_mark(thread, THREAD_HOST, true);
+  int ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  struct task *task = mem_zero(sizeof *task);
+  if (!task) {
+    luaL_unref(L, LUA_REGISTRYINDEX, ref);
+    luaL_error(L, "not enough memory");
+    return NULL;
+  }
+  task->job.run = run_task;
+  list_init(&task->job.link);
+  list_init(&task->link);
+  task->script = script;
+  task->L = thread;
+  task->ref = ref;
+  return task;
+}
+
+/* Out of use: kept while there is room, if its coroutine can run again. */
+static void give_back(struct task *task, bool reusable) {
+  struct script *script = task->script;
+  list_take(&task->link);
+  task->state = TASK_IDLE;
+  if (!reusable || script->idle_count >= IDLE_TASKS) {
+    forget(task);
+    return;
+  }
+  lua_settop(task->L, 0);
+  list_add(&script->idle, &task->link);
+  script->idle_count++;
+}
+
+void task_start(lua_State *L, int args, const char *what, struct event *event) {
+  struct script *script = script_of(L);
+  struct task *task = take(L, script);
+  if (!lua_checkstack(task->L, args + 1)) {
+    list_add(&script->tasks, &task->link);
+    give_back(task, true);
+    luaL_error(L, "not enough memory");
+  }
+  lua_xmove(L, task->L, args + 1);
+  task->args = args;
+  task->what = what;
+  task->event = event_ref(event);
+  waiter_init(&task->waiter, script, task);
+  list_add(&script->tasks, &task->link);
+  script->scripts->tasks++;
+  task_wake(task);
+}
+
+void task_wake(struct task *task) {
+  task->state = TASK_READY;
+  list_add(&task->script->scripts->ready, &task->job.link);
+}
+
+/* The end of a task's life, whichever way it came. */
+static void end(struct task *task, bool reusable) {
+  struct event *event = task->event;
+  task->event = NULL;
+  waiter_drop(&task->waiter);
+  task->script->scripts->tasks--;
+  give_back(task, reusable);
+  event_free(event);
+}
+
+static void run_task(struct job *job) {
+  struct task *task = list_of(job, struct task, job);
+  struct script *script = task->script;
+  int args = task->args, results;
+  task->args = 0;
+  task->state = TASK_RUNNING;
+  script->current = task;
+  script->can_wait = true;
+  int status = lua_resume(task->L, NULL, args, &results);
+  script->current = NULL;
+  script->can_wait = false;
+  bool waits = status == LUA_YIELD && script->host_yield;
+  script->host_yield = false;
+  if (waits) return;
+  if (status != LUA_OK) fault_of_task(task);
+  end(task, status == LUA_OK);
+}
+
+bool task_can_wait(lua_State *L) {
+  struct script *script = script_of(L);
+  return script->current && script->can_wait && !script->in_update && lua_isyieldable(L);
+}
+
+int task_wait(lua_State *L, lua_KFunction finish) {
+  struct script *script = script_of(L);
+  assert(task_can_wait(L));
+  if (script->current->state == TASK_RUNNING) script->current->state = TASK_WAITING;
+  script->host_yield = true;
+  return lua_yieldk(L, 0, 0, finish);
+}
+
+static void slept(struct timer *timer) {
+  struct task *task = list_of(timer, struct task, timer);
+  task->script->scripts->sleeping--;
+  task_wake(task);
+}
+
+int task_sleep(lua_State *L, int64_t ms, lua_KFunction finish) {
+  struct script *script = script_of(L);
+  struct task *task = script->current;
+  struct scripts *scripts = script->scripts;
+  if (ms == 0) {
+    task_wake(task);
+    return task_wait(L, finish);
+  }
+  task->timer.fire = slept;
+  int64_t due = clock_steady_ms(scripts->options.clock) + ms;
+  if (!timer_set(scripts->options.timers, &task->timer, due)) return luaL_error(L, "not enough memory");
+  scripts->sleeping++;
+  task->state = TASK_SLEEPING;
+  return task_wait(L, finish);
+}
+
+void task_drop(struct task *task, const char *why) {
+  struct scripts *scripts = task->script->scripts;
+  list_take(&task->job.link);
+  if (task->state == TASK_SLEEPING) {
+    timer_clear(scripts->options.timers, &task->timer);
+    scripts->sleeping--;
+  }
+  if (task->event) event_fail(task->event, task->script, why);
+  end(task, false);
+}

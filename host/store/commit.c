@@ -1,0 +1,228 @@
+#include "store/commit.h"
+
+#include "base/mem.h"
+#include "store/journal.h"
+
+#ifndef COMMIT_JOURNAL_BYTES
+#define COMMIT_JOURNAL_BYTES                                                                                 \
+  (64 << 20) /* above this each commit folds first, and callers feel it as waiting */
+#endif
+#ifndef COMMIT_WAL_PAGES
+#define COMMIT_WAL_PAGES 1000 /* a checkpoint of 4 MiB costs a stall of some 80 ms at worst */
+#endif
+
+enum {
+  IDLE_MS = 200,        /* nothing to do for so long: fold */
+  FOLD_AFTER_MS = 1000, /* and so long under load */
+  UPKEEP_MS = 1000,     /* between looks at what has expired, and between tries to get a broken file back */
+};
+
+/* ---- after a disk error ---- */
+
+static enum moonkeep_code post_forget(struct commit *commit, struct err *err) {
+  struct job *note = mem_zero(sizeof *note);
+  if (!note) return err_memory(err);
+  note->kind = JOB_FORGET;
+  outbox_put(commit->outbox, note);
+  return MOONKEEP_OK;
+}
+
+/* Opens the file anew and learns whether group seq is in it. The front is told first to forget what its cache
+ * says, so that no answer made from the file can come before that. */
+static enum moonkeep_code reopen(struct commit *commit, uint64_t seq, bool *there, struct err *err) {
+  pthread_mutex_lock(commit->view_lock);
+  view_close(commit->view);
+  enum moonkeep_code code = engine_reopen(&commit->engine, commit->folder, seq, there, err);
+  if (!code) code = post_forget(commit, err);
+  pthread_mutex_unlock(commit->view_lock);
+  if (commit->broken != (code != 0))
+    log_write(commit->log, code ? LOG_ERROR : LOG_WARN, "store", "%s%s",
+              code ? "the store has stopped writing after a disk error: " : "the store file is open again",
+              code ? err->message : "");
+  commit->broken = code != 0;
+  commit->retry_ms = clock_steady_ms(commit->clock) + UPKEEP_MS;
+  atomic_store(&commit->folded_seq, commit->engine.folded_seq);
+  return code;
+}
+
+static enum moonkeep_code refuse_broken(struct err *err) {
+  return err_set(err, MOONKEEP_IO,
+                 "the store has stopped writing after a disk error; it tries again every second");
+}
+
+static enum moonkeep_code be_whole(struct commit *commit, struct err *err) {
+  bool there;
+  if (!commit->broken) return MOONKEEP_OK;
+  if (clock_steady_ms(commit->clock) < commit->retry_ms) return refuse_broken(err);
+  return reopen(commit, 0, &there, err) ? refuse_broken(err) : MOONKEEP_OK;
+}
+
+/* A write has failed. Only an io error leaves open whether it is on the disk; then the file is asked, and
+ * when it cannot answer the caller is told so. */
+static enum moonkeep_code settle(struct commit *commit, uint64_t seq, enum moonkeep_code code,
+                                 struct err *err) {
+  if (code != MOONKEEP_IO) return code;
+  struct err why = *err;
+  bool there = false;
+  log_write(commit->log, LOG_ERROR, "store", "%s; opening the store file anew", why.message);
+  if (reopen(commit, seq, &there, err))
+    return err_set(err, MOONKEEP_UNKNOWN, "%.300s, and whether the change was saved cannot be read: %.300s",
+                   why.message, err->message);
+  if (there) return MOONKEEP_OK;
+  *err = why;
+  return code;
+}
+
+/* ---- upkeep: folding, sweeping, checkpoints ---- */
+
+static void note_unfolded(struct commit *commit) {
+  bool unfolded = commit->engine.folded_seq < commit->engine.last_seq;
+  if (!unfolded)
+    commit->unfolded_since_ms = 0;
+  else if (!commit->unfolded_since_ms)
+    commit->unfolded_since_ms = clock_steady_ms(commit->clock) | 1;
+  atomic_store(&commit->folded_seq, commit->engine.folded_seq);
+}
+
+/* Upkeep that fails is no caller's failure: everything stays in the journal, and it is tried again. */
+static void upkeep_result(struct commit *commit, enum moonkeep_code code, const struct err *err) {
+  if (code && !commit->complained)
+    log_write(commit->log, LOG_ERROR, "store", "%s; nothing is lost, it will be tried again", err->message);
+  commit->complained = code != 0;
+  if (code) commit->more_to_do = false;
+  if (code == MOONKEEP_IO) commit->broken = true;
+}
+
+static void fold_slice(struct commit *commit) {
+  struct err err;
+  enum moonkeep_code code = engine_fold(&commit->engine, &err);
+  note_unfolded(commit);
+  commit->more_to_do = commit->unfolded_since_ms != 0;
+  upkeep_result(commit, code, &err);
+}
+
+static void checkpoint(struct commit *commit) {
+  struct err err;
+  if (commit->engine.wal_pages < COMMIT_WAL_PAGES) return;
+  upkeep_result(commit, engine_checkpoint(&commit->engine, &err), &err);
+}
+
+static void sweep(struct commit *commit) {
+  struct err err;
+  bool more = false;
+  int64_t steady = clock_steady_ms(commit->clock), now = clock_wall_ms(commit->clock);
+  if (now < commit->engine.next_expiry_ms || steady < commit->sweep_ms + UPKEEP_MS) return;
+  enum moonkeep_code code = engine_sweep(&commit->engine, now, &more, &err);
+  if (!more || code) commit->sweep_ms = steady;
+  upkeep_result(commit, code, &err);
+}
+
+static void upkeep(struct commit *commit, bool idle) {
+  struct err err;
+  if (be_whole(commit, &err)) return;
+  int64_t since = commit->unfolded_since_ms;
+  if (since && (idle || clock_steady_ms(commit->clock) - since >= FOLD_AFTER_MS)) fold_slice(commit);
+  if (!commit->broken) sweep(commit);
+  if (!commit->broken) checkpoint(commit);
+}
+
+/* ---- jobs ---- */
+
+static void encode(struct commit *commit, const struct group *group) {
+  const char *bucket = NULL;
+  struct buf *out = &commit->changes;
+  buf_clear(out);
+  journal_begin(out, commit->engine.epoch);
+  for (size_t i = 0; i < group->count; i++) {
+    const struct change *change = &group->changes[i];
+    if (change->bucket != bucket) journal_bucket(out, bucket = change->bucket);
+    if (change->value)
+      journal_put(out, change->key, change->key_len, change->value->json, change->value->len,
+                  change->value->expires_at_ms);
+    else
+      journal_erase(out, change->key, change->key_len);
+  }
+}
+
+static enum moonkeep_code save(struct commit *commit, struct group *group, struct err *err) {
+  enum moonkeep_code code = be_whole(commit, err);
+  if (code) return code;
+  while (commit->engine.journal_bytes > COMMIT_JOURNAL_BYTES && !commit->broken && !commit->complained)
+    fold_slice(commit);
+  encode(commit, group);
+  if (commit->changes.failed) return err_memory(err);
+  code = engine_append(&commit->engine, group->seq, clock_wall_ms(commit->clock), commit->changes.data,
+                       commit->changes.len, err);
+  return code ? settle(commit, group->seq, code, err) : MOONKEEP_OK;
+}
+
+static void run_group(struct commit *commit, struct group *group) {
+  struct err err;
+  if (group->epoch < commit->min_epoch) {
+    job_fail(&group->job, &commit->why_refused);
+    return;
+  }
+  enum moonkeep_code code = save(commit, group, &err);
+  if (!code) return;
+  job_fail(&group->job, &err);
+  commit->min_epoch = group->epoch + 1;
+  commit->why_refused = err;
+  /* Those that come behind it were certainly not written. */
+  if (code == MOONKEEP_UNKNOWN) commit->why_refused.code = MOONKEEP_IO;
+}
+
+static void run_erase(struct commit *commit, struct erase_job *erase) {
+  struct err err;
+  struct store_call *call = erase->call;
+  enum moonkeep_code code = be_whole(commit, &err);
+  if (!code) code = engine_fold_all(&commit->engine, &err);
+  if (!code)
+    code = engine_erase_like(&commit->engine, erase->seq, erase->now_ms, bucket_name(call->bucket),
+                             call->pattern, call->pattern_len, &call->count, &err);
+  if (code) code = settle(commit, erase->seq, code, &err);
+  if (code) job_fail(&erase->job, &err);
+}
+
+static void run_fold(struct commit *commit, struct fold_job *fold) {
+  struct err err;
+  enum moonkeep_code code = be_whole(commit, &err);
+  if (!code) code = engine_fold_all(&commit->engine, &err);
+  if (code) job_fail(&fold->job, &err);
+}
+
+static void run(struct commit *commit, struct job *job) {
+  if (job->kind == JOB_GROUP) run_group(commit, list_of(job, struct group, job));
+  if (job->kind == JOB_ERASE) run_erase(commit, list_of(job, struct erase_job, job));
+  if (job->kind == JOB_FOLD) run_fold(commit, list_of(job, struct fold_job, job));
+  note_unfolded(commit);
+}
+
+static int patience_ms(const struct commit *commit) {
+  if (commit->more_to_do) return 0;
+  if (commit->broken || commit->complained) return UPKEEP_MS;
+  if (commit->unfolded_since_ms) return IDLE_MS;
+  return commit->engine.next_expiry_ms == INT64_MAX ? -1 : UPKEEP_MS;
+}
+
+static void *commit_main(void *arg) {
+  struct commit *commit = arg;
+  for (;;) {
+    struct job *job = inbox_take(&commit->inbox, patience_ms(commit));
+    bool stop = job && job->kind == JOB_STOP;
+    if (job) {
+      run(commit, job);
+      outbox_put(commit->outbox, job);
+    }
+    if (stop) return NULL;
+    upkeep(commit, job == NULL);
+  }
+}
+
+bool commit_start(struct commit *commit) {
+  return pthread_create(&commit->thread, NULL, commit_main, commit) == 0;
+}
+
+void commit_join(struct commit *commit) {
+  pthread_join(commit->thread, NULL);
+  buf_deinit(&commit->changes);
+}

@@ -1,0 +1,41 @@
+/* The commit thread: it alone writes. It takes groups as they come, makes each durable with one sync, and
+ * between groups folds the journal, sweeps what has expired and checkpoints. */
+#ifndef STORE_COMMIT_H
+#define STORE_COMMIT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/clock.h"
+#include "store/engine.h"
+#include "store/job.h"
+
+struct commit {
+  struct engine engine; /* the thread's, once it runs */
+  struct inbox inbox;
+  struct outbox *outbox; /* borrowed, as are the next five */
+  const struct folder *folder;
+  struct view *view; /* closed under view_lock when the file has to be opened anew */
+  pthread_mutex_t *view_lock;
+  const struct clock *clock;
+  const struct log *log;
+  _Atomic uint64_t folded_seq; /* the tables show every group up to this one; any thread reads it */
+
+  /* The thread's own. */
+  pthread_t thread;
+  uint64_t min_epoch;        /* groups of an older epoch built on one that failed */
+  struct err why_refused;    /* what failed then */
+  bool broken;               /* the last write may or may not be on the disk, and reopening has failed */
+  int64_t retry_ms;          /* steady: when to try reopening again */
+  int64_t unfolded_since_ms; /* steady: when the oldest unfolded group was written; 0: none is */
+  int64_t sweep_ms;          /* steady: when the last sweep was */
+  bool more_to_do;           /* the last fold or sweep was only a slice */
+  bool complained;           /* upkeep has failed, and the log has it */
+  struct buf changes;
+};
+
+/* The engine must be open, the inbox made. After a JOB_STOP has come back through the outbox, join. */
+bool commit_start(struct commit *commit);
+void commit_join(struct commit *commit);
+
+#endif

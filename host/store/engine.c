@@ -1,0 +1,154 @@
+#include "store/engine.h"
+
+#include <string.h>
+
+#include "base/buf.h"
+#include "store/journal.h"
+#include "store/schema.h"
+#include "store/sum.h"
+#include "store/engine_parts.h"
+
+static const char *const statements[SHELF_KINDS] = {
+    [ENGINE_PUT] =
+        "INSERT INTO \"%w\"(key, value, expires_at, sum) VALUES(?1, ?2, ?3, ?4) ON CONFLICT(key) DO "
+        "UPDATE SET value=excluded.value, expires_at=excluded.expires_at, sum=excluded.sum",
+    [ENGINE_ERASE] = "DELETE FROM \"%w\" WHERE key=?1",
+    [ENGINE_RANGE] = "SELECT rowid, key, expires_at FROM \"%w\" WHERE key>=?1 AND key<?2 ORDER BY key",
+    [ENGINE_EXPIRED] = "SELECT rowid, key, value, expires_at, sum FROM \"%w\" WHERE expires_at<=?1 "
+                       "ORDER BY expires_at LIMIT ?2 OFFSET ?3",
+};
+
+/* Called by SQLite after each commit with the pages that the log then holds. */
+static int count_pages(void *ctx, sqlite3 *db, const char *name, int pages) {
+  (void)db;
+  (void)name;
+  ((struct engine *)ctx)->wal_pages = pages;
+  return SQLITE_OK;
+}
+
+enum moonkeep_code engine_rollback(struct engine *engine, enum moonkeep_code code) {
+  if (!sqlite3_get_autocommit(engine->db)) sqlite3_exec(engine->db, "ROLLBACK", NULL, NULL, NULL);
+  return code;
+}
+
+static enum moonkeep_code read_counters(struct engine *engine, struct err *err) {
+  int64_t epoch, folded, last, bytes;
+  sqlite3 *db = engine->db;
+  static const char doing[] = "read the store file";
+  enum moonkeep_code code = sql_number(db, "SELECT value FROM _meta WHERE name='epoch'", doing, &epoch, err);
+  if (!code) code = sql_number(db, "SELECT value FROM _meta WHERE name='folded_seq'", doing, &folded, err);
+  if (!code) code = sql_number(db, "SELECT max(seq) FROM _journal", doing, &last, err);
+  if (!code) code = sql_number(db, "SELECT sum(length(changes)) FROM _journal", doing, &bytes, err);
+  if (code) return code;
+  engine->epoch = (uint64_t)epoch;
+  engine->folded_seq = (uint64_t)folded;
+  engine->last_seq = (uint64_t)(last > folded ? last : folded);
+  engine->journal_bytes = (size_t)bytes;
+  return MOONKEEP_OK;
+}
+
+static enum moonkeep_code connect(struct engine *engine, struct err *err) {
+  enum moonkeep_code code = sql_open(&engine->db, engine->path, true, err);
+  int64_t version = 0;
+  if (!code) code = schema_recognise(engine->db, engine->path, &version, err);
+  if (!code) code = sql_run(engine->db, "PRAGMA journal_mode=WAL", "open the store file", err);
+  if (!code && version > 0 && version < SCHEMA_VERSION)
+    log_write(engine->log, LOG_INFO, "store", "bringing %s from version %d to %d", engine->path, (int)version,
+              SCHEMA_VERSION);
+  if (!code) code = schema_migrate(engine->db, version, err);
+  if (!code) code = read_counters(engine, err);
+  if (!code)
+    code = sql_prepare(engine->db, "INSERT INTO _journal(seq, at, changes, sum) VALUES(?1, ?2, ?3, ?4)",
+                       &engine->append, err);
+  if (code) return code;
+  shelves_init(&engine->shelves, engine->db, statements);
+  sqlite3_wal_hook(engine->db, count_pages, engine);
+  return MOONKEEP_OK;
+}
+
+static void disconnect(struct engine *engine) {
+  sqlite3_finalize(engine->append);
+  shelves_deinit(&engine->shelves);
+  sqlite3_close(engine->db);
+  engine->append = NULL;
+  engine->db = NULL;
+}
+
+enum moonkeep_code engine_open(struct engine *engine, const struct folder *folder, const char *path,
+                               const struct log *log, struct err *err) {
+  *engine = (struct engine){.path = path, .log = log}; /* next_expiry_ms 0: the first sweep finds it out */
+  enum moonkeep_code code = schema_check_header(path, err);
+  if (!code) code = connect(engine, err);
+  if (!code && engine->journal_bytes > 0)
+    log_write(log, LOG_INFO, "store",
+              "taking over %zu bytes of changes that were saved but not yet in the tables",
+              engine->journal_bytes);
+  if (!code) code = engine_fold_all(engine, err);
+  if (!code) code = folder_sync(folder, err);
+  if (code) disconnect(engine);
+  return code;
+}
+
+static enum moonkeep_code finish(struct engine *engine, struct err *err) {
+  enum moonkeep_code code = engine_fold_all(engine, err);
+  if (code) return code;
+  int rc = sqlite3_wal_checkpoint_v2(engine->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+  if (rc != SQLITE_OK && (rc & 0xFF) != SQLITE_BUSY) return sql_fail(engine->db, rc, "checkpoint", err);
+  /* The last one to close may now take the empty log away. */
+  if (rc == SQLITE_OK) sqlite3_db_config(engine->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+  return MOONKEEP_OK;
+}
+
+enum moonkeep_code engine_close(struct engine *engine, bool clean, struct err *err) {
+  enum moonkeep_code code = clean && engine->db ? finish(engine, err) : MOONKEEP_OK;
+  disconnect(engine);
+  return code;
+}
+
+enum moonkeep_code engine_append(struct engine *engine, uint64_t seq, int64_t at_ms, const void *changes,
+                                 size_t len, struct err *err) {
+  sqlite3_stmt *append = engine->append;
+  sqlite3_bind_int64(append, 1, (int64_t)seq);
+  sqlite3_bind_int64(append, 2, at_ms);
+  sqlite3_bind_blob64(append, 3, changes, len, SQLITE_STATIC);
+  sqlite3_bind_int64(append, 4, sum_group((int64_t)seq, at_ms, changes, len));
+  int rc = sqlite3_step(append);
+  enum moonkeep_code code = rc == SQLITE_DONE ? MOONKEEP_OK : sql_fail(engine->db, rc, "save changes", err);
+  sqlite3_reset(append);
+  sqlite3_clear_bindings(append);
+  if (code) return engine_rollback(engine, code);
+  engine->last_seq = seq;
+  engine->journal_bytes += len;
+  return MOONKEEP_OK;
+}
+
+enum moonkeep_code engine_checkpoint(struct engine *engine, struct err *err) {
+  int log_pages = 0, done_pages = 0;
+  int rc = sqlite3_wal_checkpoint_v2(engine->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &log_pages, &done_pages);
+  /* Busy means that a reader still needs some of it: the rest goes next time. */
+  if (rc != SQLITE_OK && (rc & 0xFF) != SQLITE_BUSY) return sql_fail(engine->db, rc, "checkpoint", err);
+  if (log_pages == done_pages) engine->wal_pages = 0;
+  return MOONKEEP_OK;
+}
+
+static enum moonkeep_code group_is_there(struct engine *engine, uint64_t seq, bool *there, struct err *err) {
+  char sql[80];
+  int64_t found = 0;
+  sqlite3_snprintf(sizeof sql, sql, "SELECT count(*) FROM _journal WHERE seq=%llu", (unsigned long long)seq);
+  enum moonkeep_code code = sql_number(engine->db, sql, "look for a group", &found, err);
+  *there = found == 1;
+  return code;
+}
+
+enum moonkeep_code engine_reopen(struct engine *engine, const struct folder *folder, uint64_t seq,
+                                 bool *there, struct err *err) {
+  if (engine->db) disconnect(engine);
+  enum moonkeep_code code = folder_renew(folder, "appdata.db-wal", err);
+  if (!code) code = connect(engine, err);
+  if (!code) code = group_is_there(engine, seq, there, err);
+  /* The cache must not say less than the file: what is in the journal goes into the tables before anybody
+   * reads. */
+  if (!code) code = engine_fold_all(engine, err);
+  if (code) disconnect(engine);
+  return code;
+}

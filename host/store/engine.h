@@ -1,0 +1,78 @@
+/* The engine: the one connection that writes. It appends groups to the journal, folds the journal into the
+ * tables, erases, sweeps what has expired, and checkpoints.
+ *
+ * Made by engine_open on the host thread, then used by the commit thread alone, closed by engine_close. Every
+ * function that fails leaves no transaction open. */
+#ifndef STORE_ENGINE_H
+#define STORE_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "store/folder.h"
+#include "store/sql.h"
+
+#ifndef ENGINE_FOLD_ROWS
+#define ENGINE_FOLD_ROWS 100000 /* the most changes that one fold takes (whole groups: at least one) */
+#endif
+#ifndef ENGINE_FOLD_BYTES
+#define ENGINE_FOLD_BYTES (4 << 20) /* and the most bytes of journal */
+#endif
+#ifndef ENGINE_SWEEP_ROWS
+#define ENGINE_SWEEP_ROWS 500 /* expired rows that one sweep takes from a bucket */
+#endif
+
+struct engine {
+  sqlite3 *db;
+  const char *path;      /* borrowed */
+  const struct log *log; /* borrowed */
+  struct shelves shelves;
+  sqlite3_stmt *append;
+  uint64_t epoch;         /* raised by every restore */
+  uint64_t last_seq;      /* of the newest group in the file */
+  uint64_t folded_seq;    /* the tables show every group up to this one */
+  size_t journal_bytes;   /* in the journal and not folded */
+  int wal_pages;          /* in the write-ahead log, since it was last wrapped */
+  int64_t next_expiry_ms; /* no row expires before; INT64_MAX: none does */
+};
+
+/* Opens the store file, makes or migrates it, and folds what a crash has left in the journal. */
+enum moonkeep_code engine_open(struct engine *engine, const struct folder *folder, const char *path,
+                               const struct log *log, struct err *err);
+
+/* Clean: everything is folded and checkpointed first, and the write-ahead log is gone. Otherwise, or after an
+ * error, the files stay as they are. Closes in any case. */
+enum moonkeep_code engine_close(struct engine *engine, bool clean, struct err *err);
+
+/* Appends a group and makes it durable. full, memory, corrupt: it is not in the file. io: nobody knows; ask
+ * engine_reopen. */
+enum moonkeep_code engine_append(struct engine *engine, uint64_t seq, int64_t at_ms, const void *changes,
+                                 size_t len, struct err *err);
+
+/* After an io error: closes the connection, saves the write-ahead log against what the disk may still do to
+ * it, opens it anew, and says whether the group is there. Nobody else may have the file open in this process.
+ */
+enum moonkeep_code engine_reopen(struct engine *engine, const struct folder *folder, uint64_t seq,
+                                 bool *there, struct err *err);
+
+/* Folds the oldest groups, up to ENGINE_FOLD_BYTES of them and at least one; does nothing when there are
+ * none. */
+enum moonkeep_code engine_fold(struct engine *engine, struct err *err);
+enum moonkeep_code engine_fold_all(struct engine *engine, struct err *err);
+
+/* Erases all keys of the bucket that match, durably, with a record of it as group seq; *count is how many of
+ * them had not expired. Everything before must be folded. */
+enum moonkeep_code engine_erase_like(struct engine *engine, uint64_t seq, int64_t now_ms, const char *bucket,
+                                     const char *pattern, size_t len, uint64_t *count, struct err *err);
+
+/* Removes some of the rows that have expired; *more when there may be others. Without a sync of its own: a
+ * row that comes back after power loss has still expired. */
+enum moonkeep_code engine_sweep(struct engine *engine, int64_t now_ms, bool *more, struct err *err);
+
+/* Moves the write-ahead log into the file, as far as readers let it. */
+enum moonkeep_code engine_checkpoint(struct engine *engine, struct err *err);
+
+#endif

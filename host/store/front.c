@@ -1,0 +1,147 @@
+/* The front: gives every call its place in the one order.
+ *
+ * A call runs when the newest values of its keys are known; until then it is parked at the entry whose load
+ * is under way, or at a barrier. Running is one piece: an update's closure sees the newest value and puts a
+ * newer one in its place before anything else happens. What it changed goes into the open group, and the call
+ * is answered when that group is durable. Calls that concern many keys, scans and deleteLikes, run when every
+ * older call has. */
+#include "base/mem.h"
+#include "store/store_parts.h"
+
+#ifndef FRONT_GROUP_BYTES
+#define FRONT_GROUP_BYTES (4 << 20) /* a group this big goes on its way even while another is being written  \
+                                     */
+#endif
+
+/* ---- answering ---- */
+
+void front_answer(struct store *store, struct store_call *call) {
+  bool at_once = call->state == CALL_SUBMITTING;
+  call->state = CALL_DONE;
+  store->pending--;
+  if (!at_once) call->done(call);
+}
+
+void front_fail(struct store *store, struct store_call *call, const struct err *why) {
+  if (!call->err) {
+    call->err = job_err_copy(why);
+    if (call->err != &job_no_memory && !*call->err->key) err_name_key(call->err, call->key, call->key_len);
+  }
+  value_free(call->value);
+  call->value = NULL;
+  front_answer(store, call);
+}
+
+void front_fail_memory(struct store *store, struct store_call *call) {
+  front_fail(store, call, &job_no_memory);
+}
+
+/* ---- running ---- */
+
+void front_dispatch(struct store *store, struct store_call *call) {
+  switch (call->op) {
+  case STORE_GET:
+  case STORE_UPDATE:
+  case STORE_DELETE: keys_run(store, call); break;
+  case STORE_SET: keys_set(store, call); break;
+  case STORE_DELETE_LIKE:
+  case STORE_SCAN:
+  case STORE_FLUSH: many_run(store, call); break;
+  }
+  if (store->open && store->open->bytes >= FRONT_GROUP_BYTES) group_hand_over(store);
+}
+
+/* Lets go on what was parked; the calls may be gone afterwards. */
+void front_dispatch_all(struct store *store, struct list *calls) {
+  struct list mine;
+  list_init(&mine);
+  list_join(&mine, calls);
+  for (struct list *link; (link = list_pop(&mine));) {
+    struct store_call *call = list_of(link, struct store_call, link);
+    uint64_t turn = call->turn;
+    store->parked_again = false;
+    front_dispatch(store, call);
+    if (store->parked_again) continue;
+    store->parked--;
+    barrier_open_gates(store, turn);
+  }
+}
+
+void front_take_in(struct store *store, struct job *job) {
+  switch (job->kind) {
+  case JOB_GROUP: group_take_in(store, list_of(job, struct group, job)); break;
+  case JOB_LOAD: keys_take_in_load(store, list_of(job, struct load_job, job)); break;
+  case JOB_ERASE: many_take_in_erase(store, list_of(job, struct erase_job, job)); break;
+  case JOB_FOLD: many_take_in_fold(store, list_of(job, struct fold_job, job)); break;
+  case JOB_SCAN: many_take_in_scan(store, list_of(job, struct scan_job, job)); break;
+  case JOB_FORGET:
+    many_forget(store);
+    mem_free(job);
+    break;
+  case JOB_STOP: mem_free(job); break;
+  }
+}
+
+/* ---- submitting ---- */
+
+static enum moonkeep_code check_rows(const struct store *store, const struct store_call *call,
+                                     struct err *err) {
+  size_t bytes = 0;
+  enum moonkeep_code code = MOONKEEP_OK;
+  for (size_t i = 0; !code && i < call->row_count; i++) {
+    const struct store_row *row = &call->rows[i];
+    code = store_check_key("set", row->key, row->key_len, err);
+    if (!code && row->value->len > store->value_bytes)
+      code = err_key(err, MOONKEEP_TOO_LARGE, row->key, row->key_len,
+                     "the value has %u bytes of JSON; at most %zu are allowed", row->value->len,
+                     store->value_bytes);
+    bytes += row->key_len + row->value->len;
+  }
+  if (!code && call->row_count > 1 && bytes > STORE_LIST_BYTES)
+    code = err_set(err, MOONKEEP_TOO_LARGE, "the list has %zu bytes; at most %d are allowed in one call",
+                   bytes, STORE_LIST_BYTES);
+  return code;
+}
+
+static enum moonkeep_code check(const struct store *store, const struct store_call *call, struct err *err) {
+  if (store->closing) return err_set(err, MOONKEEP_CLOSED, "the store has been closed");
+  switch (call->op) {
+  case STORE_GET:
+  case STORE_UPDATE:
+  case STORE_DELETE: return store_check_key(call->bucket->name, call->key, call->key_len, err);
+  case STORE_SET: return check_rows(store, call, err);
+  case STORE_SCAN:
+  case STORE_DELETE_LIKE:
+    return store_check_pattern(call->bucket->name, call->pattern, call->pattern_len, err);
+  case STORE_FLUSH: break;
+  }
+  return MOONKEEP_OK;
+}
+
+bool store_submit(struct store *store, struct store_call *call) {
+  struct err err;
+  call->state = CALL_SUBMITTING;
+  call->turn = ++store->turns;
+  store->pending++;
+  enum moonkeep_code code = check(store, call, &err);
+  if (code)
+    front_fail(store, call, &err);
+  else if (call->op == STORE_SET && call->row_count == 0)
+    front_answer(store, call);
+  else
+    front_dispatch(store, call);
+  cache_trim(store);
+  if (call->state == CALL_DONE) return true;
+  call->state = CALL_WAITING;
+  return false;
+}
+
+bool store_peek(struct store *store, struct bucket *bucket, const char *key, size_t len,
+                const struct value **value) {
+  if (store->closing || !list_empty(&store->barriers)) return false;
+  struct entry *entry = cache_find(bucket, key, len);
+  if (!entry || !entry->known || entry->loading) return false;
+  entry->touched = true;
+  *value = keys_live(store, entry->durable);
+  return true;
+}

@@ -1,0 +1,109 @@
+/* Jobs: what the front hands to the store's threads, and gets back.
+ *
+ * A job travels by its link, from the front into a thread's inbox, and from there into the one outbox.
+ * Whoever has it in hand may touch it, nobody else. */
+#ifndef STORE_JOB_H
+#define STORE_JOB_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/list.h"
+#include "store/store.h"
+#include "store/view.h"
+
+enum job_kind {
+  JOB_GROUP,  /* commit thread: make a group of changes durable */
+  JOB_FOLD,   /* commit thread: everything before into the tables */
+  JOB_ERASE,  /* commit thread: deleteLike */
+  JOB_LOAD,   /* reader: one key */
+  JOB_SCAN,   /* reader: a range */
+  JOB_FORGET, /* from the commit thread, unasked: what the cache says may be old */
+  JOB_STOP,   /* either: the last one */
+};
+
+struct job {
+  struct list link;
+  enum job_kind kind;
+  struct err *err; /* owned; NULL: it went well */
+};
+
+/* Remembers why a job failed. */
+void job_fail(struct job *job, const struct err *err);
+
+/* Errors of jobs and calls, on the heap. One that finds no memory becomes job_no_memory, which is never freed nor written
+ * to. */
+extern struct err job_no_memory;
+struct err *job_err_copy(const struct err *err);
+void job_err_free(struct err *err);
+
+struct change { /* what a group does to one key */
+  struct entry *entry;
+  const char *bucket; /* borrowed from the entry, which the group pins */
+  const char *key;
+  size_t key_len;
+  struct value *value; /* reference; NULL: erased */
+};
+
+struct group {
+  struct job job;
+  uint64_t seq;           /* its place in the order */
+  uint64_t epoch;         /* of failures: see front.c */
+  struct change *changes; /* owned */
+  size_t count, cap, bytes;
+  struct list calls; /* that wait for it; the front's */
+};
+
+struct erase_job {
+  struct job job;
+  struct store_call *call; /* borrowed */
+  uint64_t seq;
+  int64_t now_ms;
+};
+
+struct fold_job {
+  struct job job;
+  struct store_call *call; /* borrowed: the flush that asked, or the scan that comes next */
+};
+
+struct load_job {
+  struct job job;
+  struct entry *entry; /* pinned */
+  const char *bucket, *key;
+  size_t key_len;
+  struct value *value; /* the answer: a reference, NULL: absent */
+};
+
+struct scan_job {
+  struct job job;
+  struct scan scan;
+};
+
+/* A thread's inbox. */
+struct inbox {
+  pthread_mutex_t lock;
+  pthread_cond_t filled;
+  struct list jobs;
+};
+
+bool inbox_init(struct inbox *inbox);
+void inbox_deinit(struct inbox *inbox);
+void inbox_put(struct inbox *inbox, struct job *job);
+/* The first job; waits up to wait_ms for one (-1: for ever, 0: not at all). NULL: none came. */
+struct job *inbox_take(struct inbox *inbox, int wait_ms);
+
+/* The way back: what the threads have done, for the front. */
+struct outbox {
+  pthread_mutex_t lock;
+  struct list jobs;
+  int fd; /* an eventfd, readable while there are jobs: one wake-up a batch */
+};
+
+bool outbox_init(struct outbox *outbox);
+void outbox_deinit(struct outbox *outbox);
+void outbox_put(struct outbox *outbox, struct job *job);
+void outbox_take_all(struct outbox *outbox, struct list *jobs);
+
+#endif

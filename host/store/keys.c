@@ -1,0 +1,200 @@
+/* Calls on single keys and on lists of them. */
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "store/store_parts.h"
+
+const struct value *keys_live(const struct store *store, const struct value *value) {
+  return value && value->expires_at_ms && value->expires_at_ms <= store_now_ms(store) ? NULL : value;
+}
+
+static const struct value *newest(const struct store *store, const struct entry *entry) {
+  return keys_live(store, group_pending(store, entry) ? entry->newest : entry->durable);
+}
+
+static bool is_known(const struct store *store, const struct entry *entry) {
+  return entry->known || group_pending(store, entry);
+}
+
+/* Asks the reader; false: no memory. */
+static bool start_load(struct store *store, struct entry *entry) {
+  struct load_job *load = mem_zero(sizeof *load);
+  if (!load) return false;
+  *load = (struct load_job){.job.kind = JOB_LOAD,
+                            .entry = entry,
+                            .bucket = entry->bucket->name,
+                            .key = entry->key,
+                            .key_len = entry->link.key_len};
+  entry->loading = true;
+  entry->stale = false;
+  inbox_put(&store->reader.inbox, &load->job);
+  return true;
+}
+
+static void await_load(struct store *store, struct store_call *call, struct entry *entry) {
+  if (entry->loading || start_load(store, entry))
+    barrier_park(store, call, &entry->waiting);
+  else
+    front_fail_memory(store, call);
+}
+
+void keys_take_in_load(struct store *store, struct load_job *load) {
+  struct entry *entry = load->entry;
+  entry->loading = false;
+  if (!load->job.err && !entry->stale) {
+    cache_set_durable(store, entry, load->value);
+    load->value = NULL;
+  }
+  entry->load_err = load->job.err;
+  front_dispatch_all(store, &entry->waiting);
+  entry->load_err = NULL;
+  value_free(load->value);
+  job_err_free(load->job.err);
+  mem_free(load);
+}
+
+/* Only writing makes a bucket come into being, and then no other may differ from it in case alone. */
+enum moonkeep_code keys_claim(struct store *store, const char *name, struct err *err) {
+  for (struct map_link *l = map_next(&store->buckets, NULL); l; l = map_next(&store->buckets, l)) {
+    const struct bucket *other = list_of(l, struct bucket, link);
+    bool exists = other->exists || other->pending > 0;
+    if (exists && strcasecmp(other->name, name) == 0 && strcmp(other->name, name) != 0)
+      return err_key(err, MOONKEEP_INVALID_KEY, name, strlen(name),
+                     "the store name \"%s\" differs from the existing \"%s\" only in case", name,
+                     other->name);
+  }
+  return MOONKEEP_OK;
+}
+
+static enum moonkeep_code claim(struct store *store, const struct bucket *bucket, struct err *err) {
+  return bucket->exists || bucket->pending > 0 ? MOONKEEP_OK : keys_claim(store, bucket->name, err);
+}
+
+/* ---- running ---- */
+
+static void run_get(struct store *store, struct store_call *call, struct entry *entry) {
+  struct group *group = group_pending(store, entry);
+  if (!entry->known && group) { /* only what is on its way is known: it will be durable, or asked again */
+    group_join(call, group);
+    return;
+  }
+  call->value = value_ref((struct value *)keys_live(store, entry->durable));
+  front_answer(store, call);
+}
+
+static void run_write(struct store *store, struct store_call *call, struct entry *entry,
+                      struct value *value) {
+  struct err err;
+  enum moonkeep_code code = claim(store, entry->bucket, &err);
+  struct group *group = code ? NULL : group_open(store, 1);
+  if (!code && !group) code = err_memory(&err);
+  if (code) {
+    front_fail(store, call, &err);
+    return;
+  }
+  group_put(store, entry, value_ref(value));
+  group_join(call, group);
+}
+
+static void run_delete(struct store *store, struct store_call *call, struct entry *entry) {
+  call->found = newest(store, entry) != NULL;
+  if (call->found)
+    run_write(store, call, entry, NULL);
+  else
+    group_answer_after(store, call, entry);
+}
+
+static void run_update(struct store *store, struct store_call *call, struct entry *entry) {
+  const struct value *current = newest(store, entry);
+  switch (call->apply(call, current)) {
+  case STORE_WRITE:
+    if (call->keep_expiry) call->value->expires_at_ms = current ? current->expires_at_ms : 0;
+    run_write(store, call, entry, call->value);
+    break;
+  case STORE_ERASE:
+    if (current)
+      run_write(store, call, entry, NULL);
+    else
+      group_answer_after(store, call, entry);
+    break;
+  case STORE_KEEP:
+    call->value = value_ref((struct value *)current);
+    group_answer_after(store, call, entry);
+    break;
+  case STORE_FAIL:
+    if (!call->err) call->err = &job_no_memory;
+    group_answer_after(store, call, entry);
+    break;
+  }
+}
+
+enum readiness { READY, PARKED, NO_MEMORY };
+
+/* Whether the row's key lets the call run now; otherwise the call is parked. */
+static enum readiness row_is_ready(struct store *store, struct store_call *call,
+                                   const struct store_row *row) {
+  if (barrier_await(store, call, row->key, row->key_len)) return PARKED;
+  struct entry *entry = cache_get(store, call->bucket, row->key, row->key_len);
+  if (!entry) return NO_MEMORY;
+  if (!entry->loading) return READY;
+  barrier_park(store, call, &entry->waiting);
+  return PARKED;
+}
+
+/* A list that has to wait must not be overtaken on any of its keys. */
+static enum readiness rows_are_ready(struct store *store, struct store_call *call) {
+  bool may_wait = call->row_count > 1 && (store->parked > 0 || !list_empty(&store->barriers));
+  enum readiness ready = !may_wait || barrier_raise(store, call) ? READY : NO_MEMORY;
+  for (size_t i = 0; i < call->row_count && ready == READY; i++)
+    ready = row_is_ready(store, call, &call->rows[i]);
+  return ready;
+}
+
+/* All rows or none: everything that can fail comes before the first change. */
+static void write_rows(struct store *store, struct store_call *call) {
+  struct err err;
+  enum moonkeep_code code = claim(store, call->bucket, &err);
+  struct group *group = code ? NULL : group_open(store, call->row_count);
+  if (!code && !group) code = err_memory(&err);
+  if (code) {
+    front_fail(store, call, &err);
+    return;
+  }
+  for (size_t i = 0; i < call->row_count; i++) {
+    const struct store_row *row = &call->rows[i];
+    group_put(store, cache_find(call->bucket, row->key, row->key_len), value_ref(row->value));
+  }
+  group_join(call, group);
+}
+
+void keys_set(struct store *store, struct store_call *call) {
+  struct list waited;
+  enum readiness ready = rows_are_ready(store, call);
+  if (ready == PARKED) return;
+  barrier_lower(call, &waited);
+  if (ready == READY)
+    write_rows(store, call);
+  else
+    front_fail_memory(store, call);
+  front_dispatch_all(store, &waited);
+}
+
+void keys_run(struct store *store, struct store_call *call) {
+  if (barrier_await(store, call, call->key, call->key_len)) return;
+  struct entry *entry = cache_get(store, call->bucket, call->key, call->key_len);
+  if (!entry) {
+    front_fail_memory(store, call);
+    return;
+  }
+  if (!entry->loading && !is_known(store, entry) && entry->load_err)
+    front_fail(store, call, entry->load_err);
+  else if (entry->loading || !is_known(store, entry))
+    await_load(store, call, entry);
+  else if (call->op == STORE_GET)
+    run_get(store, call, entry);
+  else if (call->op == STORE_UPDATE)
+    run_update(store, call, entry);
+  else
+    run_delete(store, call, entry);
+}

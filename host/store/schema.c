@@ -1,0 +1,150 @@
+#include "store/schema.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "store/sql.h"
+
+static const char doing[] = "bring the store file up to date";
+
+int schema_is_bucket_name(const char *name) {
+  static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+  size_t len = strlen(name);
+  return len >= 1 && len <= 63 && strchr(letters, name[0]) && strncasecmp(name, "sqlite_", 7) != 0 &&
+         name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] == '\0';
+}
+
+enum moonkeep_code schema_check_header(const char *path, struct err *err) {
+  static const char magic[16] = "SQLite format 3";
+  char header[16];
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    if (errno == ENOENT) return MOONKEEP_OK;
+    return err_set(err, errno == EACCES ? MOONKEEP_INVALID : MOONKEEP_IO, "cannot read the store file %s: %s",
+                   path, strerror(errno));
+  }
+  ssize_t n = read(fd, header, sizeof header);
+  int why = errno;
+  close(fd);
+  if (n < 0) return err_set(err, MOONKEEP_IO, "cannot read the store file %s: %s", path, strerror(why));
+  if (n == 0 || (n == (ssize_t)sizeof header && memcmp(header, magic, sizeof magic) == 0)) return MOONKEEP_OK;
+  return err_set(
+      err, MOONKEEP_INVALID,
+      "the store file %s is not an SQLite database; nothing was changed. Move it away, or name another "
+      "folder with --data",
+      path);
+}
+
+/* ---- migrations: each takes the file from one version to the next ---- */
+
+/* Version 1: the journal, the host's notes, and one table a bucket. */
+static enum moonkeep_code to_version_1(sqlite3 *db, struct err *err) {
+  return sql_run(db,
+                 "CREATE TABLE _meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;"
+                 "INSERT INTO _meta VALUES('epoch', 1), ('folded_seq', 0);"
+                 "CREATE TABLE _journal(seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, changes BLOB NOT NULL,"
+                 " sum INTEGER NOT NULL);",
+                 doing, err);
+}
+
+/* What version 2 adds to a table: expired rows are found by an index, and a change by another program clears
+ * the row's checksum (our own connections have triggers switched off). */
+static enum moonkeep_code add_guards(sqlite3 *db, const char *name, struct err *err) {
+  char *sql =
+      sqlite3_mprintf("CREATE INDEX \"_%w_expires\" ON \"%w\"(expires_at) WHERE expires_at IS NOT NULL;"
+                      "CREATE TRIGGER \"_%w_inserted\" AFTER INSERT ON \"%w\" BEGIN"
+                      " UPDATE \"%w\" SET sum=NULL WHERE rowid=new.rowid; END;"
+                      "CREATE TRIGGER \"_%w_updated\" AFTER UPDATE OF key, value, expires_at ON \"%w\" BEGIN"
+                      " UPDATE \"%w\" SET sum=NULL WHERE rowid=new.rowid; END;",
+                      name, name, name, name, name, name, name, name);
+  if (!sql) return err_memory(err);
+  enum moonkeep_code code = sql_run(db, sql, doing, err);
+  sqlite3_free(sql);
+  return code;
+}
+
+static enum moonkeep_code guard_bucket(void *ctx, const char *name, struct err *err) {
+  return add_guards(ctx, name, err);
+}
+
+static enum moonkeep_code to_version_2(sqlite3 *db, struct err *err) {
+  return schema_buckets(db, guard_bucket, db, err);
+}
+
+static enum moonkeep_code (*const migrations[SCHEMA_VERSION])(sqlite3 *, struct err *) = {
+    to_version_1,
+    to_version_2,
+};
+
+/* ---- */
+
+enum moonkeep_code schema_make_bucket(sqlite3 *db, const char *name, struct err *err) {
+  if (sqlite3_table_column_metadata(db, "main", name, NULL, NULL, NULL, NULL, NULL, NULL) == SQLITE_OK)
+    return MOONKEEP_OK;
+  char *sql =
+      sqlite3_mprintf("CREATE TABLE \"%w\"(key TEXT PRIMARY KEY, value TEXT NOT NULL, expires_at INTEGER,"
+                      " sum INTEGER);",
+                      name);
+  if (!sql) return err_memory(err);
+  enum moonkeep_code code = sql_run(db, sql, "make the table of a store", err);
+  sqlite3_free(sql);
+  return code ? code : add_guards(db, name, err);
+}
+
+enum moonkeep_code schema_buckets(sqlite3 *db,
+                                  enum moonkeep_code (*visit)(void *ctx, const char *name, struct err *),
+                                  void *ctx, struct err *err) {
+  sqlite3_stmt *statement;
+  enum moonkeep_code code =
+      sql_prepare(db, "SELECT name FROM sqlite_schema WHERE type='table' ORDER BY name", &statement, err);
+  if (code) return code;
+  int rc;
+  while (!code && (rc = sqlite3_step(statement)) == SQLITE_ROW) {
+    const char *name = (const char *)sqlite3_column_text(statement, 0);
+    if (name && schema_is_bucket_name(name)) code = visit(ctx, name, err);
+  }
+  if (!code && rc != SQLITE_DONE) code = sql_fail(db, rc, "list the stores", err);
+  sqlite3_finalize(statement);
+  return code;
+}
+
+enum moonkeep_code schema_recognise(sqlite3 *db, const char *path, int64_t *version, struct err *err) {
+  int64_t id, tables;
+  enum moonkeep_code code = sql_number(db, "PRAGMA application_id", "read the store file", &id, err);
+  if (!code) code = sql_number(db, "PRAGMA user_version", "read the store file", version, err);
+  if (!code) code = sql_number(db, "SELECT count(*) FROM sqlite_schema", "read the store file", &tables, err);
+  if (code) return code;
+  if (id != SCHEMA_APPLICATION_ID && (id != 0 || *version != 0 || tables != 0))
+    return err_set(
+        err, MOONKEEP_INVALID,
+        "the store file %s is another program's database; nothing was changed. Name another folder with "
+        "--data",
+        path);
+  if (*version > SCHEMA_VERSION)
+    return err_set(
+        err, MOONKEEP_INVALID,
+        "the store file %s was written by a newer moonkeep (its version is %d, this program knows %d); "
+        "nothing was changed. Use the newer program",
+        path, (int)*version, SCHEMA_VERSION);
+  return MOONKEEP_OK;
+}
+
+static enum moonkeep_code step(sqlite3 *db, int version, struct err *err) {
+  char marks[128];
+  sqlite3_snprintf(sizeof marks, marks, "PRAGMA application_id=%d; PRAGMA user_version=%d;",
+                   SCHEMA_APPLICATION_ID, version + 1);
+  enum moonkeep_code code = migrations[version](db, err);
+  return code ? code : sql_run(db, marks, doing, err);
+}
+
+enum moonkeep_code schema_migrate(sqlite3 *db, int64_t version, struct err *err) {
+  if (version == SCHEMA_VERSION) return MOONKEEP_OK;
+  enum moonkeep_code code = sql_run(db, "BEGIN IMMEDIATE", doing, err);
+  for (int v = (int)version; !code && v < SCHEMA_VERSION; v++) code = step(db, v, err);
+  if (!code) code = sql_run(db, "COMMIT", doing, err);
+  if (code && !sqlite3_get_autocommit(db)) sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+  return code;
+}

@@ -1,0 +1,41 @@
+/* The schema of the store file: how it is made, recognised, and brought from an older version to today's.
+ *
+ * A new file walks the same migrations as an old one. `PRAGMA application_id` says that a file is ours,
+ * `PRAGMA user_version` how far it has come. */
+#ifndef STORE_SCHEMA_H
+#define STORE_SCHEMA_H
+
+#include <stdint.h>
+#include <sqlite3.h>
+
+#include "base/err.h"
+
+enum {
+  SCHEMA_APPLICATION_ID = 0x6D6F6F6E, /* "moon" */
+  SCHEMA_VERSION = 2,
+};
+
+/* Looks at a file before SQLite does. A missing or empty one is fine. invalid: it is not an SQLite database.
+ */
+enum moonkeep_code schema_check_header(const char *path, struct err *err);
+
+/* Whether the open file is ours, or empty; *version says how far it has come (0: empty). invalid: it is
+ * another program's database, or from a newer moonkeep. Changes nothing. */
+enum moonkeep_code schema_recognise(sqlite3 *db, const char *path, int64_t *version, struct err *err);
+
+/* Brings the open file from `version` to today's, all in one transaction. */
+enum moonkeep_code schema_migrate(sqlite3 *db, int64_t version, struct err *err);
+
+/* Makes the table of a bucket where it is missing, inside the caller's transaction. */
+enum moonkeep_code schema_make_bucket(sqlite3 *db, const char *name, struct err *err);
+
+/* Whether a table of this name can be a bucket: a letter, then at most 62 letters, digits or `_`, and not
+ * `sqlite_` at the start, in whatever case. */
+int schema_is_bucket_name(const char *name);
+
+/* Calls visit with the name of each bucket that has a table; it goes on while visit returns MOONKEEP_OK. */
+enum moonkeep_code schema_buckets(sqlite3 *db,
+                                  enum moonkeep_code (*visit)(void *ctx, const char *name, struct err *),
+                                  void *ctx, struct err *err);
+
+#endif

@@ -1,0 +1,61 @@
+/* Connections to the store file, and the statements that each of them keeps prepared.
+ *
+ * A connection belongs to one thread at a time. None of ours ever checkpoints by itself: SQLite 3.40 can
+ * corrupt a file when one connection checkpoints while another commits, and it hides errors of automatic
+ * checkpoints. */
+#ifndef STORE_SQL_H
+#define STORE_SQL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sqlite3.h>
+
+#include "base/err.h"
+
+enum { SQL_BUSY_MS = 5000 }; /* how long we wait for a program that holds the file locked */
+
+/* Opens a connection with the settings that all of ours share. The writer's makes the file when it is
+ * missing. */
+enum moonkeep_code sql_open(sqlite3 **out, const char *path, bool writer, struct err *err);
+
+/* Runs statements that give no rows. `doing` completes "cannot …" in the error. */
+enum moonkeep_code sql_run(sqlite3 *db, const char *sql, const char *doing, struct err *err);
+
+/* The same for one that gives one number; 0 when it gives no row. */
+enum moonkeep_code sql_number(sqlite3 *db, const char *sql, const char *doing, int64_t *number,
+                              struct err *err);
+
+enum moonkeep_code sql_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **out, struct err *err);
+
+/* Makes the error of a result code: full, io, memory, corrupt. */
+enum moonkeep_code sql_fail(sqlite3 *db, int rc, const char *doing, struct err *err);
+
+/* The prepared statements of one connection that name a bucket: `sql[kind]` has `"%w"` where the name goes.
+ * Made when first used. An embedded struct. */
+enum { SHELF_KINDS = 4 };
+
+struct shelf {
+  struct shelf *next;
+  bool made;        /* the writer's notes: the table is there; */
+  unsigned damaged; /*   expired rows that the sweep leaves because their checksum does not match */
+  sqlite3_stmt *statements[SHELF_KINDS];
+  char name[64];
+};
+
+struct shelves {
+  sqlite3 *db; /* borrowed */
+  const char *const *sql;
+  struct shelf *first; /* owned */
+};
+
+void shelves_init(struct shelves *shelves, sqlite3 *db, const char *const *sql);
+void shelves_deinit(struct shelves *shelves); /* before the connection is closed */
+
+/* The bucket's shelf, NULL with err when there is no memory. */
+struct shelf *shelf_of(struct shelves *shelves, const char *name, size_t name_len, struct err *err);
+
+/* The statement, reset and ready to be bound; NULL with err. A table that does not exist gives NULL with
+ * err->code MOONKEEP_OK. */
+sqlite3_stmt *shelf_statement(struct shelves *shelves, struct shelf *shelf, int kind, struct err *err);
+
+#endif

@@ -1,0 +1,218 @@
+/* One store: opened bottom-up, closed top-down. */
+#include "store/store.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "store/schema.h"
+#include "store/store_parts.h"
+
+/* ---- buckets ---- */
+
+static struct bucket *new_bucket(struct store *store, const char *name) {
+  struct bucket *bucket = mem_zero(sizeof *bucket);
+  if (!bucket) return NULL;
+  memcpy(bucket->name, name, strlen(name) + 1);
+  map_init(&bucket->entries);
+  map_put(&store->buckets, &bucket->link, bucket->name, strlen(name));
+  return bucket;
+}
+
+enum moonkeep_code store_bucket(struct store *store, const char *name, struct bucket **out, struct err *err) {
+  struct map_link *link = map_find(&store->buckets, name, strlen(name));
+  *out = link ? list_of(link, struct bucket, link) : NULL;
+  if (*out) return MOONKEEP_OK;
+  if (!schema_is_bucket_name(name))
+    return err_key(
+        err, MOONKEEP_INVALID_KEY, name, strlen(name),
+        "\"%.80s\" cannot be the name of a store: it is a letter followed by at most 62 letters, digits or "
+        "`_`, and does not begin with `sqlite_`",
+        name);
+  enum moonkeep_code code = keys_claim(store, name, err);
+  if (code) return code;
+  *out = new_bucket(store, name);
+  return *out ? MOONKEEP_OK : err_memory(err);
+}
+
+const char *bucket_name(const struct bucket *bucket) {
+  return bucket->name;
+}
+
+static enum moonkeep_code know_bucket(void *ctx, const char *name, struct err *err) {
+  struct bucket *bucket = new_bucket(ctx, name);
+  if (!bucket) return err_memory(err);
+  bucket->exists = true;
+  return MOONKEEP_OK;
+}
+
+static void free_bucket(struct map_link *link, void *ctx) {
+  struct bucket *bucket = list_of(link, struct bucket, link);
+  map_take(&((struct store *)ctx)->buckets, link);
+  map_deinit(&bucket->entries);
+  mem_free(bucket);
+}
+
+/* ---- opening ---- */
+
+static void free_store(struct store *store) {
+  while (!list_empty(&store->ages)) cache_drop(store, list_of(store->ages.next, struct entry, age));
+  map_each(&store->buckets, free_bucket, store);
+  map_deinit(&store->buckets);
+  folder_close(&store->folder);
+  mem_free(store->path);
+  mem_free(store);
+}
+
+static struct store *new_store(const struct store_options *options) {
+  struct store *store = mem_zero(sizeof *store);
+  if (!store) return NULL;
+  store->clock = options->clock ? options->clock : &clock_system;
+  store->log = options->log;
+  store->value_bytes = options->value_bytes ? options->value_bytes : STORE_VALUE_BYTES;
+  store->cache_limit = options->cache_bytes ? options->cache_bytes : STORE_CACHE_BYTES;
+  store->folder = (struct folder){.fd = -1, .lock_fd = -1};
+  list_init(&store->ages);
+  list_init(&store->barriers);
+  list_init(&store->gates);
+  map_init(&store->buckets);
+  return store;
+}
+
+static bool make_queues(struct store *store) {
+  if (!outbox_init(&store->outbox)) return false;
+  if (inbox_init(&store->commit.inbox)) {
+    if (inbox_init(&store->reader.inbox)) {
+      if (pthread_mutex_init(&store->reader.lock, NULL) == 0) return true;
+      inbox_deinit(&store->reader.inbox);
+    }
+    inbox_deinit(&store->commit.inbox);
+  }
+  outbox_deinit(&store->outbox);
+  return false;
+}
+
+static void free_queues(struct store *store) {
+  pthread_mutex_destroy(&store->reader.lock);
+  inbox_deinit(&store->reader.inbox);
+  inbox_deinit(&store->commit.inbox);
+  outbox_deinit(&store->outbox);
+}
+
+static void stop(struct inbox *inbox, struct job *job) {
+  job->kind = JOB_STOP;
+  inbox_put(inbox, job);
+}
+
+static bool start_threads(struct store *store) {
+  struct commit *commit = &store->commit;
+  commit->outbox = store->reader.outbox = &store->outbox;
+  commit->folder = &store->folder;
+  commit->view = &store->reader.view;
+  commit->view_lock = &store->reader.lock;
+  commit->clock = store->clock;
+  commit->log = store->log;
+  atomic_init(&commit->folded_seq, commit->engine.folded_seq);
+  store->next_seq = commit->engine.last_seq + 1;
+  view_init(&store->reader.view, store->path);
+  if (!reader_start(&store->reader)) return false;
+  if (commit_start(commit)) return true;
+  struct job job = {0};
+  stop(&store->reader.inbox, &job);
+  reader_join(&store->reader);
+  return false;
+}
+
+static enum moonkeep_code open_file(struct store *store, struct err *err) {
+  struct engine *engine = &store->commit.engine;
+  enum moonkeep_code code = engine_open(engine, &store->folder, store->path, store->log, err);
+  if (code) return code;
+  code = schema_buckets(engine->db, know_bucket, store, err);
+  if (!code && !make_queues(store))
+    code = err_set(err, MOONKEEP_MEMORY, "cannot start the store's threads: out of memory");
+  else if (!code && !start_threads(store)) {
+    free_queues(store);
+    code = err_set(err, MOONKEEP_MEMORY, "cannot start the store's threads: %s", strerror(errno));
+  }
+  if (code) engine_close(engine, false, NULL);
+  return code;
+}
+
+enum moonkeep_code store_open(struct store **out, const struct store_options *options, struct err *err) {
+  *out = NULL;
+  struct store *store = new_store(options);
+  if (!store) return err_memory(err);
+  enum moonkeep_code code =
+      folder_open(&store->folder, options->dir, options->owner, options->lock_wait_ms, err);
+  if (!code && !(store->path = folder_file(&store->folder, "appdata.db"))) code = err_memory(err);
+  if (!code) code = open_file(store, err);
+  if (code)
+    free_store(store);
+  else
+    *out = store;
+  return code;
+}
+
+/* ---- closing ---- */
+
+enum moonkeep_code store_close(struct store *store, struct err *err) {
+  store->closing = true;
+  while (store->pending > 0) store_wait(store, -1);
+  group_close(store);
+  struct job *commit_stop = mem_zero(sizeof *commit_stop), reader_stop = {0};
+  struct job spare = {0};
+  stop(&store->commit.inbox, commit_stop ? commit_stop : &spare);
+  commit_join(&store->commit);
+  stop(&store->reader.inbox, &reader_stop);
+  reader_join(&store->reader);
+  struct err ignored;
+  enum moonkeep_code code = engine_close(&store->commit.engine, !store->commit.broken, err ? err : &ignored);
+  struct list left;
+  outbox_take_all(&store->outbox, &left);
+  for (struct list *link; (link = list_pop(&left));) {
+    struct job *job = list_of(link, struct job, link);
+    if (job != &spare) mem_free(job); /* stops and notes: every call has been answered */
+  }
+  free_queues(store);
+  free_store(store);
+  return code;
+}
+
+/* ---- the loop's side ---- */
+
+size_t store_value_limit(const struct store *store) {
+  return store->value_bytes;
+}
+
+int64_t store_now_ms(const struct store *store) {
+  return clock_wall_ms(store->clock);
+}
+
+int store_fd(const struct store *store) {
+  return store->outbox.fd;
+}
+
+size_t store_pending(const struct store *store) {
+  return store->pending;
+}
+
+void store_pump(struct store *store) {
+  struct list jobs;
+  outbox_take_all(&store->outbox, &jobs);
+  for (struct list *link; (link = list_pop(&jobs));) front_take_in(store, list_of(link, struct job, link));
+  cache_trim(store);
+}
+
+void store_kick(struct store *store) {
+  if (store->inflight == 0) group_hand_over(store);
+}
+
+bool store_wait(struct store *store, int timeout_ms) {
+  store_kick(store);
+  struct pollfd poll_fd = {.fd = store->outbox.fd, .events = POLLIN};
+  int n;
+  while ((n = poll(&poll_fd, 1, timeout_ms)) < 0 && errno == EINTR) {}
+  if (n > 0) store_pump(store);
+  return n > 0;
+}

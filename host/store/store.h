@@ -1,0 +1,199 @@
+/* The store of one data folder: string keys and JSON values in named buckets, kept in one SQLite file.
+ *
+ * The life of a store: store_open takes the folder (one process owns it), brings the file to today's schema
+ * and starts two threads; calls are made with store_submit; store_close lets what is under way finish, writes
+ * everything into the tables and gives the folder back.
+ *
+ * Everything here belongs to one thread, the host thread, unless it says otherwise. The store's own threads
+ * do the waiting: when they have answers, store_fd becomes readable, and store_pump hands the answers out.
+ * Nothing here waits for the disk except store_open, store_wait and store_close.
+ *
+ * Order: each call gets its place in one order when its key's value is known, and calls on one key keep the
+ * order in which they were submitted. What a call answers is durable: see CONTRACT "Order and durability". */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "base/log.h"
+
+enum {
+  STORE_KEY_BYTES = 1024,       /* the longest key */
+  STORE_PATTERN_BYTES = 4096,   /* the longest pattern */
+  STORE_NAME_BYTES = 63,        /* the longest name of a bucket */
+  STORE_VALUE_BYTES = 4 << 20,  /* the longest value, as JSON, where the options say nothing */
+  STORE_LIST_BYTES = 16 << 20,  /* the most that one list of rows may hold, keys and JSON together */
+  STORE_CACHE_BYTES = 64 << 20, /* what the cache may take, where the options say nothing */
+};
+
+struct store;
+struct bucket; /* a named store, such as appData; lives as long as the store */
+
+struct store_options {
+  const char *dir;    /* the data folder; made when it is missing (with its parents) */
+  const char *owner;  /* who we are, for the process that finds the folder taken: "moonkeep run bots" */
+  size_t cache_bytes; /* 0: STORE_CACHE_BYTES */
+  size_t value_bytes; /* 0: STORE_VALUE_BYTES */
+  int lock_wait_ms;   /* how long to wait for another process to let go of the folder */
+  const struct clock *clock; /* NULL: the system's; borrowed until store_close */
+  const struct log
+      *log; /* NULL: silent; borrowed until store_close; written to from the store's threads too */
+};
+
+/* Opens or creates the store. Errors: busy (another process has the folder; the message says which), invalid
+ * (the folder is a file, or the store file is not ours, or from a newer moonkeep), corrupt, full, io, memory.
+ */
+enum moonkeep_code store_open(struct store **out, const struct store_options *options, struct err *err);
+
+/* Finishes what has been submitted (their `done` is called), refuses what comes after with closed, folds,
+ * checkpoints and frees. An error is what could not be finished; the store is freed all the same. */
+enum moonkeep_code store_close(struct store *store, struct err *err);
+
+/* The bucket of this name. Only writing makes it come into being. invalid_key: not a letter and at most 62
+ * letters, digits or `_`; one that begins with `sqlite_`; one that differs from an existing bucket's only in
+ * case. */
+enum moonkeep_code store_bucket(struct store *store, const char *name, struct bucket **out, struct err *err);
+const char *bucket_name(const struct bucket *bucket);
+
+size_t store_value_limit(const struct store *store); /* bytes of JSON */
+int64_t store_now_ms(const struct store *store);     /* the store's clock, milliseconds since 1970 */
+
+/* ---- values ---- */
+
+/* A value as it is kept: JSON text with its expiry, shared by counting references. Immutable, but for the
+ * expiry before it is submitted. Host thread only, though the store's threads read what is in it. */
+struct value {
+  unsigned refs;
+  uint32_t len;          /* of json, without the NUL behind it */
+  int64_t expires_at_ms; /* since 1970; 0: never */
+  char json[];
+};
+
+/* A value of `len` bytes with one reference, the caller's; json may be NULL, then the caller fills it in.
+ * NULL: no memory. The text is taken as it is: whoever makes it vouches that it is compact JSON. */
+struct value *value_new(const char *json, size_t len, int64_t expires_at_ms);
+struct value *value_ref(struct value *value); /* NULL is fine */
+void value_free(struct value *value);         /* gives one reference back; NULL is fine */
+
+/* ---- calls ---- */
+
+enum store_op {
+  STORE_GET,
+  STORE_SET,    /* `rows`: one, or a list that is written whole or not at all */
+  STORE_UPDATE, /* `apply` */
+  STORE_DELETE,
+  STORE_DELETE_LIKE, /* `pattern` */
+  STORE_SCAN,        /* `pattern`, `scan` */
+  STORE_FLUSH,       /* done when everything submitted before is in the tables */
+};
+
+enum store_verdict {
+  STORE_WRITE, /* the key gets call->value, a reference that `apply` has put there */
+  STORE_ERASE, /* the key is deleted */
+  STORE_KEEP,  /* nothing is written; call->value becomes the current value */
+  STORE_FAIL,  /* nothing is written, and the call fails with call->err, which `apply` has filled */
+};
+
+enum store_want { STORE_ROWS, STORE_KEYS, STORE_COUNT };
+
+struct store_row { /* one row of STORE_SET */
+  const char *key; /* borrowed until the call is submitted */
+  size_t key_len;
+  struct value *value; /* the call's reference */
+};
+
+struct store_found { /* one row of a scan; the texts stand in call->text */
+  size_t key, json;  /* offsets */
+  uint32_t key_len, json_len;
+  int64_t expires_at_ms;
+};
+
+/* One call. Made by store_call_new, filled in, submitted, read, freed: all by the caller, who alone frees it,
+ * and not between submit and done. */
+struct store_call {
+  enum store_op op;
+  struct bucket *bucket;
+  void (*done)(
+      struct store_call *); /* from store_pump, when store_submit had to say false; it may free the call */
+  void *ctx;                /* the caller's */
+
+  /* STORE_UPDATE: called once, on the host thread, when the key's newest value is known (NULL: absent or
+   * expired), perhaps before store_submit returns. Nothing gets in between. It makes no store call. Expiry:
+   * the value that it makes has the one it should get; keep_expiry makes it the current value's, if there is
+   * one. */
+  enum store_verdict (*apply)(struct store_call *, const struct value *current);
+  bool keep_expiry;
+
+  struct store_row *rows; /* STORE_SET: owned by the call once set (mem_alloc); freed with it, values too */
+  size_t row_count;
+
+  const char *pattern; /* STORE_DELETE_LIKE, STORE_SCAN: copied by store_call_pattern */
+  size_t pattern_len;
+  enum store_want want;
+  uint64_t limit; /* STORE_SCAN: rows at most; 0: no limit. A scan that finds over STORE_SCAN_BYTES fails, */
+  uint64_t page_bytes; /*   but with page_bytes set it ends early, at a row after that many: page by page */
+  bool more;           /* STORE_SCAN: it ended at limit or page_bytes, and there may be more */
+  const char
+      *after; /* STORE_SCAN: only keys behind this one; NULL: from the start; copied by store_call_after */
+  size_t after_len;
+
+  /* The answer. */
+  struct err *err;                /* owned; NULL: it went well */
+  struct value *value;            /* owned: the value read (get), written (update); NULL: absent */
+  bool found;                     /* STORE_DELETE: the key was there */
+  uint64_t count;                 /* STORE_DELETE_LIKE, STORE_SCAN with STORE_COUNT: how many */
+  struct store_found *found_rows; /* owned: STORE_SCAN, in key order (byte order) */
+  size_t found_count;
+  struct buf text;
+
+  /* The store's own. */
+  struct list link;
+  struct group *group;
+  struct barrier *barrier;
+  uint64_t turn; /* its place among all calls submitted */
+  size_t before; /* older calls that have to run first */
+  unsigned char state;
+  bool parked;
+  size_t key_len;
+  char key[];
+};
+
+enum { STORE_SCAN_BYTES = 256 << 20 };
+
+/* A call with a copy of its key (NULL, 0 where the op takes none). NULL: no memory. */
+struct store_call *store_call_new(enum store_op op, struct bucket *bucket, const char *key, size_t key_len);
+bool store_call_pattern(struct store_call *call, const char *pattern, size_t len); /* false: no memory */
+bool store_call_after(struct store_call *call, const char *key, size_t len);       /* false: no memory */
+void store_call_free(struct store_call *call);                                     /* NULL is fine */
+
+/* Checks what a caller gives; the store checks again. invalid_key; invalid_pattern. `what` begins the
+ * sentence
+ * ("appData:get"). */
+enum moonkeep_code store_check_key(const char *what, const char *key, size_t len, struct err *err);
+enum moonkeep_code store_check_pattern(const char *what, const char *pattern, size_t len, struct err *err);
+
+/* Submits a call. True: it is answered already, and `done` will not be called. False: `done` will be. */
+bool store_submit(struct store *store, struct store_call *call);
+
+/* A cached value without a call: true when what the key holds durably is known, and then *value is borrowed
+ * until the next call on this store (NULL: absent, or expired). */
+bool store_peek(struct store *store, struct bucket *bucket, const char *key, size_t len,
+                const struct value **value);
+
+/* ---- the loop's side ---- */
+
+int store_fd(const struct store *store); /* readable when store_pump has something to do */
+void store_pump(struct store *store);    /* hands out answers; never waits; not from `done` or `apply` */
+void store_kick(struct store *store);    /* sends gathered changes on their way when the disk is free: call it
+                                            before the loop goes to sleep */
+bool store_wait(struct store *store,
+                int timeout_ms); /* kicks, waits for answers (-1: for ever) and pumps; false: none came */
+size_t store_pending(const struct store *store); /* calls that are not answered yet */
+
+#endif

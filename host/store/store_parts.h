@@ -1,0 +1,132 @@
+/* What the files of the front share among themselves: the store, its buckets, and the entries of its cache.
+ * All of it is the host thread's. */
+#ifndef STORE_PARTS_H
+#define STORE_PARTS_H
+
+#include "base/map.h"
+#include "store/commit.h"
+#include "store/job.h"
+#include "store/reader.h"
+#include "store/store.h"
+
+enum { CALL_NEW, CALL_SUBMITTING, CALL_WAITING, CALL_DONE }; /* store_call.state */
+
+/* What the front knows of one key. It stays as long as the tables do not say the same, somebody waits for it,
+ * or the cache has room. */
+struct entry {
+  struct map_link link; /* in its bucket */
+  struct list age;      /* in store->ages */
+  struct bucket *bucket;
+  struct value *durable; /* reference: what is on the disk, NULL: absent; only when `known` */
+  struct value *newest;  /* reference: what the newest change made of it, NULL: erased; only when `group` */
+  struct group *group;  /* the newest group that changes it and is not durable; NULL: durable is the newest */
+  size_t place;         /* of its change in that group */
+  uint64_t journal_seq; /* the newest durable group that changed it: until that is folded, the tables lag */
+  struct list waiting;  /* calls that wait for the load */
+  const struct err *load_err; /* borrowed: why it failed, while those that waited for it are told */
+  unsigned pins;              /* groups that hold it */
+  bool known, loading;
+  bool stale;   /* the load under way may bring what is out of date: ask again */
+  bool touched; /* used since the cache last looked at it */
+  char key[];
+};
+
+struct bucket {
+  struct map_link link; /* in store->buckets */
+  struct map entries;
+  bool exists;    /* it has been written, durably */
+  size_t pending; /* changes on their way to it */
+  char name[STORE_NAME_BYTES + 1];
+};
+
+/* A call that later calls on its keys must not overtake: a deleteLike from its submission until it is done,
+ * and a list of rows while it waits for one of its keys. */
+struct barrier {
+  struct list link;        /* in store->barriers, in the order of their calls */
+  struct store_call *call; /* borrowed: the call owns the barrier */
+  struct list waiting;     /* calls that wait for it */
+};
+
+struct store {
+  const struct clock *clock;
+  const struct log *log;
+  size_t value_bytes, cache_limit;
+  struct folder folder;
+  char *path; /* owned: of the store file */
+
+  struct map buckets;
+  struct list ages; /* all entries, the one looked at longest ago first */
+  size_t cache_bytes;
+
+  struct group *open; /* gathers changes; NULL: there are none */
+  size_t inflight;    /* groups that the commit thread has */
+  uint64_t next_seq;
+  uint64_t epoch; /* raised by each failure: groups of an older one built on what is not there */
+  struct list barriers;
+  struct list gates; /* scans and deleteLikes that wait until every older call has run */
+  uint64_t turns;
+  size_t parked;     /* calls that wait at an entry or a barrier and have not run */
+  bool parked_again; /* the call just dispatched has */
+  size_t pending;    /* calls not answered */
+  bool closing;
+
+  struct outbox outbox;
+  struct commit commit;
+  struct reader reader;
+};
+
+/* cache.c */
+struct entry *cache_find(struct bucket *bucket, const char *key, size_t len);
+struct entry *cache_get(struct store *store, struct bucket *bucket, const char *key,
+                        size_t len); /* makes it; NULL: no memory */
+void cache_set_durable(struct store *store, struct entry *entry,
+                       struct value *value);                              /* takes the reference */
+void cache_unknow(struct store *store, struct entry *entry);              /* forgets the durable value */
+void cache_drop(struct store *store, struct entry *entry);                /* at once: nobody may need it */
+bool cache_is_free(const struct store *store, const struct entry *entry); /* whether nobody needs it */
+void cache_trim(struct store *store); /* lets go of what is over the limit */
+
+/* front.c */
+void front_answer(struct store *store, struct store_call *call);
+void front_fail(struct store *store, struct store_call *call, const struct err *why);
+void front_fail_memory(struct store *store, struct store_call *call);
+void front_dispatch(struct store *store, struct store_call *call);
+void front_dispatch_all(struct store *store, struct list *calls); /* parked ones; empties the list */
+void front_take_in(struct store *store, struct job *job);         /* what a thread has done; frees the job */
+
+/* group.c */
+struct group *group_open(struct store *store,
+                         size_t changes);  /* with room for so many more; NULL: no memory */
+void group_hand_over(struct store *store); /* the open group goes to the commit thread */
+void group_close(struct store *store);     /* when every call has been answered */
+struct group *group_pending(const struct store *store, const struct entry *entry);
+void group_put(struct store *store, struct entry *entry, struct value *value);
+void group_join(struct store_call *call, struct group *group);
+void group_answer_after(struct store *store, struct store_call *call, const struct entry *entry);
+void group_take_in(struct store *store, struct group *group);
+
+/* barrier.c */
+void barrier_park(struct store *store, struct store_call *call, struct list *where);
+bool barrier_await(struct store *store, struct store_call *call, const char *key, size_t len);
+bool barrier_raise(struct store *store, struct store_call *call);
+void barrier_lower(struct store_call *call, struct list *waited);
+void barrier_open_gates(struct store *store, uint64_t turn);
+
+/* keys.c */
+const struct value *keys_live(const struct store *store,
+                              const struct value *value); /* NULL when it has expired */
+enum moonkeep_code keys_claim(struct store *store, const char *name,
+                              struct err *err); /* may a bucket be named so? */
+void keys_run(struct store *store, struct store_call *call);
+void keys_set(struct store *store, struct store_call *call);
+void keys_take_in_load(struct store *store, struct load_job *load);
+
+/* many.c */
+void many_run(struct store *store, struct store_call *call);
+void many_send(struct store *store, struct store_call *call);
+void many_take_in_erase(struct store *store, struct erase_job *erase);
+void many_take_in_fold(struct store *store, struct fold_job *fold);
+void many_take_in_scan(struct store *store, struct scan_job *scan);
+void many_forget(struct store *store); /* everything that the cache says, because it may be out of date */
+
+#endif

@@ -1,0 +1,237 @@
+#include "store/view.h"
+
+#include <string.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "store/like.h"
+#include "store/sum.h"
+
+enum { LOAD, SCAN };
+
+static const char *const statements[SHELF_KINDS] = {
+    [LOAD] = "SELECT key, value, expires_at, sum FROM \"%w\" WHERE key=?1",
+    [SCAN] = "SELECT key, value, expires_at, sum FROM \"%w\" WHERE key>=?1 AND key<?2 ORDER BY key",
+};
+
+void view_init(struct view *view, const char *path) {
+  *view = (struct view){.path = path};
+}
+
+void view_close(struct view *view) {
+  if (view->scan) view_end_scan(view, view->scan);
+  shelves_deinit(&view->load_shelves);
+  shelves_deinit(&view->scan_shelves);
+  sqlite3_close(view->loads);
+  sqlite3_close(view->scans);
+  view->loads = view->scans = NULL;
+}
+
+static enum moonkeep_code connect(struct view *view, sqlite3 **db, struct shelves *shelves, struct err *err) {
+  if (*db) return MOONKEEP_OK;
+  enum moonkeep_code code = sql_open(db, view->path, false, err);
+  if (!code) shelves_init(shelves, *db, statements);
+  return code;
+}
+
+/* ---- one row ---- */
+
+struct row {
+  const char *key, *json;
+  size_t key_len, json_len;
+  int64_t expires_at_ms;
+};
+
+static enum moonkeep_code damaged(const char *bucket, const struct row *row, const char *why,
+                                  struct err *err) {
+  return err_key(err, MOONKEEP_CORRUPT, row->key, row->key_len,
+                 "the row of key \"%.*s\" in %s is damaged: %s",
+                 (int)(row->key_len < 200 ? row->key_len : 200), row->key, bucket, why);
+}
+
+/* Rows that other programs wrote have no checksum; those have to be JSON, and become compact. */
+static enum moonkeep_code adopt(const char *bucket, struct row *row, struct buf *scratch, struct err *err) {
+  struct err why;
+  buf_clear(scratch);
+  enum moonkeep_code code = json_compact(scratch, row->json, row->json_len, SIZE_MAX, &why);
+  if (code == MOONKEEP_MEMORY) return err_memory(err);
+  if (code) return damaged(bucket, row, why.message, err);
+  row->json = scratch->data;
+  row->json_len = scratch->len;
+  return MOONKEEP_OK;
+}
+
+/* Reads the statement's row and looks at its checksum. The texts are valid until the statement moves on;
+ * scratch may come to hold the value. */
+static enum moonkeep_code read_row(sqlite3_stmt *rows, const char *bucket, struct row *row,
+                                   struct buf *scratch, struct err *err) {
+  row->key = (const char *)sqlite3_column_text(rows, 0);
+  row->key_len = (size_t)sqlite3_column_bytes(rows, 0);
+  row->json = (const char *)sqlite3_column_text(rows, 1);
+  row->json_len = (size_t)sqlite3_column_bytes(rows, 1);
+  row->expires_at_ms = sqlite3_column_int64(rows, 2);
+  if (!row->key || !row->json) return err_memory(err);
+  if (sqlite3_column_type(rows, 3) == SQLITE_NULL) return adopt(bucket, row, scratch, err);
+  int64_t sum = sum_row(bucket, row->key, row->key_len, row->json, row->json_len, row->expires_at_ms);
+  if (sum != sqlite3_column_int64(rows, 3))
+    return damaged(bucket, row, "it does not match its checksum", err);
+  return MOONKEEP_OK;
+}
+
+/* ---- single keys ---- */
+
+enum moonkeep_code view_begin_loads(struct view *view, struct err *err) {
+  enum moonkeep_code code = connect(view, &view->loads, &view->load_shelves, err);
+  return code ? code : sql_run(view->loads, "BEGIN", "read the store", err);
+}
+
+void view_end_loads(struct view *view) {
+  if (view->loads && !sqlite3_get_autocommit(view->loads))
+    sqlite3_exec(view->loads, "COMMIT", NULL, NULL, NULL);
+}
+
+static enum moonkeep_code load_row(sqlite3_stmt *rows, const char *bucket, struct value **value,
+                                   struct err *err) {
+  struct row row;
+  struct buf scratch = {0};
+  enum moonkeep_code code = read_row(rows, bucket, &row, &scratch, err);
+  if (!code && !(*value = value_new(row.json, row.json_len, row.expires_at_ms))) code = err_memory(err);
+  buf_deinit(&scratch);
+  return code;
+}
+
+enum moonkeep_code view_load(struct view *view, const char *bucket, const char *key, size_t key_len,
+                             struct value **value, struct err *err) {
+  *value = NULL;
+  err->code = MOONKEEP_OK;
+  struct shelf *shelf = shelf_of(&view->load_shelves, bucket, strlen(bucket), err);
+  sqlite3_stmt *rows = shelf ? shelf_statement(&view->load_shelves, shelf, LOAD, err) : NULL;
+  if (!rows) return err->code;
+  sqlite3_bind_text64(rows, 1, key, key_len, SQLITE_STATIC, SQLITE_UTF8);
+  int rc = sqlite3_step(rows);
+  enum moonkeep_code code = MOONKEEP_OK;
+  if (rc == SQLITE_ROW)
+    code = load_row(rows, bucket, value, err);
+  else if (rc != SQLITE_DONE)
+    code = sql_fail(view->loads, rc, "read the store", err);
+  sqlite3_reset(rows);
+  sqlite3_clear_bindings(rows);
+  return code;
+}
+
+/* ---- scans ---- */
+
+static void forget_results(struct store_call *call) {
+  call->found_count = 0;
+  call->count = 0;
+  call->more = false;
+  buf_clear(&call->text);
+}
+
+static enum moonkeep_code begin_scan(struct view *view, struct scan *scan, struct err *err) {
+  struct store_call *call = scan->call;
+  forget_results(call);
+  range_free(&scan->range);
+  enum moonkeep_code code = connect(view, &view->scans, &view->scan_shelves, err);
+  if (!code)
+    code = range_of(&scan->range, call->pattern, call->pattern_len, call->after, call->after_len, err);
+  if (!code) code = sql_run(view->scans, "BEGIN", "read the store", err);
+  if (code) return code;
+  view->scan = scan;
+  err->code = MOONKEEP_OK;
+  struct shelf *shelf = shelf_of(&view->scan_shelves, scan->bucket, strlen(scan->bucket), err);
+  scan->rows = shelf ? shelf_statement(&view->scan_shelves, shelf, SCAN, err) : NULL;
+  if (scan->rows) range_bind(&scan->range, scan->rows);
+  return err->code;
+}
+
+void view_end_scan(struct view *view, struct scan *scan) {
+  if (scan->rows) {
+    sqlite3_reset(scan->rows);
+    sqlite3_clear_bindings(scan->rows);
+    scan->rows = NULL;
+  }
+  if (view->scans && !sqlite3_get_autocommit(view->scans))
+    sqlite3_exec(view->scans, "COMMIT", NULL, NULL, NULL);
+  range_free(&scan->range);
+  view->scan = NULL;
+}
+
+static struct store_found *new_found(struct scan *scan) {
+  struct store_call *call = scan->call;
+  if (call->found_count == scan->cap) {
+    size_t cap = scan->cap ? scan->cap * 2 : 16;
+    void *grown = mem_resize(call->found_rows, cap * sizeof *call->found_rows);
+    if (!grown) return NULL;
+    call->found_rows = grown;
+    scan->cap = cap;
+  }
+  return &call->found_rows[call->found_count];
+}
+
+static enum moonkeep_code keep_row(struct scan *scan, const struct row *row, struct err *err) {
+  struct store_call *call = scan->call;
+  struct store_found *found = new_found(scan);
+  if (!found) return err_memory(err);
+  *found = (struct store_found){
+      .key = call->text.len, .key_len = (uint32_t)row->key_len, .expires_at_ms = row->expires_at_ms};
+  buf_add(&call->text, row->key, row->key_len);
+  if (call->want == STORE_ROWS) {
+    found->json = call->text.len;
+    found->json_len = (uint32_t)row->json_len;
+    buf_add(&call->text, row->json, row->json_len);
+  }
+  if (call->text.failed) return err_memory(err);
+  if (call->text.len > STORE_SCAN_BYTES)
+    return err_set(err, MOONKEEP_TOO_LARGE,
+                   "over %d MiB match; ask for less with a limit, or walk them with each",
+                   STORE_SCAN_BYTES >> 20);
+  call->found_count++;
+  return MOONKEEP_OK;
+}
+
+/* Whether the call has what it asked for. The row that says so is not taken: it is the `more`. */
+static bool is_full(const struct store_call *call) {
+  if (call->want == STORE_COUNT) return false;
+  return (call->limit && call->found_count >= call->limit) ||
+         (call->page_bytes && call->text.len >= call->page_bytes);
+}
+
+static enum moonkeep_code take_row(struct scan *scan, bool *done, struct err *err) {
+  struct store_call *call = scan->call;
+  struct buf scratch = {0};
+  struct row row;
+  /* The key is looked at first: rows that do not match are not read further. */
+  const char *key = (const char *)sqlite3_column_text(scan->rows, 0);
+  size_t key_len = (size_t)sqlite3_column_bytes(scan->rows, 0);
+  if (!key) return err_memory(err);
+  if (!like_match(call->pattern, call->pattern_len, key, key_len)) return MOONKEEP_OK;
+  enum moonkeep_code code = read_row(scan->rows, scan->bucket, &row, &scratch, err);
+  bool there = !code && (row.expires_at_ms == 0 || row.expires_at_ms > scan->now_ms);
+  if (there && is_full(call))
+    *done = call->more = true;
+  else if (there && call->want == STORE_COUNT)
+    call->count++;
+  else if (there)
+    code = keep_row(scan, &row, err);
+  buf_deinit(&scratch);
+  return code;
+}
+
+enum moonkeep_code view_scan(struct view *view, struct scan *scan, unsigned max_rows, bool *done,
+                             struct err *err) {
+  *done = false;
+  enum moonkeep_code code = scan->rows ? MOONKEEP_OK : begin_scan(view, scan, err);
+  if (code) return code;
+  if (!scan->rows) *done = true; /* no such table: nothing is there */
+  for (unsigned i = 0; !code && !*done && i < max_rows; i++) {
+    int rc = sqlite3_step(scan->rows);
+    if (rc == SQLITE_ROW)
+      code = take_row(scan, done, err);
+    else if (rc == SQLITE_DONE)
+      *done = true;
+    else
+      code = sql_fail(view->scans, rc, "read the store", err);
+  }
+  return code;
+}

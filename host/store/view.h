@@ -1,0 +1,50 @@
+/* The view: the connections that read. One answers single keys, the other walks ranges, so that a long scan
+ * does not hold up a load. They see the tables only; what the journal holds is the front's to know.
+ *
+ * Used by the reader thread; view_close may be called by the commit thread while the reader holds still. */
+#ifndef STORE_VIEW_H
+#define STORE_VIEW_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "store/range.h"
+#include "store/sql.h"
+#include "store/store.h"
+
+struct view {
+  const char *path; /* borrowed */
+  sqlite3 *loads, *scans;
+  struct shelves load_shelves, scan_shelves;
+  struct scan *scan; /* the one under way; borrowed */
+};
+
+void view_init(struct view *view, const char *path);
+void view_close(
+    struct view *view); /* it opens itself again when it is next used; a scan under way starts over */
+
+/* Several loads see one moment. */
+enum moonkeep_code view_begin_loads(struct view *view, struct err *err);
+void view_end_loads(struct view *view);
+
+/* The row of a key: *value gets a new reference, or NULL when there is none. corrupt: the row does not match
+ * its checksum, or what another program wrote there is not JSON. */
+enum moonkeep_code view_load(struct view *view, const char *bucket, const char *key, size_t key_len,
+                             struct value **value, struct err *err);
+
+/* A scan: all its steps see one moment. Its results go into the call. */
+struct scan {
+  struct store_call *call; /* borrowed */
+  const char *bucket;      /* borrowed */
+  int64_t now_ms;          /* what has expired by then is not there */
+  struct range range;
+  sqlite3_stmt *rows; /* NULL: it has not begun, or has to begin again */
+  size_t cap;
+};
+
+/* Takes up to max_rows rows further; *done at its end. After an error or the end, view_end_scan. */
+enum moonkeep_code view_scan(struct view *view, struct scan *scan, unsigned max_rows, bool *done,
+                             struct err *err);
+void view_end_scan(struct view *view, struct scan *scan);
+
+#endif

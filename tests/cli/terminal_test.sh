@@ -1,0 +1,145 @@
+#!/usr/bin/env bash
+# chat and the store commands on a real terminal, driven as a person would: keys in, the screen out.
+#
+#   MOONKEEP=build/moonkeep tests/cli/terminal_test.sh
+set -u
+
+moonkeep=$(realpath "${MOONKEEP:-build/moonkeep}")
+command -v tmux >/dev/null || {
+  echo 'skipped: tmux is missing'
+  exit 0
+}
+work=$(mktemp -d)
+tmux=(tmux -S "$work/tmux" -f /dev/null)
+trap '"${tmux[@]}" kill-server 2>/dev/null; rm -rf "$work"' EXIT
+for name in $(compgen -e MOONKEEP_) MOONKEEP NO_COLOR; do unset "$name"; done
+cd "$work" || exit 1
+passed=0 failed=0
+why=''
+
+screen() {
+  "${tmux[@]}" capture-pane -p "$@"
+}
+
+type_line() {
+  "${tmux[@]}" send-keys -l "$1"
+  "${tmux[@]}" send-keys Enter
+}
+
+sees() { # PART: until the screen shows it
+  local _
+  for _ in $(seq 200); do
+    case $(screen) in *"$1"*) return 0 ;; esac
+    sleep 0.05
+  done
+  why="the screen lacks '$1': $(screen | grep -v '^$')"
+  return 1
+}
+
+lacks() {
+  case $(screen) in
+  *"$1"*)
+    why="the screen shows '$1': $(screen | grep -v '^$')"
+    return 1
+    ;;
+  esac
+}
+
+# A fresh terminal with a shell whose prompt is `$`.
+open_terminal() {
+  "${tmux[@]}" kill-server 2>/dev/null
+  "${tmux[@]}" new-session -d -x 80 -y 24 "cd '$work' && PS1='$ ' bash --norc --noprofile -i"
+  sees '$'
+}
+
+say() {
+  type_line "'$moonkeep' $1"
+}
+
+mkdir bots
+cat >bots/echo.lua <<'LUA'
+bot.on("message", function(event)
+  if event.text == "boom" then error("it went wrong") end
+  if event.text == "paint" then event:reply("red \27[31m \27]0;title\7 end") return end
+  if event.text == "later" then
+    bot.after(0.3, function() event:reply("here it is\nin two lines") end)
+    return
+  end
+  event:reply("hello " .. tostring(event.userId))
+end)
+LUA
+
+chat_greets_talks_and_leaves() {
+  open_terminal && say 'chat bots' && sees 'Ctrl-D leaves' && sees 'you>' || return 1
+  type_line 'hi' && sees 'echo: hello you' || return 1
+  type_line 'alice: hi' && sees 'echo: hello alice' || return 1
+  "${tmux[@]}" send-keys C-d
+  type_line 'echo status $?' && sees 'status 0'
+}
+
+chat_keeps_its_prompt_below_what_comes_later() {
+  open_terminal && say 'chat bots' && sees 'you>' || return 1
+  type_line 'later' && sees 'echo: here it is' && sees '      in two lines' || return 1
+  case $(screen | grep -v '^$' | tail -n 1) in
+  'you>'*) ;;
+  *)
+    why="the prompt is not the last line: $(screen | grep -v '^$')"
+    return 1
+    ;;
+  esac
+  type_line 'boom' && sees '(echo failed)' && sees 'it went wrong' || return 1
+  "${tmux[@]}" send-keys C-c
+  type_line 'echo status $?' && sees 'status 0'
+}
+
+chat_shows_control_characters_instead_of_obeying_them() {
+  open_terminal && say 'chat bots' && sees 'you>' || return 1
+  type_line 'paint' && sees 'red \x1b[31m \x1b]0;title\x07 end'
+}
+
+chat_colours_names_and_no_color_turns_that_off() {
+  open_terminal && say 'chat bots' && sees 'you>' || return 1
+  type_line 'hi' && sees 'hello you' || return 1
+  case $(screen -e) in *$'\033[36mecho'*) ;; *) why='no colour' && return 1 ;; esac
+  "${tmux[@]}" send-keys C-d
+  type_line 'clear; export NO_COLOR=1' || return 1
+  say 'chat bots' && sees 'you>' && type_line 'hi' && sees 'hello you' || return 1
+  case $(screen -e) in *$'\033[36mecho'*) why='colour in spite of NO_COLOR' && return 1 ;; esac
+}
+
+the_terminal_is_as_it_was_afterwards() {
+  open_terminal && type_line 'stty -g >before' && say 'chat bots' && sees 'you>' || return 1
+  "${tmux[@]}" send-keys C-d
+  type_line 'stty -g >after; echo done' && sees 'done' || return 1
+  cmp -s before after || { why='stty has other settings' && return 1; }
+  type_line 'cat' && type_line 'still reads' && "${tmux[@]}" send-keys C-d && lacks 'temporarily unavailable'
+}
+
+values_and_tables_are_laid_out() {
+  open_terminal && say "set alice '{\"xp\":50,\"items\":[]}'" && say 'set bob 1 --ttl 1000' || return 1
+  say 'get alice' && sees '  "xp": 50,' && sees '  "items": []' || return 1
+  say 'select' && sees 'KEY    EXPIRES              VALUE' && sees 'alice                       {"xp":50,"items":[]}' || return 1
+  type_line 'clear' && say 'get alice --json' && sees '{"xp":50,"items":[]}'
+}
+
+delete_like_asks_first() {
+  open_terminal && say 'set a1 1' && say 'set a2 2' && say "deleteLike 'a_'" || return 1
+  sees '2 keys of appData match a_. Delete? [y/N]' && type_line 'n' && sees 'nothing was deleted' || return 1
+  type_line 'clear' && say "deleteLike 'a_'" && sees '[y/N]' && type_line 'y' || return 1
+  sees "$(printf '\n2\n')" && say 'count' && sees '$'
+}
+
+for name in chat_greets_talks_and_leaves chat_keeps_its_prompt_below_what_comes_later \
+  chat_shows_control_characters_instead_of_obeying_them chat_colours_names_and_no_color_turns_that_off \
+  the_terminal_is_as_it_was_afterwards values_and_tables_are_laid_out delete_like_asks_first; do
+  why='' && rm -rf data
+  if "$name" && [ -z "$why" ]; then
+    echo "ok $name"
+    passed=$((passed + 1))
+  else
+    echo "FAILED $name: $why"
+    failed=$((failed + 1))
+  fi
+done
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]

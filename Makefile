@@ -21,6 +21,10 @@ CPPFLAGS += -DENGINE_FOLD_ROWS=1 -DENGINE_FOLD_BYTES=1 -DENGINE_SWEEP_ROWS=1 -DC
   -DCOMMIT_WAL_PAGES=3 -DREADER_SLICE_ROWS=1 -DREADER_BATCH_LOADS=1 -DFRONT_GROUP_BYTES=1 -DEDGE_CACHE_BYTES=1
 endif
 
+# What is done is said in a word; V=1 shows the commands.
+Q = $(if $(V),,@)
+SAY = @$(if $(V),:,printf '  %-5s %s\n')
+
 # Asked only when something is built, so that `make deps` works before the packages are there.
 PKG_CFLAGS = $(shell pkg-config --cflags $(PACKAGES))
 PKG_LIBS = $(shell pkg-config --libs $(PACKAGES))
@@ -37,14 +41,17 @@ TESTS = $(TEST_SOURCES:%.c=$(BUILD)/%)
 all: $(BUILD)/moonkeep
 
 $(BUILD)/moonkeep: $(OBJECTS)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(SAY) LINK $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/%.o: %.c $(BUILD)/.deps
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(SAY) CC $<
+	$(Q)$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_HELPERS:%.c=$(BUILD)/%.o) $(LIBRARY)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(SAY) LINK $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/tests/%.o: CPPFLAGS += -Itests
 .PRECIOUS: $(BUILD)/tests/%.o
@@ -78,10 +85,43 @@ deps: $(BUILD)/.deps
 run: $(BUILD)/moonkeep
 	@sh tests/demo.sh "$(BUILD)/moonkeep"
 
-test: $(BUILD)/.test-deps $(BUILD)/moonkeep $(TESTS)
-	@BUILD="$(BUILD)" sh tests/run.sh
+test: $(BUILD)/.test-deps
+	@$(MAKE) --no-print-directory $(BUILD)/moonkeep $(TESTS)
+	@BUILD="$(BUILD)" sh tests/run.sh $(ONLY)
+
+# ---- for those who change it ----
+
+# Warnings as errors with both compilers, format, static analysis, layers.
+lint: $(BUILD)/.lint-deps
+	@BUILD="$(BUILD)" bash tests/lint.sh
+
+format: $(BUILD)/.lint-deps
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+# The programs and scripts of `test` once more: with the sanitizers, with tiny limits, under valgrind.
+FLAVOUR = $(MAKE) --no-print-directory test
+asan:
+	@$(FLAVOUR) BUILD="$(BUILD)-asan" SANITIZE=address,undefined OPTIMISE=-O1
+tsan:
+	@ONLY_PROGRAMS=1 $(FLAVOUR) BUILD="$(BUILD)-tsan" SANITIZE=thread OPTIMISE=-O1
+edges:
+	@ONLY_PROGRAMS=1 $(FLAVOUR) BUILD="$(BUILD)-edges" EDGES=1 SANITIZE=address,undefined OPTIMISE=-O1
+
+# Fuzzing, FUZZ_SECONDS for each target; needs clang.
+FUZZ_SECONDS ?= 20
+fuzz: $(BUILD)/.lint-deps
+	@BUILD="$(BUILD)" FUZZ_SECONDS=$(FUZZ_SECONDS) bash tests/fuzz/run.sh
+
+# What it costs: see tests/README.md.
+$(BUILD)/tests/bench/plain: $(BUILD)/tests/bench/plain.o
+	$(SAY) LINK $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+bench: $(BUILD)/.deps
+	@$(MAKE) --no-print-directory $(BUILD)/moonkeep $(BUILD)/tests/bench/plain
+	@BUILD="$(BUILD)" bash tests/bench/run.sh
 
 clean:
-	rm -rf "$(BUILD)"
+	rm -rf "$(BUILD)" "$(BUILD)-asan" "$(BUILD)-tsan" "$(BUILD)-edges"
 
-.PHONY: all deps run test clean
+.PHONY: all deps run test lint format asan tsan edges fuzz bench clean

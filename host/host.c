@@ -96,13 +96,19 @@ static void set_alarm(struct host *host) {
     uv_timer_start(&host->timer, on_timer, next > now ? (uint64_t)(next - now) : 0, 0);
 }
 
-/* Before each sleep: timers fire, ready tasks run, gathered changes are sent on their way. */
+/* Before each sleep: timers fire, ready tasks run, gathered changes are sent on their way. A new phase makes
+ * new tasks ready, which run in the same turn. */
 static void on_before_sleep(uv_prepare_t *prepare) {
   struct host *host = prepare->data;
+  enum phase phase;
+  bool more;
   timers_run(&host->timers, clock_steady_ms(host->clock));
-  bool more = host->scripts && scripts_run(host->scripts);
+  do {
+    phase = host->phase;
+    more = host->scripts && scripts_run(host->scripts);
+    advance(host);
+  } while (host->phase != phase && host->phase != ENDED);
   store_kick(host->store);
-  advance(host);
   set_alarm(host);
   if (more)
     uv_idle_start(&host->busy, on_busy);

@@ -88,7 +88,8 @@ static enum moonkeep_code ask_store(struct cli *cli, const struct buf *line, str
   struct direct direct = {0};
   rpc_handle(store, line->data, line->len - 1, on_answer, &direct);
   while (!direct.done) store_wait(store, -1);
-  code = direct.answer.failed ? err_memory(err) : read_answer(direct.answer.data, direct.answer.len, result, err);
+  code = direct.answer.failed ? err_memory(err)
+                              : read_answer(direct.answer.data, direct.answer.len, result, err);
   buf_deinit(&direct.answer);
   struct err at_end;
   if (store_close(store, &at_end)) /* the answer stands: what was told is on disk */
@@ -102,8 +103,12 @@ static const struct {
   const char *method, *of_nothing; /* the answer of a store that does not exist; NULL: it is made */
   bool change;
 } kinds[] = {
-    {"get", "{\"found\":false}", false}, {"set", NULL, true},  {"delete", "false", true},
-    {"deleteLike", "0", true},           {"select", "[]", false}, {"keys", "[]", false},
+    {"get", "{\"found\":false}", false},
+    {"set", NULL, true},
+    {"delete", "false", true},
+    {"deleteLike", "0", true},
+    {"select", "[]", false},
+    {"keys", "[]", false},
     {"count", "0", false},
 };
 
@@ -139,7 +144,8 @@ enum moonkeep_code access_call(struct cli *cli, const char *method, const struct
                                struct buf *result, struct err *err) {
   int kind = kind_of(method);
   if (kinds[kind].of_nothing && is_missing(cli->settings.data)) {
-    console_complain(&cli->console, "there is no data folder %s, so nothing is stored there", cli->settings.data);
+    console_complain(&cli->console, "there is no data folder %s, so nothing is stored there",
+                     cli->settings.data);
     buf_puts(result, kinds[kind].of_nothing);
     return MOONKEEP_OK;
   }
@@ -147,9 +153,8 @@ enum moonkeep_code access_call(struct cli *cli, const char *method, const struct
   buf_printf(&line, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":", method);
   buf_add(&line, params->data, params->len);
   buf_puts(&line, "}}\n");
-  enum moonkeep_code code = line.failed || params->failed
-                                ? err_memory(err)
-                                : ask(cli, &line, kinds[kind].change, result, err);
+  enum moonkeep_code code =
+      line.failed || params->failed ? err_memory(err) : ask(cli, &line, kinds[kind].change, result, err);
   buf_deinit(&line);
   return code;
 }

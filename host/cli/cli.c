@@ -10,37 +10,45 @@ const struct command commands[] = {
     {"run", "[SCRIPTS]", "events from stdin, actions to stdout, log to stderr", C_RUN, 0, 1, command_run,
      "Runs the bots of the folder SCRIPTS (default: scripts). Each line of standard input is an event:\n"
      "\n"
-     "  {\"event\":\"message\",\"id\":\"17\",\"channel\":\"general\",\"userId\":\"alice\",\"text\":\"hello\"}\n"
+     "  "
+     "{\"event\":\"message\",\"id\":\"17\",\"channel\":\"general\",\"userId\":\"alice\",\"text\":\"hello\"}\n"
      "\n"
-     "Only \"event\" is required. Each line of standard output is an action of a script, or, when all handlers\n"
+     "Only \"event\" is required. Each line of standard output is an action of a script, or, when all "
+     "handlers\n"
      "of an event with an \"id\" have finished and what they saved is on disk:\n"
      "\n"
      "  {\"done\":\"17\",\"ok\":true}\n"
      "\n"
      "What was not answered with \"done\" can be sent again. A line that is no event is answered with\n"
-     "{\"error\":…,\"line\":N}. At the end of input what is running finishes; SIGTERM and SIGINT end the host in\n"
+     "{\"error\":…,\"line\":N}. At the end of input what is running finishes; SIGTERM and SIGINT end the "
+     "host in\n"
      "order at once, a second one kills it.\n"},
     {"chat", "[SCRIPTS]", "the same bots, talking with you in the terminal", C_CHAT, 0, 1, command_chat,
-     "Talks with the bots of the folder SCRIPTS (default: scripts), in the channel general. A line is TEXT, which\n"
+     "Talks with the bots of the folder SCRIPTS (default: scripts), in the channel general. A line is TEXT, "
+     "which\n"
      "you say, or NAME: TEXT, which NAME says. Lines may also come from a file or a pipe:\n"
      "\n"
      "  printf 'alice: hello\\nbob: hi\\n' | moonkeep chat --echo\n"},
     {"get", "KEY", "print the value of a key", C_GET, 1, 1, command_get,
      "Prints the value as one line of JSON. A key that is not there: nothing is printed, exit status 3.\n"},
     {"set", "KEY JSON", "give a key a value", C_SET, 2, 2, command_set,
-     "Saves the value, which is JSON: 5, true, '\"text\"', '{\"xp\":50}'. With - it is read from standard input.\n"
-     "When the command has ended the value is on disk. Without --ttl and --expires-at the key never expires.\n"},
+     "Saves the value, which is JSON: 5, true, '\"text\"', '{\"xp\":50}'. With - it is read from standard "
+     "input.\n"
+     "When the command has ended the value is on disk. Without --ttl and --expires-at the key never "
+     "expires.\n"},
     {"delete", "KEY", "delete a key; prints true if it was there", C_DELETE, 1, 1, command_delete,
      "Deletes the key. Prints true if it was there, else false.\n"},
     {"select", "[PATTERN]", "keys with their values", C_SELECT, 0, 1, command_select,
-     "Prints the keys that match (default: all), in order, with their values: a table on a terminal, elsewhere\n"
+     "Prints the keys that match (default: all), in order, with their values: a table on a terminal, "
+     "elsewhere\n"
      "one object a line, {\"key\":…,\"value\":…,\"expires_at\":…}, and with --json one array.\n"},
     {"keys", "[PATTERN]", "keys alone", C_KEYS, 0, 1, command_keys,
      "Prints the keys that match (default: all), in order, one a line; with --json one array.\n"},
     {"count", "[PATTERN]", "how many keys there are", C_COUNT, 0, 1, command_count,
      "Prints how many keys match (default: all).\n"},
     {"deleteLike", "PATTERN", "delete all keys that match", C_DELETE_LIKE, 1, 1, command_delete_like,
-     "Deletes the keys that match and prints how many went. On a terminal it asks first; elsewhere it needs --yes.\n"},
+     "Deletes the keys that match and prints how many went. On a terminal it asks first; elsewhere it needs "
+     "--yes.\n"},
     {"help", "[COMMAND]", "this text, or a command's", C_HELP, 0, 1, command_help, "Prints the help.\n"},
 };
 const size_t commands_count = sizeof commands / sizeof *commands;
@@ -89,10 +97,10 @@ static enum exit_status unknown_command(struct cli *cli, const char *name) {
 static enum exit_status check_arguments(struct cli *cli) {
   const struct command *command = cli->command;
   int count = cli->settings.argument_count;
-  if (count < command->least)
-    return wrong_usage(cli, "%s needs %s", command->name, command->usage);
+  if (count < command->least) return wrong_usage(cli, "%s needs %s", command->name, command->usage);
   if (count > command->most && command->bit == C_SET)
-    return wrong_usage(cli, "set takes KEY and JSON, and there are %d arguments: JSON with spaces needs quotes", count);
+    return wrong_usage(
+        cli, "set takes KEY and JSON, and there are %d arguments: JSON with spaces needs quotes", count);
   if (count > command->most)
     return wrong_usage(cli, "%s takes %s and nothing else", command->name, command->usage);
   for (int i = 0; i < count; i++)

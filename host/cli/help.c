@@ -3,8 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char PURPOSE[] = "moonkeep runs bots written in Lua and keeps their data: what a script has been told "
-                              "is saved\nsurvives crashes and power loss.\n";
+static const char PURPOSE[] =
+    "moonkeep runs bots written in Lua and keeps their data: what a script has been told "
+    "is saved\nsurvives crashes and power loss.\n";
 
 struct page {
   struct cli *cli;
@@ -68,12 +69,13 @@ enum exit_status help_short(struct cli *cli) {
 
 static void put_examples(struct page *page) {
   title(page, "Examples");
-  buf_puts(&page->text, "  moonkeep chat                            talk with the bots in scripts/\n"
-                        "  moonkeep run bots < events.ndjson        feed them events\n"
-                        "  moonkeep set alice '{\"xp\":50}'           save a value\n"
-                        "  moonkeep get alice                       and read it again, also while a host runs\n"
-                        "  moonkeep select 'user:%' --limit 10      % stands for any text, _ for one character\n"
-                        "  moonkeep count --store economy           another store\n");
+  buf_puts(&page->text,
+           "  moonkeep chat                            talk with the bots in scripts/\n"
+           "  moonkeep run bots < events.ndjson        feed them events\n"
+           "  moonkeep set alice '{\"xp\":50}'           save a value\n"
+           "  moonkeep get alice                       and read it again, also while a host runs\n"
+           "  moonkeep select 'user:%' --limit 10      % stands for any text, _ for one character\n"
+           "  moonkeep count --store economy           another store\n");
 }
 
 static void put_exit_status(struct page *page) {
@@ -119,7 +121,8 @@ enum exit_status help_whole(struct cli *cli, enum console_stream stream) {
 
 enum exit_status help_command(struct cli *cli, const struct command *command) {
   struct page page = {.cli = cli, .stream = CONSOLE_OUT};
-  buf_printf(&page.text, "moonkeep %s %s: %s\n\n%s", command->name, command->usage, command->summary, command->help);
+  buf_printf(&page.text, "moonkeep %s %s: %s\n\n%s", command->name, command->usage, command->summary,
+             command->help);
   title(&page, "Options");
   put_options(&page, command->bit, 0);
   return show(&page, EXIT_DONE);

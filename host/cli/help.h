@@ -1,4 +1,5 @@
-/* The help: made from the tables of commands and options, so that it cannot say something else than they do. */
+/* The help: made from the tables of commands and options, so that it cannot say something else than they do.
+ */
 #ifndef CLI_HELP_H
 #define CLI_HELP_H
 

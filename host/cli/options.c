@@ -26,8 +26,8 @@ const struct option options_table[] = {
      AT(cache_bytes)},
     {"value-limit", "BYTES", "4M", "the largest value, as JSON", "MOONKEEP_VALUE_LIMIT", C_HOSTS | C_STORE,
      BYTES, AT(value_bytes)},
-    {"echo", NULL, NULL, "print the lines of a recorded conversation as they are read", "MOONKEEP_ECHO", C_CHAT,
-     FLAG, AT(echo)},
+    {"echo", NULL, NULL, "print the lines of a recorded conversation as they are read", "MOONKEEP_ECHO",
+     C_CHAT, FLAG, AT(echo)},
     {"log-level", "LEVEL", NULL, "debug, info, warn or error (run: info, chat: warn)", "MOONKEEP_LOG_LEVEL",
      C_HOSTS | C_STORE, LEVEL, AT(log_level)},
     {"help", NULL, NULL, "this text, or a command's (also -h)", NULL, C_ALL, FLAG, AT(help)},
@@ -136,7 +136,8 @@ static const char *store_value(struct settings *settings, const struct option *o
   case BYTES: return parse_bytes(text, place) ? NULL : "a number of bytes, such as 512K or 4M";
   case COUNT: return parse_count(text, place) ? NULL : "a whole number above 0";
   case GRACE: return parse_seconds(text, place) && *(double *)place <= 1e6 ? NULL : "a number of seconds";
-  case SECONDS: return parse_seconds(text, place) && *(double *)place > 0 ? NULL : "a number of seconds above 0";
+  case SECONDS:
+    return parse_seconds(text, place) && *(double *)place > 0 ? NULL : "a number of seconds above 0";
   }
   return NULL;
 }
@@ -146,7 +147,8 @@ static enum moonkeep_code take(struct settings *settings, const struct option *o
                                const char *text, struct err *err) {
   if (!*text) return err_set(err, MOONKEEP_INVALID, "%s is empty", origin);
   const char *wanted = store_value(settings, option, text);
-  if (wanted) return err_set(err, MOONKEEP_INVALID, "%s is \"%.100s\" and has to be %s", origin, text, wanted);
+  if (wanted)
+    return err_set(err, MOONKEEP_INVALID, "%s is \"%.100s\" and has to be %s", origin, text, wanted);
   return MOONKEEP_OK;
 }
 
@@ -170,8 +172,7 @@ static enum moonkeep_code no_such_option(const char *word, size_t len, struct er
   char name[64] = "";
   memcpy(name, word, len < sizeof name - 1 ? len : sizeof name - 1);
   const char *near = nearest_name(name, options_table, OPTIONS, sizeof *options_table);
-  if (near)
-    return err_set(err, MOONKEEP_INVALID, "unknown option --%s: did you mean --%s?", name, near);
+  if (near) return err_set(err, MOONKEEP_INVALID, "unknown option --%s: did you mean --%s?", name, near);
   return err_set(err, MOONKEEP_INVALID, "unknown option --%s", name);
 }
 

@@ -1,8 +1,8 @@
 /* What a command line says: the command, its arguments, and the settings from options and environment.
  *
- * Each option stands once, in the table in options.c: its name, what it takes, its default, its help, its name in the
- * environment and the commands that take it. Nothing here is allocated; the texts belong to argv and the
- * environment. */
+ * Each option stands once, in the table in options.c: its name, what it takes, its default, its help, its
+ * name in the environment and the commands that take it. Nothing here is allocated; the texts belong to argv
+ * and the environment. */
 #ifndef CLI_OPTIONS_H
 #define CLI_OPTIONS_H
 
@@ -35,11 +35,11 @@ struct settings {
   const char *data, *store;
   bool json, echo, yes, help, version;
   enum log_level log_level;
-  bool has_log_level; /* else the command's own default counts */
+  bool has_log_level;                /* else the command's own default counts */
   uint64_t value_bytes, cache_bytes; /* 0: the store's default */
   double grace_s;
-  uint64_t limit;    /* 0: none */
-  const char *after; /* NULL: from the start */
+  uint64_t limit;             /* 0: none */
+  const char *after;          /* NULL: from the start */
   double ttl_s, expires_at_s; /* 0: none */
 
   unsigned given; /* a bit for each option of the table that argv has */
@@ -49,8 +49,8 @@ struct settings {
   int argument_count;               /* may be more than ARGUMENTS: then only their number is known */
 };
 
-/* Reads argv. A wrong option is an invalid with a sentence that names it and, where one is near, the one that was
- * meant. */
+/* Reads argv. A wrong option is an invalid with a sentence that names it and, where one is near, the one that
+ * was meant. */
 enum moonkeep_code options_read(struct settings *settings, int argc, char **argv, struct err *err);
 
 /* Reads the environment for what argv has left open, and refuses options that the command does not take. */
@@ -67,8 +67,8 @@ struct option {
 extern const struct option options_table[];
 extern const size_t options_count;
 
-/* The name of the list that is nearest to the word, or NULL where none is near. `step` is the distance between two
- * names in bytes: the first member of an array of structs will do. */
+/* The name of the list that is nearest to the word, or NULL where none is near. `step` is the distance
+ * between two names in bytes: the first member of an array of structs will do. */
 const char *nearest_name(const char *word, const void *names, size_t count, size_t step);
 
 #endif

@@ -78,15 +78,9 @@ void print_pretty(const struct console *console, struct buf *out, const char *te
 
 /* ---- tables ---- */
 
-static size_t columns_of(const char *text, size_t len) {
-  size_t columns = 0;
-  for (size_t i = 0; i < len; i++) columns += ((unsigned char)text[i] & 0xC0) != 0x80;
-  return columns;
-}
-
 /* Appends one cell, cut to its width, and filled up to it where another follows. */
 static void put_cell(struct buf *out, const struct buf *text, size_t width, bool fill) {
-  size_t columns = columns_of(text->data, text->len), at = 0;
+  size_t columns = text_columns(text->data, text->len), at = 0;
   bool cut = columns > width;
   for (size_t i = 0; at < text->len && !(cut && i + 1 >= width); i++) at += utf8_len(text->data + at);
   buf_add(out, text->data, at);
@@ -145,7 +139,7 @@ static struct widths measure(const char *rows, size_t len) {
   while (array_walk_next(&walk, &element)) {
     struct row row;
     read_row(&row, &element);
-    size_t columns = columns_of(row.key.data, row.key.len);
+    size_t columns = text_columns(row.key.data, row.key.len);
     if (columns > widths.key) widths.key = columns < KEY_COLUMNS ? columns : KEY_COLUMNS;
     widths.expiry |= row.expiry.len > 0;
     widths.rows++;

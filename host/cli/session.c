@@ -55,8 +55,9 @@ enum exit_status session_open(struct session *session, struct host_listener *lis
   signals_take();
   if (open_host(session, listener, &err)) return failed(session->cli, &err);
   size_t scripts = host_scripts(session->host);
-  log_write(&session->log, LOG_INFO, "moonkeep", "moonkeep " MOONKEEP_VERSION ", %zu script%s from %s, data in %s",
-            scripts, scripts == 1 ? "" : "s", session->scripts, session->cli->settings.data);
+  log_write(&session->log, LOG_INFO, "moonkeep",
+            "moonkeep " MOONKEEP_VERSION ", %zu script%s from %s, data in %s", scripts,
+            scripts == 1 ? "" : "s", session->scripts, session->cli->settings.data);
   signals_watch(host_loop(session->host), on_stop, session);
   open_control(session);
   return EXIT_DONE;

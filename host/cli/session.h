@@ -1,4 +1,5 @@
-/* What `run` and `chat` share: a host with its signals and its control socket, from the settings to the exit status. */
+/* What `run` and `chat` share: a host with its signals and its control socket, from the settings to the exit
+ * status. */
 #ifndef CLI_SESSION_H
 #define CLI_SESSION_H
 

@@ -1,4 +1,5 @@
-/* The store commands. Each checks what the person wrote before it touches anything, makes one request, and prints. */
+/* The store commands. Each checks what the person wrote before it touches anything, makes one request, and
+ * prints. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,7 +93,8 @@ static size_t value_limit(const struct cli *cli) {
   return cli->settings.value_bytes ? cli->settings.value_bytes : STORE_VALUE_BYTES;
 }
 
-/* Appends the value in compact form. What looks like a plain word is most often a string without its quotes. */
+/* Appends the value in compact form. What looks like a plain word is most often a string without its quotes.
+ */
 static enum exit_status put_value(struct cli *cli, struct buf *params) {
   const char *given = cli->settings.arguments[1];
   struct buf text = {0};
@@ -102,7 +104,8 @@ static enum exit_status put_value(struct cli *cli, struct buf *params) {
   else
     buf_puts(&text, given);
   buf_puts(params, ",\"value\":");
-  enum moonkeep_code code = json_compact(params, text.data ? text.data : "", text.len, value_limit(cli), &err);
+  enum moonkeep_code code =
+      json_compact(params, text.data ? text.data : "", text.len, value_limit(cli), &err);
   char first = text.len ? text.data[0] : '\0';
   bool is_word = (first >= 'a' && first <= 'z') || (first >= 'A' && first <= 'Z');
   buf_deinit(&text);
@@ -110,7 +113,8 @@ static enum exit_status put_value(struct cli *cli, struct buf *params) {
   if (code != MOONKEEP_INVALID_VALUE) return failed(cli, &err);
   bool named = strncmp(err.message, "not JSON", 8) == 0;
   if (is_word && strlen(given) < 100)
-    return wrong_usage(cli, "the value%s %s (a text needs its quotes: '\"%s\"')", named ? " is" : ":", err.message, given);
+    return wrong_usage(cli, "the value%s %s (a text needs its quotes: '\"%s\"')", named ? " is" : ":",
+                       err.message, given);
   return wrong_usage(cli, "the value%s %s", named ? " is" : ":", err.message);
 }
 

@@ -67,26 +67,21 @@ static void put_text(struct chat *chat, struct buf *out, const char *text, size_
   }
 }
 
-static size_t width(const char *text, size_t len) {
-  size_t characters = 0;
-  for (size_t i = 0; i < len; i++) characters += ((unsigned char)text[i] & 0xC0) != 0x80;
-  return characters;
-}
-
 static void put_message(struct chat *chat, struct buf *out, const struct buf *bot, const struct buf *channel,
                         const struct buf *text) {
-  size_t indent = width(bot->data, bot->len) + 2;
+  size_t indent = text_columns(bot->data, bot->len) + 2;
   if (channel->len != strlen(CHANNEL) || memcmp(channel->data, CHANNEL, channel->len) != 0) {
     buf_putc(out, '#');
     console_put(chat->console, CONSOLE_OUT, out, channel->data, channel->len);
     buf_putc(out, ' ');
-    indent += width(channel->data, channel->len) + 2;
+    indent += text_columns(channel->data, channel->len) + 2;
   }
   put_name(chat, out, bot->data, bot->len);
   put_text(chat, out, text->data, text->len, indent);
 }
 
-static void put_other(struct chat *chat, struct buf *out, const struct buf *bot, const char *json, size_t len) {
+static void put_other(struct chat *chat, struct buf *out, const struct buf *bot, const char *json,
+                      size_t len) {
   put_name(chat, out, bot->data, bot->len);
   console_style(chat->console, CONSOLE_OUT, out, STYLE_DIM);
   console_put(chat->console, CONSOLE_OUT, out, json, len);
@@ -218,19 +213,13 @@ static void say(struct chat *chat, const char *line, size_t len) {
   buf_deinit(&event);
 }
 
-static bool is_blank(const char *text, size_t len) {
-  for (size_t i = 0; i < len; i++)
-    if (text[i] != ' ' && text[i] != '\t') return false;
-  return true;
-}
-
 static void on_line(struct lines *lines, const char *text, size_t len) {
   struct chat *chat = list_of(lines, struct chat, lines);
   if (chat->typed) console_entered(chat->console);
   if (len > 0 && text[len - 1] == '\r') len--;
   if (utf8_valid(text, len) != len)
     console_complain(chat->console, "that line is not UTF-8 text");
-  else if (!is_blank(text, len)) {
+  else if (!line_is_blank(text, len)) {
     say(chat, text, len);
     return;
   }

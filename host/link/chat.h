@@ -1,11 +1,11 @@
 /* `moonkeep chat`: the bots, talking with a person in the terminal or with lines from a file.
  *
  * A line is `NAME: TEXT`, or `TEXT` from `you`, and becomes a message event in the channel general. What the
- * bots send is printed as it comes. The next line is read when the event is done, or after two seconds, so that a
- * conversation from a file reads in order.
+ * bots send is printed as it comes. The next line is read when the event is done, or after two seconds, so
+ * that a conversation from a file reads in order.
  *
- * chat_new, and its listener for host_open, so that nothing that bots say is missed; chat_open before host_run;
- * chat_close after it; chat_free after host_close. */
+ * chat_new, and its listener for host_open, so that nothing that bots say is missed; chat_open before
+ * host_run; chat_close after it; chat_free after host_close. */
 #ifndef LINK_CHAT_H
 #define LINK_CHAT_H
 

@@ -1,4 +1,5 @@
-/* The other end of the control socket: one request to a running host, and its answer. Blocking; for commands. */
+/* The other end of the control socket: one request to a running host, and its answer. Blocking; for commands.
+ */
 #ifndef LINK_CLIENT_H
 #define LINK_CLIENT_H
 
@@ -14,9 +15,9 @@ enum { CLIENT_SILENCE_MS = 30000 }; /* how long a host may say nothing before it
 int client_open(const char *dir);
 void client_close(int fd);
 
-/* Sends the line (with its newline) and appends the answer's line without its newline. Errors: closed (the host went
- * before it had the request, or before it answered a read: ask again), timeout (a read that was not answered),
- * unknown (a change that was sent and not answered), memory. */
+/* Sends the line (with its newline) and appends the answer's line without its newline. Errors: closed (the
+ * host went before it had the request, or before it answered a read: ask again), timeout (a read that was not
+ * answered), unknown (a change that was sent and not answered), memory. */
 enum moonkeep_code client_call(int fd, const char *line, size_t len, bool change, struct buf *answer,
                                struct err *err);
 

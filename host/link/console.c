@@ -30,7 +30,8 @@ void console_deinit(struct console *console) {
   pthread_mutex_destroy(&console->lock);
 }
 
-/* A standard error that a neighbour has made non-blocking is waited for; one that nobody reads is given up. */
+/* A standard error that a neighbour has made non-blocking is waited for; one that nobody reads is given up.
+ */
 static int write_all(struct console *console, enum console_stream stream, const char *bytes, size_t len) {
   struct pollfd wait = {.fd = fds[stream], .events = POLLOUT};
   while (len > 0) {
@@ -82,10 +83,11 @@ void console_entered(struct console *console) {
 
 /* ---- text ---- */
 
-/* Characters that a terminal obeys instead of showing: controls, and those that reorder what is around them. */
+/* Characters that a terminal obeys instead of showing: controls, and those that reorder what is around them.
+ */
 static bool is_obeyed(unsigned c) {
-  return c < 0x20 || (c >= 0x7F && c < 0xA0) || (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069) ||
-         c == 0x200E || c == 0x200F || c == 0x2028 || c == 0x2029;
+  return c < 0x20 || (c >= 0x7F && c < 0xA0) || (c >= 0x202A && c <= 0x202E) ||
+         (c >= 0x2066 && c <= 0x2069) || c == 0x200E || c == 0x200F || c == 0x2028 || c == 0x2029;
 }
 
 static unsigned decode(const char *at, size_t len) {
@@ -133,6 +135,12 @@ void console_put(const struct console *console, enum console_stream stream, stru
     put_visible(out, text, len, false);
   else
     buf_add(out, text, len);
+}
+
+size_t text_columns(const char *text, size_t len) {
+  size_t columns = 0;
+  for (size_t i = 0; i < len; i++) columns += ((unsigned char)text[i] & 0xC0) != 0x80;
+  return columns;
 }
 
 void console_style(const struct console *console, enum console_stream stream, struct buf *out,

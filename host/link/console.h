@@ -1,5 +1,5 @@
-/* The person's side: what standard output and standard error look like, with colours where there is somebody to
- * see them, and one prompt that lines from anywhere do not run into.
+/* The person's side: what standard output and standard error look like, with colours where there is somebody
+ * to see them, and one prompt that lines from anywhere do not run into.
  *
  * Any thread may write; each write is one piece. */
 #ifndef LINK_CONSOLE_H
@@ -14,7 +14,16 @@
 
 enum console_stream { CONSOLE_OUT, CONSOLE_ERR };
 
-enum style { STYLE_NONE, STYLE_BOLD, STYLE_DIM, STYLE_RED, STYLE_GREEN, STYLE_YELLOW, STYLE_BLUE, STYLE_CYAN };
+enum style {
+  STYLE_NONE,
+  STYLE_BOLD,
+  STYLE_DIM,
+  STYLE_RED,
+  STYLE_GREEN,
+  STYLE_YELLOW,
+  STYLE_BLUE,
+  STYLE_CYAN
+};
 
 struct console {
   bool tty[2], color[2]; /* of CONSOLE_OUT and CONSOLE_ERR */
@@ -29,8 +38,8 @@ void console_deinit(struct console *console);
 /* Writes it all, waiting for the reader. An errno, or 0. */
 int console_write(struct console *console, enum console_stream stream, const char *bytes, size_t len);
 
-/* The prompt stands at the bottom of the terminal until NULL takes it away. console_entered: the person has ended the
- * line on which it stood. Only on a terminal. */
+/* The prompt stands at the bottom of the terminal until NULL takes it away. console_entered: the person has
+ * ended the line on which it stood. Only on a terminal. */
 void console_prompt(struct console *console, const char *prompt);
 void console_entered(struct console *console);
 
@@ -46,6 +55,9 @@ void console_put(const struct console *console, enum console_stream stream, stru
                  size_t len);
 /* The same whatever the stream is, and newlines and tabs are shown too: for one cell of a table. */
 void put_visible(struct buf *out, const char *text, size_t len, bool one_line);
+
+/* How many characters a text has: about as many columns as it takes. */
+size_t text_columns(const char *text, size_t len);
 
 void console_style(const struct console *console, enum console_stream stream, struct buf *out,
                    enum style style); /* STYLE_NONE ends what was begun */

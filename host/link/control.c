@@ -5,6 +5,7 @@
 #include <uv.h>
 
 #include "base/mem.h"
+#include "link/lines.h"
 #include "link/rpc.h"
 #include "link/socket.h"
 
@@ -29,10 +30,10 @@ struct client {
   struct list link;
   uv_pipe_t pipe;
   uv_write_t write;
-  struct buf in;            /* owned: lines that have not been handled */
-  size_t scanned;           /* so many bytes of it have no newline */
-  struct buf out, sending;  /* owned: answers to be written; being written */
-  size_t stall_size;        /* what was queued when it was last looked at */
+  struct buf in;           /* owned: lines that have not been handled */
+  size_t scanned;          /* so many bytes of it have no newline */
+  struct buf out, sending; /* owned: answers to be written; being written */
+  size_t stall_size;       /* what was queued when it was last looked at */
   int stalled_ms;
   unsigned under_way;
   bool listing; /* one of them is a list, which may be large: nothing else is begun beside it */
@@ -98,7 +99,8 @@ static void flush(struct client *client) {
   client->stalled_ms = 0;
   uv_buf_t bytes = uv_buf_init(client->sending.data, (unsigned)client->sending.len);
   client->write.data = client;
-  if (uv_write(&client->write, (uv_stream_t *)&client->pipe, &bytes, 1, on_written) != 0) close_client(client);
+  if (uv_write(&client->write, (uv_stream_t *)&client->pipe, &bytes, 1, on_written) != 0)
+    close_client(client);
 }
 
 static void put_answer(struct client *client, const char *line, size_t len) {
@@ -128,14 +130,8 @@ static bool must_wait(const struct client *client) {
          client->control->unread > CONTROL_TOTAL_BYTES;
 }
 
-static bool is_blank(const char *text, size_t len) {
-  for (size_t i = 0; i < len; i++)
-    if (text[i] != ' ' && text[i] != '\t' && text[i] != '\r') return false;
-  return true;
-}
-
 static void handle_line(struct client *client, const char *line, size_t len) {
-  if (is_blank(line, len)) return;
+  if (line_is_blank(line, len)) return;
   client->under_way++;
   client->control->under_way++;
   bool listing = rpc_handle(host_store(client->control->host), line, len, on_answer, client);
@@ -145,8 +141,7 @@ static void handle_line(struct client *client, const char *line, size_t len) {
 /* Tells a client that has sent too much, and hears no more of it. */
 static void refuse_line(struct client *client) {
   struct err err;
-  err_set(&err, MOONKEEP_TOO_LARGE, "the line is longer than %zu bytes",
-          client->control->line_bytes);
+  err_set(&err, MOONKEEP_TOO_LARGE, "the line is longer than %zu bytes", client->control->line_bytes);
   size_t before = client->out.len;
   rpc_put_error(&client->out, NULL, 0, RPC_INVALID_REQUEST, &err);
   client->control->unread += client->out.len - before;
@@ -195,8 +190,8 @@ static void read_or_rest(struct client *client) {
   client->reading = want;
 }
 
-/* Whatever has happened to a client, this brings it forward: lines are handled, answers sent; one that has ended is
- * closed when its last answer is out (half a line at the end is nothing). */
+/* Whatever has happened to a client, this brings it forward: lines are handled, answers sent; one that has
+ * ended is closed when its last answer is out (half a line at the end is nothing). */
 static void serve(struct client *client) {
   if (client->closing) return;
   handle_lines(client);
@@ -224,7 +219,9 @@ static void look_for_stall(struct client *client) {
   size_t queued = uv_stream_get_write_queue_size((uv_stream_t *)&client->pipe);
   client->stalled_ms = queued > 0 && queued == client->stall_size ? client->stalled_ms + LOOK_MS : 0;
   client->stall_size = queued;
-  if (client->stalled_ms >= CONTROL_STALL_MS) close_client(client);
+  if (client->stalled_ms < CONTROL_STALL_MS) return;
+  log_write(client->control->log, LOG_WARN, "control", "closed a client that reads none of its answers");
+  close_client(client);
 }
 
 static void on_stall_timer(uv_timer_t *timer) {
@@ -243,6 +240,8 @@ static bool admit(struct client *client) {
   if (uv_fileno((uv_handle_t *)&client->pipe, &fd) != 0 || !socket_peer_allowed(fd)) return false;
   if (client->control->client_count <= CONTROL_CLIENTS) return true;
   struct buf line = {0};
+  log_write(client->control->log, LOG_DEBUG, "control", "turned away one client more than %d",
+            CONTROL_CLIENTS);
   err_set(&err, MOONKEEP_BUSY, "the host has %d clients already", CONTROL_CLIENTS);
   rpc_put_error(&line, NULL, 0, RPC_FAILED, &err);
   uv_buf_t bytes = uv_buf_init(line.data, line.failed ? 0 : (unsigned)line.len);
@@ -272,8 +271,8 @@ static void on_handle_closed(uv_handle_t *handle) {
   control->open_handles--;
 }
 
-enum moonkeep_code control_open(struct control **out, struct host *host, const char *dir, const struct log *log,
-                                struct err *err) {
+enum moonkeep_code control_open(struct control **out, struct host *host, const char *dir,
+                                const struct log *log, struct err *err) {
   struct control *control = mem_zero(sizeof *control);
   if (!control) return err_memory(err);
   int fd;
@@ -309,11 +308,11 @@ static void on_last_words(uv_timer_t *timer) {
   (void)timer;
 }
 
-/* What has been asked is answered, if it takes no longer than a moment; a change that was made is worth saying. */
+/* What has been asked is answered, if it takes no longer than a moment; a change that was made is worth
+ * saying. */
 static void say_last_words(struct control *control) {
   struct store *store = host_store(control->host);
-  while (control->under_way > 0 && store_wait(store, LAST_ANSWERS_MS)) {
-  }
+  while (control->under_way > 0 && store_wait(store, LAST_ANSWERS_MS)) {}
   serve_all(control);
   uv_loop_t *loop = host_loop(control->host);
   uint64_t until = uv_now(loop) + LAST_WORDS_MS;

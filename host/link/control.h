@@ -1,7 +1,8 @@
 /* The control socket: commands and other programs at a running host.
  *
- * A Unix socket in the data folder, for its owner alone; one request of rpc.h a line. Everything is bounded: the
- * number of clients, the length of a line, the requests under way and the answers unread, for each of them.
+ * A Unix socket in the data folder, for its owner alone; one request of rpc.h a line. Everything is bounded:
+ * the number of clients, the length of a line, the requests under way and the answers unread, for each of
+ * them.
  *
  * control_open after host_open, control_close after host_run and before host_close. Host thread. */
 #ifndef LINK_CONTROL_H
@@ -12,17 +13,17 @@
 
 enum {
   CONTROL_CLIENTS = 64,
-  CONTROL_LINE_BYTES = 16 << 20,    /* a value of the usual limit, escaped; more where values may be larger */
-  CONTROL_UNDER_WAY = 64,           /* requests of one client; the next ones wait in its socket */
-  CONTROL_UNREAD_BYTES = 1 << 20,   /* answers of one client above which none of its requests is begun */
-  CONTROL_TOTAL_BYTES = 256 << 20,  /* the same for all clients together */
-  CONTROL_STALL_MS = 30000,         /* a client that reads nothing of its answers for so long is closed */
+  CONTROL_LINE_BYTES = 16 << 20,   /* a value of the usual limit, escaped; more where values may be larger */
+  CONTROL_UNDER_WAY = 64,          /* requests of one client; the next ones wait in its socket */
+  CONTROL_UNREAD_BYTES = 1 << 20,  /* answers of one client above which none of its requests is begun */
+  CONTROL_TOTAL_BYTES = 256 << 20, /* the same for all clients together */
+  CONTROL_STALL_MS = 30000,        /* a client that reads nothing of its answers for so long is closed */
 };
 
 struct control;
 
-enum moonkeep_code control_open(struct control **out, struct host *host, const char *dir, const struct log *log,
-                                struct err *err);
+enum moonkeep_code control_open(struct control **out, struct host *host, const char *dir,
+                                const struct log *log, struct err *err);
 
 /* Takes the socket away, answers what is under way, and closes. NULL is fine. */
 void control_close(struct control *control);

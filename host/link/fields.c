@@ -21,7 +21,8 @@ static bool take_value(struct json *json, struct json_token *token, struct field
 
 static struct field *find(struct field *fields, size_t count, const struct json_token *key) {
   for (size_t i = 0; i < count; i++)
-    if (strlen(fields[i].name) == key->string_len && memcmp(fields[i].name, key->string, key->string_len) == 0)
+    if (strlen(fields[i].name) == key->string_len &&
+        memcmp(fields[i].name, key->string, key->string_len) == 0)
       return &fields[i];
   return NULL;
 }

@@ -1,7 +1,7 @@
 /* The named members of one JSON object, for those who want a few of them and no tree.
  *
- * The caller lists the names it knows; fields_read finds them, each as a slice of the text (the last one where a
- * name is doubled), and checks the whole text while it is at it. */
+ * The caller lists the names it knows; fields_read finds them, each as a slice of the text (the last one
+ * where a name is doubled), and checks the whole text while it is at it. */
 #ifndef LINK_FIELDS_H
 #define LINK_FIELDS_H
 
@@ -32,8 +32,8 @@ enum fields_verdict fields_read(const char *text, size_t len, struct field *fiel
 /* Appends the characters of a string member; false where it is absent or no string. */
 bool field_text(const struct field *field, struct buf *out);
 
-/* Walks an array's elements: begin with *rest = the array's text; each call fills element (its name is NULL) and
- * moves on. False: that was all. The text has been checked before. */
+/* Walks an array's elements: begin with *rest = the array's text; each call fills element (its name is NULL)
+ * and moves on. False: that was all. The text has been checked before. */
 struct array_walk {
   struct json json;
 };

@@ -42,9 +42,8 @@ static void keep_rest(struct lines *lines) {
 static void deliver(struct lines *lines) {
   size_t at = 0, from = lines->scanned;
   while (!lines->paused && !lines->closing) {
-    const char *newline = from < lines->held.len
-                              ? memchr(lines->held.data + from, '\n', lines->held.len - from)
-                              : NULL;
+    const char *newline =
+        from < lines->held.len ? memchr(lines->held.data + from, '\n', lines->held.len - from) : NULL;
     if (!newline) break;
     size_t end = (size_t)(newline - lines->held.data);
     deliver_one(lines, lines->held.data + at, end - at);
@@ -87,8 +86,8 @@ static bool pull(struct lines *lines) {
   return true;
 }
 
-/* One turn: what is held goes out first. After a chunk it reads again before it asks to be woken: a FIFO whose
- * writer has gone before we opened it says so only to a reader, never to a poll. */
+/* One turn: what is held goes out first. After a chunk it reads again before it asks to be woken: a FIFO
+ * whose writer has gone before we opened it says so only to a reader, never to a poll. */
 static void turn(struct lines *lines) {
   deliver(lines);
   if (!lines->paused && !lines->closing && !lines->over && pull(lines)) {
@@ -153,4 +152,10 @@ void lines_close(struct lines *lines) {
 
 bool lines_closed(const struct lines *lines) {
   return lines->open_handles == 0;
+}
+
+bool line_is_blank(const char *text, size_t len) {
+  for (size_t i = 0; i < len; i++)
+    if (text[i] != ' ' && text[i] != '\t' && text[i] != '\r') return false;
+  return true;
 }

@@ -1,7 +1,7 @@
 /* Lines from a file descriptor, on the loop, as fast as they are wanted.
  *
- * lines_open, then `line` for each one until lines_pause; lines_resume goes on from the next turn of the loop;
- * `end` once, when the input is over; lines_close, and the memory is the caller's again after `closed`.
+ * lines_open, then `line` for each one until lines_pause; lines_resume goes on from the next turn of the
+ * loop; `end` once, when the input is over; lines_close, and the memory is the caller's again after `closed`.
  * Memory is bounded by `limit` and one chunk. */
 #ifndef LINK_LINES_H
 #define LINK_LINES_H
@@ -15,10 +15,10 @@
 
 struct lines {
   /* Filled in before lines_open. */
-  size_t limit; /* bytes in a line, without its newline */
+  size_t limit;                                               /* bytes in a line, without its newline */
   void (*line)(struct lines *, const char *text, size_t len); /* text is valid until it returns */
-  void (*too_long)(struct lines *); /* a line over the limit: it is skipped */
-  void (*end)(struct lines *, int error); /* 0: the end of the input; else an errno */
+  void (*too_long)(struct lines *);                           /* a line over the limit: it is skipped */
+  void (*end)(struct lines *, int error);                     /* 0: the end of the input; else an errno */
 
   struct stdfd in;
   uv_poll_t poll;
@@ -38,5 +38,8 @@ void lines_resume(struct lines *lines);
 /* Gives the descriptor back. The loop has to turn until lines_closed. */
 void lines_close(struct lines *lines);
 bool lines_closed(const struct lines *lines);
+
+/* Nothing but spaces, tabs and carriage returns. */
+bool line_is_blank(const char *text, size_t len);
 
 #endif

@@ -71,7 +71,8 @@ static bool has_room(struct ndjson *ndjson, size_t events) {
 }
 
 static void go_on(struct ndjson *ndjson) {
-  if (ndjson->lines.paused && !ndjson->closing && !ndjson->lines.closing && has_room(ndjson, NDJSON_EVENTS / 2))
+  if (ndjson->lines.paused && !ndjson->closing && !ndjson->lines.closing &&
+      has_room(ndjson, NDJSON_EVENTS / 2))
     lines_resume(&ndjson->lines);
 }
 
@@ -103,12 +104,6 @@ static struct under_way *take_spare(struct ndjson *ndjson) {
   return it;
 }
 
-static bool is_blank(const char *text, size_t len) {
-  for (size_t i = 0; i < len; i++)
-    if (text[i] != ' ' && text[i] != '\t' && text[i] != '\r') return false;
-  return true;
-}
-
 static enum moonkeep_code emit(struct ndjson *ndjson, const char *text, size_t len, struct err *err) {
   struct under_way *it = take_spare(ndjson);
   if (!it) return err_memory(err);
@@ -124,7 +119,7 @@ static void on_line(struct lines *lines, const char *text, size_t len) {
   struct ndjson *ndjson = list_of(lines, struct ndjson, lines);
   struct err err;
   ndjson->line_number++;
-  if (is_blank(text, len)) return;
+  if (line_is_blank(text, len)) return;
   if (text[len - 1] == '\r') len--;
   enum moonkeep_code code = emit(ndjson, text, len, &err);
   if (code == MOONKEEP_CLOSED) {

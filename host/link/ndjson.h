@@ -1,11 +1,11 @@
 /* `moonkeep run`: events in, actions out, one JSON object a line.
  *
- * A line on the way in is an event for host_emit. On the way out go the scripts' actions and, for each event that
- * had an "id", its {"done":…}, in the order in which they came about. Reading stops while too many events are under
- * way or too much output is unread, so memory is bounded on both sides.
+ * A line on the way in is an event for host_emit. On the way out go the scripts' actions and, for each event
+ * that had an "id", its {"done":…}, in the order in which they came about. Reading stops while too many
+ * events are under way or too much output is unread, so memory is bounded on both sides.
  *
- * ndjson_new, and its listener for host_open, so that no action is missed; ndjson_open before host_run; ndjson_close
- * after it; ndjson_finish after host_close. */
+ * ndjson_new, and its listener for host_open, so that no action is missed; ndjson_open before host_run;
+ * ndjson_close after it; ndjson_finish after host_close. */
 #ifndef LINK_NDJSON_H
 #define LINK_NDJSON_H
 
@@ -26,7 +26,8 @@ void ndjson_open(struct ndjson *ndjson, struct host *host, int in_fd, int out_fd
 /* Stops reading, and closes what it has on the loop. */
 void ndjson_close(struct ndjson *ndjson);
 
-/* Writes what is left (see output_finish), if it was ever opened, and frees. An errno, or 0; when standard output has failed earlier, that. */
+/* Writes what is left (see output_finish), if it was ever opened, and frees. An errno, or 0; when standard
+ * output has failed earlier, that. */
 int ndjson_finish(struct ndjson *ndjson, int timeout_ms, const volatile int *stop);
 
 #endif

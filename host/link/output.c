@@ -3,8 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 enum { FLUSH_BYTES = 64 << 10, POLL_MS = 100 };
 
@@ -122,17 +123,11 @@ bool output_closed(const struct output *output) {
   return output->open_handles == 0;
 }
 
-static int64_t now_ms(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 int output_finish(struct output *output, int timeout_ms, const volatile int *stop) {
-  int64_t until = now_ms() + timeout_ms;
+  int64_t until = clock_steady_ms(&clock_system) + timeout_ms;
   if (output->to.fd < 0) buf_clear(&output->pending); /* it was never opened */
   while (!write_some(output)) {
-    if (*stop || (timeout_ms >= 0 && now_ms() >= until)) {
+    if (*stop || (timeout_ms >= 0 && clock_steady_ms(&clock_system) >= until)) {
       fail(output, ETIMEDOUT);
       break;
     }

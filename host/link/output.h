@@ -1,7 +1,8 @@
 /* Bytes to a file descriptor, on the loop, never waiting for a slow reader.
  *
- * output_init, from which on bytes are taken, and output_open, from which on they are written; append to output_buf and say output_added, as often as you like; output_close, and when the loop
- * has turned until output_closed, output_finish writes what is left, waiting for the reader. */
+ * output_init, from which on bytes are taken, and output_open, from which on they are written; append to
+ * output_buf and say output_added, as often as you like; output_close, and when the loop has turned until
+ * output_closed, output_finish writes what is left, waiting for the reader. */
 #ifndef LINK_OUTPUT_H
 #define LINK_OUTPUT_H
 
@@ -19,8 +20,9 @@ enum {
 
 struct output {
   /* Filled in after output_init. */
-  void (*drained)(struct output *);           /* it was much, and is not any more */
-  void (*failed)(struct output *, int error); /* once, with an errno; everything from then on is thrown away */
+  void (*drained)(struct output *); /* it was much, and is not any more */
+  void (*failed)(struct output *,
+                 int error); /* once, with an errno; everything from then on is thrown away */
 
   struct stdfd to;
   uv_poll_t poll;
@@ -43,8 +45,8 @@ bool output_is_much(struct output *output);
 void output_close(struct output *output);
 bool output_closed(const struct output *output);
 
-/* Writes the rest, for at most timeout_ms (-1: as long as it takes) or until `*stop` is set by a signal handler.
- * An errno, or 0; frees everything. */
+/* Writes the rest, for at most timeout_ms (-1: as long as it takes) or until `*stop` is set by a signal
+ * handler. An errno, or 0; frees everything. */
 int output_finish(struct output *output, int timeout_ms, const volatile int *stop);
 
 #endif

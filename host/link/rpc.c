@@ -1,11 +1,11 @@
 #include "link/rpc.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "link/fields.h"
+#include "link/rpc_answer.h"
 
 /* Seconds from here on (the year 5138) are what somebody wrote who meant milliseconds. */
 static const double LAST_SECOND = 1e11;
@@ -28,7 +28,8 @@ struct rpc {
   struct field params[PARAMS];
   struct buf key, pattern, after; /* owned; decoded */
   struct store_call *call;        /* owned */
-  char *id;                       /* owned; the raw JSON; NULL: it had none */
+  char *id;                       /* owned; the raw JSON; NULL: none, or no memory for it */
+  bool silent;                    /* it had none, and gets no answer */
   size_t id_len;
   rpc_answer *answer;
   void *ctx;
@@ -42,90 +43,18 @@ struct method {
   void (*result)(const struct store_call *, struct buf *out);
 };
 
-/* ---- answers ---- */
-
-void rpc_put_error(struct buf *out, const char *id, size_t id_len, int number, const struct err *err) {
-  buf_puts(out, "{\"jsonrpc\":\"2.0\",\"id\":");
-  if (id)
-    buf_add(out, id, id_len);
-  else
-    buf_puts(out, "null");
-  buf_printf(out, ",\"error\":{\"code\":%d,\"message\":", number);
-  put_any_text(out, err->message, strlen(err->message));
-  buf_printf(out, ",\"data\":{\"code\":\"%s\"", moonkeep_code_name(err->code));
-  if (err->key[0]) {
-    buf_puts(out, ",\"key\":");
-    put_any_text(out, err->key, strlen(err->key));
-  }
-  buf_puts(out, "}}}\n");
-}
-
-static void put_expiry(struct buf *out, int64_t ms) {
-  if (ms == 0) return;
-  buf_printf(out, ",\"expires_at\":%" PRId64, ms / 1000);
-  int rest = (int)(ms % 1000);
-  if (rest == 0) return;
-  int digits = 3;
-  for (; rest % 10 == 0; rest /= 10) digits--;
-  buf_printf(out, ".%0*d", digits, rest);
-}
-
-static void result_get(const struct store_call *call, struct buf *out) {
-  if (!call->value) {
-    buf_puts(out, "{\"found\":false}");
-    return;
-  }
-  buf_puts(out, "{\"found\":true,\"value\":");
-  buf_add(out, call->value->json, call->value->len);
-  put_expiry(out, call->value->expires_at_ms);
-  buf_putc(out, '}');
-}
-
-static void result_true(const struct store_call *call, struct buf *out) {
-  (void)call;
-  buf_puts(out, "true");
-}
-
-static void result_found(const struct store_call *call, struct buf *out) {
-  buf_puts(out, call->found ? "true" : "false");
-}
-
-static void result_count(const struct store_call *call, struct buf *out) {
-  buf_printf(out, "%" PRIu64, call->count);
-}
-
-static void put_row(const struct store_call *call, const struct store_found *row, struct buf *out) {
-  buf_puts(out, "{\"key\":");
-  put_any_text(out, call->text.data + row->key, row->key_len);
-  buf_puts(out, ",\"value\":");
-  buf_add(out, call->text.data + row->json, row->json_len);
-  put_expiry(out, row->expires_at_ms);
-  buf_putc(out, '}');
-}
-
-static void result_list(const struct store_call *call, struct buf *out) {
-  buf_putc(out, '[');
-  for (size_t i = 0; i < call->found_count; i++) {
-    const struct store_found *row = &call->found_rows[i];
-    if (i) buf_putc(out, ',');
-    if (call->want == STORE_ROWS)
-      put_row(call, row, out);
-    else
-      put_any_text(out, call->text.data + row->key, row->key_len);
-  }
-  buf_putc(out, ']');
-}
-
 static const struct method methods[] = {
-    {"get", STORE_GET, STORE_ROWS, T_KEY, T_KEY, result_get},
-    {"set", STORE_SET, STORE_ROWS, T_KEY | T_VALUE | T_EXPIRY, T_KEY | T_VALUE, result_true},
-    {"delete", STORE_DELETE, STORE_ROWS, T_KEY, T_KEY, result_found},
-    {"deleteLike", STORE_DELETE_LIKE, STORE_ROWS, T_PATTERN, T_PATTERN, result_count},
-    {"select", STORE_SCAN, STORE_ROWS, T_PATTERN | T_PAGE, 0, result_list},
-    {"keys", STORE_SCAN, STORE_KEYS, T_PATTERN | T_PAGE, 0, result_list},
-    {"count", STORE_SCAN, STORE_COUNT, T_PATTERN, 0, result_count},
+    {"get", STORE_GET, STORE_ROWS, T_KEY, T_KEY, answer_get},
+    {"set", STORE_SET, STORE_ROWS, T_KEY | T_VALUE | T_EXPIRY, T_KEY | T_VALUE, answer_true},
+    {"delete", STORE_DELETE, STORE_ROWS, T_KEY, T_KEY, answer_found},
+    {"deleteLike", STORE_DELETE_LIKE, STORE_ROWS, T_PATTERN, T_PATTERN, answer_count},
+    {"select", STORE_SCAN, STORE_ROWS, T_PATTERN | T_PAGE, 0, answer_list},
+    {"keys", STORE_SCAN, STORE_KEYS, T_PATTERN | T_PAGE, 0, answer_list},
+    {"count", STORE_SCAN, STORE_COUNT, T_PATTERN, 0, answer_count},
 };
 enum { METHODS = sizeof methods / sizeof *methods };
+
+/* ---- its life ---- */
 
 static void rpc_free(struct rpc *rpc) {
   store_call_free(rpc->call);
@@ -136,14 +65,15 @@ static void rpc_free(struct rpc *rpc) {
   mem_free(rpc);
 }
 
-/* Hands the line out and ends the request's life. Without memory for an answer there is a short one. */
+/* Hands the line out and ends the request's life. Without memory for an answer there is a short one, which
+ * leaves open what has become of the request. */
 static void send_and_free(struct rpc *rpc, struct buf *line) {
-  static const char no_memory[] =
-      "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32000,\"message\":\"out of memory\","
-      "\"data\":{\"code\":\"memory\"}}}\n";
-  if (!rpc->id)
+  static const char no_memory[] = "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32000,\"message\":"
+                                  "\"out of memory for the answer\","
+                                  "\"data\":{\"code\":\"unknown\"}}}\n";
+  if (rpc->silent)
     rpc->answer(rpc->ctx, "", 0);
-  else if (line->failed)
+  else if (line->failed || !rpc->id)
     rpc->answer(rpc->ctx, no_memory, sizeof no_memory - 1);
   else
     rpc->answer(rpc->ctx, line->data, line->len);
@@ -151,15 +81,15 @@ static void send_and_free(struct rpc *rpc, struct buf *line) {
   rpc_free(rpc);
 }
 
-static void answer_error(struct rpc *rpc, int number, const struct err *err) {
+static void end_with_error(struct rpc *rpc, int number, const struct err *err) {
   struct buf line = {0};
   rpc_put_error(&line, rpc->id, rpc->id_len, number, err);
   send_and_free(rpc, &line);
 }
 
-static void answer_call(struct rpc *rpc) {
+static void end_with_call(struct rpc *rpc) {
   if (rpc->call->err) {
-    answer_error(rpc, RPC_FAILED, rpc->call->err);
+    end_with_error(rpc, RPC_FAILED, rpc->call->err);
     return;
   }
   struct buf line = {0};
@@ -172,7 +102,7 @@ static void answer_call(struct rpc *rpc) {
 }
 
 static void on_done(struct store_call *call) {
-  answer_call(call->ctx);
+  end_with_call(call->ctx);
 }
 
 /* ---- requests ---- */
@@ -202,9 +132,10 @@ static enum moonkeep_code take_expiry(struct rpc *rpc, int64_t *ms, struct err *
   if (at->type != JSON_END && ttl->type != JSON_END)
     return err_set(err, MOONKEEP_INVALID, "set takes expires_at or ttl, not both");
   if (at->type != JSON_END && !(number_of(at, &seconds) && rpc_moment(seconds, ms)))
-    return err_set(err, MOONKEEP_INVALID,
-                   "set: expires_at is %.*s, which is not a number of seconds since 1970 (are they milliseconds?)",
-                   (int)(at->len < 40 ? at->len : 40), at->at);
+    return err_set(
+        err, MOONKEEP_INVALID,
+        "set: expires_at is %.*s, which is not a number of seconds since 1970 (are they milliseconds?)",
+        (int)(at->len < 40 ? at->len : 40), at->at);
   if (ttl->type == JSON_END) return MOONKEEP_OK;
   double now = (double)store_now_ms(rpc->store) / 1000;
   if (!(number_of(ttl, &seconds) && seconds > 0 && rpc_moment(now + seconds, ms)))
@@ -226,7 +157,8 @@ static enum moonkeep_code take_value(struct rpc *rpc, struct err *err) {
   if (code) {
     if (code == MOONKEEP_INVALID_VALUE || code == MOONKEEP_TOO_LARGE) {
       struct err why = *err;
-      err_key(err, code, rpc->key.data, rpc->key.len, "set: value of \"%.200s\": %s", rpc->key.data, why.message);
+      err_key(err, code, rpc->key.data, rpc->key.len, "set: value of \"%.200s\": %s", rpc->key.data,
+              why.message);
     }
     return code;
   }
@@ -300,8 +232,7 @@ static enum moonkeep_code make_call(struct rpc *rpc, struct err *err) {
   if (op == STORE_SET) return take_value(rpc, err);
   if (op != STORE_SCAN && op != STORE_DELETE_LIKE) return MOONKEEP_OK;
   if (!store_call_pattern(rpc->call, rpc->pattern.data, rpc->pattern.len)) return err_memory(err);
-  if (rpc->params[P_AFTER].type != JSON_END &&
-      !store_call_after(rpc->call, rpc->after.data, rpc->after.len))
+  if (rpc->params[P_AFTER].type != JSON_END && !store_call_after(rpc->call, rpc->after.data, rpc->after.len))
     return err_memory(err);
   code = store_check_pattern(rpc->method->name, rpc->pattern.data, rpc->pattern.len, err);
   return code ? code : take_limit(rpc, err);
@@ -321,8 +252,7 @@ static enum moonkeep_code check_params(struct rpc *rpc, struct err *err) {
 }
 
 static enum moonkeep_code read_params(struct rpc *rpc, const struct field *params, struct err *err) {
-  for (int i = 0; i < PARAMS; i++)
-    rpc->params[i] = (struct field){.name = param_names[i], .type = JSON_END};
+  for (int i = 0; i < PARAMS; i++) rpc->params[i] = (struct field){.name = param_names[i], .type = JSON_END};
   if (params->type == JSON_END) return check_params(rpc, err);
   if (params->type != JSON_OBJECT)
     return err_set(err, MOONKEEP_INVALID, "%s: params has to be an object", rpc->method->name);
@@ -348,10 +278,11 @@ enum { F_JSONRPC, F_ID, F_METHOD, F_PARAMS, FIELDS };
 
 static bool is_request(const struct field *fields) {
   enum json_type id = fields[F_ID].type;
-  bool id_ok = id == JSON_END || id == JSON_STRING || id == JSON_INTEGER || id == JSON_FLOAT || id == JSON_NULL;
+  bool id_ok =
+      id == JSON_END || id == JSON_STRING || id == JSON_INTEGER || id == JSON_FLOAT || id == JSON_NULL;
   const struct field *version = &fields[F_JSONRPC];
-  return version->type == JSON_STRING && version->len == 5 && memcmp(version->at, "\"2.0\"", 5) == 0 && id_ok &&
-         fields[F_METHOD].type == JSON_STRING;
+  return version->type == JSON_STRING && version->len == 5 && memcmp(version->at, "\"2.0\"", 5) == 0 &&
+         id_ok && fields[F_METHOD].type == JSON_STRING;
 }
 
 /* 0, or the number of the error; then err is filled. */
@@ -360,14 +291,16 @@ static int prepare(struct rpc *rpc, const char *line, size_t len, struct err *er
   enum fields_verdict verdict = fields_read(line, len, fields, FIELDS, false, err);
   const struct field *id = &fields[F_ID];
   bool bad = verdict != FIELDS_OK || !is_request(fields);
-  if (!bad && id->type != JSON_END)
+  rpc->silent = !bad && id->type == JSON_END;
+  if (!bad && !rpc->silent)
     rpc->id = mem_copy(id->at, rpc->id_len = id->len);
   else if (bad) /* whoever sent this is told, though there is no id to tell it by */
     rpc->id = mem_copy("null", rpc->id_len = 4);
   if (verdict == FIELDS_NOT_JSON) return RPC_PARSE_ERROR;
   if (bad) {
     err_set(err, MOONKEEP_INVALID,
-            "not a request: {\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"get\",\"params\":{\"key\":\"alice\"}} is one");
+            "not a request: {\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"get\",\"params\":{\"key\":\"alice\"}} "
+            "is one");
     return RPC_INVALID_REQUEST;
   }
   rpc->method = find_method(&fields[F_METHOD], err);
@@ -392,10 +325,10 @@ bool rpc_handle(struct store *store, const char *line, size_t len, rpc_answer *a
   rpc->answer = answer;
   rpc->ctx = ctx;
   int number = prepare(rpc, line, len, &err);
-  bool list = !number && rpc->method->result == result_list;
+  bool list = !number && rpc->method->result == answer_list;
   if (number)
-    answer_error(rpc, number, &err);
+    end_with_error(rpc, number, &err);
   else if (store_submit(store, rpc->call))
-    answer_call(rpc);
+    end_with_call(rpc);
   return list;
 }

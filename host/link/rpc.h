@@ -12,9 +12,9 @@
  *     keys       [pattern, limit, after]         [key, …]
  *     count      [pattern]                       how many there are
  *
- * Each takes "store" too (appData where it is absent). Times are seconds, with a fraction where there is one. An id is
- * a string, a number or null, and comes back as it came; a request without one gets no answer. The command line
- * makes the same requests, with a host and without. */
+ * Each takes "store" too (appData where it is absent). Times are seconds, with a fraction where there is one.
+ * An id is a string, a number or null, and comes back as it came; a request without one gets no answer. The
+ * command line makes the same requests, with a host and without. */
 #ifndef LINK_RPC_H
 #define LINK_RPC_H
 
@@ -34,17 +34,17 @@ enum {
   RPC_FAILED = -32000, /* the store's own errors: see data.code */
 };
 
-/* Handles one line. `answer` is called once, before this returns or later from store_pump, with a line and its newline;
- * empty for a request without an id. The text is valid until it returns. True: the answer is a list, which may be
- * large. */
+/* Handles one line. `answer` is called once, before this returns or later from store_pump, with a line and
+ * its newline; empty for a request without an id. The text is valid until it returns. True: the answer is a
+ * list, which may be large. */
 typedef void rpc_answer(void *ctx, const char *line, size_t len);
 bool rpc_handle(struct store *store, const char *line, size_t len, rpc_answer *answer, void *ctx);
 
 /* Appends an error answer; id NULL: null. */
 void rpc_put_error(struct buf *out, const char *id, size_t id_len, int number, const struct err *err);
 
-/* Seconds since 1970 to milliseconds. False: not a moment that can be meant: not above 0, or so large that they can
- * only be milliseconds. */
+/* Seconds since 1970 to milliseconds. False: not a moment that can be meant: not above 0, or so large that
+ * they can only be milliseconds. */
 bool rpc_moment(double seconds, int64_t *ms);
 
 #endif

@@ -1,13 +1,14 @@
 /* The signals that end a host: the first ends it in order, the second at once, with the status that shows it.
  *
- * The handler counts by itself, so that a second signal ends even a process whose loop is stuck. One at a time in
- * a process. */
+ * The handler counts by itself, so that a second signal ends even a process whose loop is stuck. One at a
+ * time in a process. */
 #ifndef LINK_SIGNALS_H
 #define LINK_SIGNALS_H
 
 #include <uv.h>
 
-/* SIGINT, SIGTERM and SIGHUP (unless nohup has it ignored) are taken from now on: before the host is opened. */
+/* SIGINT, SIGTERM and SIGHUP (unless nohup has it ignored) are taken from now on: before the host is opened.
+ */
 void signals_take(void);
 
 /* How many have come; set by the handler. */

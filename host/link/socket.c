@@ -30,7 +30,8 @@ static enum moonkeep_code clear_name(int dir_fd, const char *dir, struct err *er
   return MOONKEEP_OK;
 }
 
-/* The mode that the file gets is the socket's own at the moment of bind, less the umask: so it is set before. */
+/* The mode that the file gets is the socket's own at the moment of bind, less the umask: so it is set before.
+ */
 static bool bind_and_listen(int fd, int dir_fd) {
   struct sockaddr_un at = address(dir_fd);
   return fchmod(fd, 0600) == 0 && bind(fd, (struct sockaddr *)&at, sizeof at) == 0 &&
@@ -39,13 +40,15 @@ static bool bind_and_listen(int fd, int dir_fd) {
 
 enum moonkeep_code socket_listen(const char *dir, int *fd, int *dir_fd, struct err *err) {
   *dir_fd = open_dir(dir);
-  if (*dir_fd < 0) return err_set(err, MOONKEEP_IO, "control socket: cannot open %s: %s", dir, strerror(errno));
+  if (*dir_fd < 0)
+    return err_set(err, MOONKEEP_IO, "control socket: cannot open %s: %s", dir, strerror(errno));
   *fd = -1;
   enum moonkeep_code code = clear_name(*dir_fd, dir, err);
   if (code) goto fail;
   *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (*fd >= 0 && bind_and_listen(*fd, *dir_fd)) return MOONKEEP_OK;
-  code = err_set(err, MOONKEEP_IO, "control socket: cannot make %s/" SOCKET_NAME ": %s", dir, strerror(errno));
+  code =
+      err_set(err, MOONKEEP_IO, "control socket: cannot make %s/" SOCKET_NAME ": %s", dir, strerror(errno));
 fail:
   if (*fd >= 0) close(*fd);
   close(*dir_fd);

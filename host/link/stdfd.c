@@ -23,8 +23,10 @@ void stdfd_open(struct stdfd *out, int fd, int mode) {
     out->own = true;
     return;
   }
-  out->flags = fcntl(fd, F_GETFL);
-  if (out->flags >= 0) fcntl(fd, F_SETFL, out->flags | O_NONBLOCK);
+  int flags = fcntl(fd, F_GETFL);
+  if (flags < 0 || flags & O_NONBLOCK) return; /* another of ours has done it, and puts it back */
+  out->flags = flags;
+  fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 }
 
 void stdfd_close(struct stdfd *stdfd) {

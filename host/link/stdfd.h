@@ -1,8 +1,8 @@
 /* A standard stream made fit for the loop, without a trace on the outside.
  *
- * O_NONBLOCK belongs to the open file, which we share with the shell and with our neighbours in a pipeline. So
- * pipes and terminals are opened a second time for ourselves; where that is impossible (sockets) the flag is set
- * and put back at the end. */
+ * O_NONBLOCK belongs to the open file, which we share with the shell and with our neighbours in a pipeline.
+ * So pipes and terminals are opened a second time for ourselves; where that is impossible (sockets) the flag
+ * is set and put back at the end. */
 #ifndef LINK_STDFD_H
 #define LINK_STDFD_H
 
@@ -19,8 +19,9 @@ struct stdfd {
 void stdfd_open(struct stdfd *out, int fd, int mode);
 void stdfd_close(struct stdfd *stdfd);
 
-/* At the start of a process: standard streams that are closed are taken up, so that no file of ours gets their
- * numbers. Reading then finds the end, writing to standard output fails, standard error goes nowhere. */
+/* At the start of a process: standard streams that are closed are taken up, so that no file of ours gets
+ * their numbers. Reading then finds the end, writing to standard output fails, standard error goes nowhere.
+ */
 void stdfd_secure(void);
 
 #endif

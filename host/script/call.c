@@ -87,10 +87,8 @@ struct store_call *call_answer(lua_State *L, const char *method) {
   const char *store = bucket_name(call->bucket);
   const struct err *from = call->err;
   struct err err;
-  bool named = strncmp(from->message, store, strlen(store)) == 0;
-  const char *text = from->message + (named ? strspn(from->message + strlen(store), ": ") + strlen(store) : 0);
   const char *key = from->key[0] ? from->key : call->key;
-  err_key(&err, from->code, key, strnlen(key, STORE_KEY_BYTES), "%s:%s: %s", store, method, text);
+  err_key(&err, from->code, key, strnlen(key, STORE_KEY_BYTES), "%s:%s: %s", store, method, from->message);
   waiter_drop(waiter);
   fault_raise(L, &err);
   return NULL;

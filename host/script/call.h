@@ -1,9 +1,9 @@
 /* Store calls that scripts make: submitted, waited for, read.
  *
  * Private to host/script. A waiter is the place where the one store call lives that a task (or a main chunk)
- * may have at a time. The call belongs to the waiter until it is read or replaced, so that nothing leaks where
- * Lua raises in between. The answer is only ever read from the call, never from what a resume passes in, so no
- * script can forge it. */
+ * may have at a time. The call belongs to the waiter until it is read or replaced, so that nothing leaks
+ * where Lua raises in between. The answer is only ever read from the call, never from what a resume passes
+ * in, so no script can forge it. */
 #ifndef SCRIPT_CALL_H
 #define SCRIPT_CALL_H
 
@@ -20,11 +20,11 @@ struct waiter {
   struct task *task;       /* borrowed; NULL: the script's main chunk */
   struct store_call *call; /* owned, but the store's while it is under way */
   bool under_way;
-  lua_State *L;      /* an update's caller; its arguments stand in the frame of its store call */
+  lua_State *L;          /* an update's caller; its arguments stand in the frame of its store call */
   int64_t expires_at_ms; /* the new expiry that the update asks for; 0: none */
-  bool default_json; /* the update's default is a table, and its slot holds the table's JSON */
-  bool ran;          /* the update's function was called; what came of it is on top of L */
-  bool raised;       /*   and that is an error */
+  bool default_json;     /* the update's default is a table, and its slot holds the table's JSON */
+  bool ran;              /* the update's function was called; what came of it is on top of L */
+  bool raised;           /*   and that is an error */
 };
 
 void waiter_init(struct waiter *waiter, struct script *script, struct task *task);
@@ -32,16 +32,16 @@ void waiter_init(struct waiter *waiter, struct script *script, struct task *task
 /* Where the calling coroutine's store call lives. */
 struct waiter *waiter_of(lua_State *L);
 
-/* Frees the call, or leaves it to free itself when its answer comes. An update function that has not run is not
- * run any more. */
+/* Frees the call, or leaves it to free itself when its answer comes. An update function that has not run is
+ * not run any more. */
 void waiter_drop(struct waiter *waiter);
 
 /* Begins a call: makes it, in the caller's waiter. Raises `memory`. */
 struct store_call *call_begin(lua_State *L, enum store_op op, struct bucket *bucket, const char *key,
                               size_t key_len);
 
-/* Submits the call and, when the answer is there, goes on with `finish`: at once, after yielding to the host, or, where Lua
- * cannot yield, after blocking. The return statement of a C function. */
+/* Submits the call and, when the answer is there, goes on with `finish`: at once, after yielding to the host,
+ * or, where Lua cannot yield, after blocking. The return statement of a C function. */
 int call_run(lua_State *L, lua_KFunction finish);
 
 /* The answered call; raises its error, prefixed with "appData:get: ". */

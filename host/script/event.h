@@ -1,7 +1,7 @@
 /* Events: delivered to the handlers of every script, and answered when all of these have finished.
  *
- * Private to host/script. An event is a job in the ready queue; when its turn comes each handler that wants it gets
- * a task, which holds a reference. The last reference given back answers the event. */
+ * Private to host/script. An event is a job in the ready queue; when its turn comes each handler that wants
+ * it gets a task, which holds a reference. The last reference given back answers the event. */
 #ifndef SCRIPT_EVENT_H
 #define SCRIPT_EVENT_H
 
@@ -21,8 +21,9 @@ struct event {
   char text[]; /* the name, NUL, the JSON, NUL */
 };
 
-/* Queues an event (json is an object; the texts are copied); what comes before scripts_start waits for it, except
- * the `lifecycle` events of the host itself. NULL: no memory. The caller may still set done and ctx. */
+/* Queues an event (json is an object; the texts are copied); what comes before scripts_start waits for it,
+ * except the `lifecycle` events of the host itself. NULL: no memory. The caller may still set done and ctx.
+ */
 struct event *event_queue(struct scripts *scripts, bool lifecycle, const char *name, size_t name_len,
                           const char *json, size_t json_len);
 

@@ -36,7 +36,8 @@ static int error_concat(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg metamethods[] = {{"__tostring", error_tostring}, {"__concat", error_concat}, {NULL, NULL}};
+static const luaL_Reg metamethods[] = {
+    {"__tostring", error_tostring}, {"__concat", error_concat}, {NULL, NULL}};
 
 void fault_open(lua_State *L) {
   luaL_newmetatable(L, FAULT);
@@ -77,7 +78,7 @@ int fault(lua_State *L, enum moonkeep_code code, const char *format, ...) {
 /* ---- reports of errors that nobody caught ---- */
 
 struct report {
-  lua_State *dead;     /* where the error was raised; NULL: trace is there already */
+  lua_State *dead; /* where the error was raised; NULL: trace is there already */
   struct buf message, trace;
 };
 
@@ -133,8 +134,9 @@ static void make_report(struct script *script, struct report *report) {
   lua_pushcfunction(L, describe);
   lua_pushlightuserdata(L, report);
   lua_rotate(L, -3, 2);
-  if (lua_pcall(L, 2, 0, 0) == LUA_OK && !report->message.failed) return;
-  lua_pop(L, 1);
+  int status = lua_pcall(L, 2, 0, 0);
+  if (status == LUA_OK && !report->message.failed) return;
+  if (status != LUA_OK) lua_pop(L, 1);
   buf_clear(&report->message);
   buf_puts(&report->message, "(an error that could not be turned into text)");
 }

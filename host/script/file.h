@@ -20,8 +20,8 @@ enum moonkeep_code file_read(const char *path, struct buf *out, struct err *err)
 bool file_is_below(const char *dir, const char *path);
 bool file_exists(const char *path);
 
-/* Compiles source text under the name that messages begin with ("leveling.lua"). As lua_load it never raises: it
- * leaves a function, or the error, on the stack, and returns Lua's status. Bytecode is refused. */
+/* Compiles source text under the name that messages begin with ("leveling.lua"). As lua_load it never raises:
+ * it leaves a function, or the error, on the stack, and returns Lua's status. Bytecode is refused. */
 int file_compile(lua_State *L, const struct buf *source, const char *name);
 
 #endif

@@ -12,7 +12,8 @@ static unsigned least(unsigned a, unsigned b, unsigned c) {
   return least < c ? least : c;
 }
 
-/* How many letters have to be put in, taken out or changed to make one word of the other, no matter the case. */
+/* How many letters have to be put in, taken out or changed to make one word of the other, no matter the case.
+ */
 static unsigned distance(const char *a, const char *b) {
   unsigned row[LONGEST + 1];
   size_t a_len = strlen(a), b_len = strlen(b);

@@ -29,9 +29,10 @@ const char *lib_guess(lua_State *L, int table, const char *word) {
   return lua_pushstring(L, guess_text(&guess, text));
 }
 
-/* upvalues: the real table, its name */
+/* upvalues: the real table, its name, the one field that may be absent */
 static int sealed_index(lua_State *L) {
   const char *name = lua_tostring(L, lua_upvalueindex(2));
+  if (lua_rawequal(L, 2, lua_upvalueindex(3))) return 0;
   if (lua_type(L, 2) != LUA_TSTRING) return luaL_error(L, "%s has no fields but those with a name", name);
   const char *word = lua_tostring(L, 2);
   return luaL_error(L, "%s has no \"%s\"%s", name, word, lib_guess(L, lua_upvalueindex(1), word));
@@ -49,12 +50,13 @@ static int sealed_pairs(lua_State *L) {
 }
 
 /* A script that writes into what `pairs` shows it changes only its own copy of the functions. */
-void lib_seal(lua_State *L, const char *name) {
+void lib_seal(lua_State *L, const char *name, const char *optional) {
   int real = lua_gettop(L);
   lua_createtable(L, 0, 1); /* the real table's metatable: names that it does not have */
   lua_pushvalue(L, real);
   lua_pushstring(L, name);
-  lua_pushcclosure(L, sealed_index, 2);
+  lua_pushstring(L, optional);
+  lua_pushcclosure(L, sealed_index, 3);
   lua_setfield(L, -2, "__index");
   lua_setmetatable(L, real);
 
@@ -72,6 +74,23 @@ void lib_seal(lua_State *L, const char *name) {
   lua_setfield(L, -2, "__metatable");
   lua_setmetatable(L, -2);
   lua_replace(L, real);
+}
+
+void lib_class(lua_State *L, const char *class, const char *method, lua_CFunction function) {
+  luaL_newmetatable(L, class);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, function);
+  lua_setfield(L, -2, method);
+  lua_setfield(L, -2, "__index");
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "__metatable");
+  lua_pop(L, 1);
+}
+
+void lib_copy(lua_State *L, const char *name, lua_CFunction around) {
+  lua_getfield(L, -2, name);
+  if (around) lua_pushcclosure(L, around, 1);
+  lua_setfield(L, -2, name);
 }
 
 int64_t lib_check_ms(lua_State *L, int arg) {

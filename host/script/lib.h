@@ -24,14 +24,22 @@ void lib_open_bot(lua_State *L);       /* global bot */
 /* Pops a table and makes it what require gives for this name. */
 void lib_provide(lua_State *L, const char *name);
 
-/* Replaces the table on top by one that reads like it, cannot be written, and raises on names that it does not
- * have. `name` is static: "bot". */
-void lib_seal(lua_State *L, const char *name);
+/* Replaces the table on top by one that reads like it, cannot be written, and raises on names that it does
+ * not have, but for the one that is `optional` (NULL: none). name: "bot". */
+void lib_seal(lua_State *L, const char *name, const char *optional);
+
+/* Makes the class of a handle: objects of this registered metatable have one method. */
+void lib_class(lua_State *L, const char *class, const char *method, lua_CFunction function);
+
+/* Copies a field of the table below the top to the table on top; a function that goes `around` it gets it as
+ * upvalue. */
+void lib_copy(lua_State *L, const char *name, lua_CFunction around);
 
 /* Pushes ` (did you mean "update"?)` or "" for a word that is not in the table at index. */
 const char *lib_guess(lua_State *L, int table, const char *word);
 
-/* A number of seconds as milliseconds, rounded up; raises unless it is finite and from 0 to a thousand years. */
+/* A number of seconds as milliseconds, rounded up; raises unless it is finite and from 0 to a thousand years.
+ */
 int64_t lib_check_ms(lua_State *L, int arg);
 
 /* The pieces of bot that have files of their own: each adds its functions to the table on top. */

@@ -87,7 +87,8 @@ static void check_text(lua_State *L, int index, const char *method, const char *
   if (type != LUA_TSTRING && type != LUA_TNUMBER)
     fault(L, MOONKEEP_INVALID_VALUE, "%s: %s is a %s, not a string", method, name, luaL_typename(L, index));
   const char *text = lua_tolstring(L, index, &len);
-  if (utf8_valid(text, len) != len) fault(L, MOONKEEP_INVALID_VALUE, "%s: %s is not valid UTF-8", method, name);
+  if (utf8_valid(text, len) != len)
+    fault(L, MOONKEEP_INVALID_VALUE, "%s: %s is not valid UTF-8", method, name);
   if (len > limit(L)) fault(L, MOONKEEP_TOO_LARGE, "%s: %s has %zu bytes", method, name, len);
 }
 
@@ -125,7 +126,8 @@ static int bot_act(lua_State *L) {
   lua_settop(L, 1);
   lua_pushliteral(L, "action");
   if (lua_rawget(L, 1) != LUA_TSTRING)
-    return fault(L, MOONKEEP_INVALID_VALUE, "bot.act: action.action is a %s, not a string", luaL_typename(L, 2));
+    return fault(L, MOONKEEP_INVALID_VALUE, "bot.act: action.action is a %s, not a string",
+                 luaL_typename(L, 2));
   check_text(L, 2, "bot.act", "action.action");
   copy_without(L, 1, ours);
   struct buf *json = scratch(L);
@@ -147,7 +149,8 @@ static const char *check_event(lua_State *L, size_t *len) {
   luaL_argcheck(L, strlen(name) == *len, 1, "the event's name contains a NUL");
   luaL_argcheck(L, utf8_valid(name, *len) == *len, 1, "the event's name is not valid UTF-8");
   luaL_argcheck(L, *len <= limit(L), 1, "the event's name is too long");
-  luaL_argcheck(L, strcmp(name, "start") != 0 && strcmp(name, "stop") != 0, 1, "start and stop are the host's own");
+  luaL_argcheck(L, strcmp(name, "start") != 0 && strcmp(name, "stop") != 0, 1,
+                "start and stop are the host's own");
   luaL_argcheck(L, strcmp(name, "*") != 0, 1, "\"*\" stands for every event; an event has a name of its own");
   return name;
 }

@@ -23,8 +23,9 @@ static int bot_sleep(lua_State *L) {
   int64_t ms = lib_check_ms(L, 1);
   if (script_of(L)->in_update) return luaL_error(L, "bot.sleep: an update function may not wait");
   if (!task_can_wait(L))
-    return luaL_error(L, "bot.sleep cannot wait here: only in event handlers, timers and bot.spawn, and not inside "
-                         "a callback of table.sort, string.gsub and the like");
+    return luaL_error(
+        L, "bot.sleep cannot wait here: only in event handlers, timers and bot.spawn, and not inside "
+           "a callback of table.sort, string.gsub and the like");
   return task_sleep(L, ms, sleep_end);
 }
 
@@ -46,6 +47,6 @@ void lib_open_bot(lua_State *L) {
   lib_add_act(L);
   lib_add_timers(L);
   lib_add_log(L);
-  lib_seal(L, "bot");
+  lib_seal(L, "bot", "inherited");
   lua_setglobal(L, "bot");
 }

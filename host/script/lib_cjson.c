@@ -6,8 +6,8 @@
  *   cjson._NAME, cjson._VERSION
  *
  * Each state has an instance of its own. None of the settings are there. lua-cjson writes into memory of its
- * own, without limit, and ends the process when there is none: so what it is to encode is measured first. Like it,
- * the walk does not ask metatables.
+ * own, without limit, and ends the process when there is none: so what it is to encode is measured first.
+ * Like it, the walk does not ask metatables.
  */
 #include <lauxlib.h>
 #include <lua-cjson.h>
@@ -17,7 +17,7 @@
 enum {
   CJSON_BYTES = 16 << 20, /* the longest text, in and out */
   CJSON_DEPTH = 512,
-  NUMBER_BYTES = 32,      /* no number takes more */
+  NUMBER_BYTES = 32, /* no number takes more */
 };
 
 struct measure {
@@ -26,13 +26,15 @@ struct measure {
 };
 
 static void spend(lua_State *L, struct measure *measure, size_t bytes) {
-  if (bytes > measure->left) luaL_error(L, "cjson.encode: the text would be longer than %d MiB", CJSON_BYTES >> 20);
+  if (bytes > measure->left)
+    luaL_error(L, "cjson.encode: the text would be longer than %d MiB", CJSON_BYTES >> 20);
   measure->left -= bytes;
 }
 
 static void measure_value(lua_State *L, struct measure *measure);
 
-/* The table on top. Where keys are numbers lua-cjson writes nulls into short gaps: up to twice as many items. */
+/* The table on top. Where keys are numbers lua-cjson writes nulls into short gaps: up to twice as many items.
+ */
 static void measure_table(lua_State *L, struct measure *measure) {
   if (measure->depth == CJSON_DEPTH) luaL_error(L, "cjson.encode: more than %d levels", CJSON_DEPTH);
   measure->depth++;
@@ -78,21 +80,15 @@ static int cjson_decode(lua_State *L) {
   return 1;
 }
 
-static void copy(lua_State *L, const char *name, lua_CFunction around) {
-  lua_getfield(L, -2, name);
-  if (around) lua_pushcclosure(L, around, 1);
-  lua_setfield(L, -2, name);
-}
-
 void lib_open_cjson(lua_State *L) {
   lua_pushcfunction(L, luaopen_cjson);
   lua_call(L, 0, 1);
   lua_createtable(L, 0, 5);
-  copy(L, "encode", cjson_encode);
-  copy(L, "decode", cjson_decode);
-  copy(L, "null", NULL);
-  copy(L, "_NAME", NULL);
-  copy(L, "_VERSION", NULL);
+  lib_copy(L, "encode", cjson_encode);
+  lib_copy(L, "decode", cjson_decode);
+  lib_copy(L, "null", NULL);
+  lib_copy(L, "_NAME", NULL);
+  lib_copy(L, "_VERSION", NULL);
   lua_remove(L, -2);
   lib_provide(L, "cjson");
 }

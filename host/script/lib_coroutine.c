@@ -6,9 +6,9 @@
  *   isyieldable()                    true only there
  *   status(co)                       one that waits for the host is "normal"
  *
- * A store call or a sleep in a coroutine marks its yield as the host's (script->host_yield). Each resume on the
- * way outward sees the mark, notes its coroutine as waiting, and yields on, up to the host. When the host resumes
- * the task, each resume takes up its coroutine again, with nothing: the answer is read from the call.
+ * A store call or a sleep in a coroutine marks its yield as the host's (script->host_yield). Each resume on
+ * the way outward sees the mark, notes its coroutine as waiting, and yields on, up to the host. When the host
+ * resumes the task, each resume takes up its coroutine again, with nothing: the answer is read from the call.
  */
 #include <lauxlib.h>
 
@@ -38,7 +38,8 @@ static const char *status_of(lua_State *L, lua_State *co) {
 
 /* Why a coroutine must be left to the host; NULL: it need not. */
 static const char *host_claim(lua_State *co) {
-  if (thread_is(co, THREAD_WAITS)) return "a coroutine that waits for a store call or a sleep goes on by itself";
+  if (thread_is(co, THREAD_WAITS))
+    return "a coroutine that waits for a store call or a sleep goes on by itself";
   if (thread_is(co, THREAD_HOST)) return "the coroutine of a task belongs to the host";
   return NULL;
 }
@@ -197,8 +198,9 @@ static int coroutine_yield(lua_State *L) {
   struct script *script = script_of(L);
   if (L == script->closure) return luaL_error(L, "an update function may not yield");
   if (!is_own(L))
-    return luaL_error(L, "attempt to yield outside a coroutine of the script's own; store calls and bot.sleep "
-                         "wait by themselves");
+    return luaL_error(L,
+                      "attempt to yield outside a coroutine of the script's own; store calls and bot.sleep "
+                      "wait by themselves");
   if (L == script->closed) return luaL_error(L, "attempt to yield in a coroutine that is being closed");
   return lua_yield(L, lua_gettop(L));
 }
@@ -237,9 +239,9 @@ static int coroutine_close(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"close", coroutine_close},     {"create", coroutine_create},   {"isyieldable", coroutine_isyieldable},
-    {"resume", coroutine_resume},   {"running", coroutine_running}, {"status", coroutine_status},
-    {"wrap", coroutine_wrap},       {"yield", coroutine_yield},     {NULL, NULL}};
+    {"close", coroutine_close},   {"create", coroutine_create},   {"isyieldable", coroutine_isyieldable},
+    {"resume", coroutine_resume}, {"running", coroutine_running}, {"status", coroutine_status},
+    {"wrap", coroutine_wrap},     {"yield", coroutine_yield},     {NULL, NULL}};
 
 void lib_open_coroutine(lua_State *L) {
   luaL_newlib(L, functions);

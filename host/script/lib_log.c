@@ -46,7 +46,7 @@ static const luaL_Reg functions[] = {
 
 void lib_add_log(lua_State *L) {
   luaL_newlib(L, functions);
-  lib_seal(L, "bot.log");
+  lib_seal(L, "bot.log", NULL);
   lua_setfield(L, -2, "log");
   lua_pushcfunction(L, log_info);
   lua_setglobal(L, "print");

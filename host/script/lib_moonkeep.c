@@ -72,6 +72,6 @@ void lib_open_moonkeep(lua_State *L) {
   add_word(L, "absent", &absent_key);
   lua_pushliteral(L, MOONKEEP_VERSION);
   lua_setfield(L, -2, "version");
-  lib_seal(L, "moonkeep");
+  lib_seal(L, "moonkeep", NULL);
   lib_provide(L, "moonkeep");
 }

@@ -6,7 +6,8 @@
  *   rootServer.lifecycle.start(onStarting [, onStopping])   bot.on("start", …), bot.on("stop", …)
  *
  * `start` and `stop` are the host's own: handlers of these names are called by nothing else, and "*" does not
- * get them. Handlers of one script run in the order in which they subscribed, each with an event table of its own.
+ * get them. Handlers of one script run in the order in which they subscribed, each with an event table of its
+ * own.
  */
 #include <lauxlib.h>
 #include <string.h>
@@ -18,9 +19,9 @@
 #include "script/value.h"
 
 #define HANDLER "moonkeep.handler"
-#define EVENT "moonkeep.event"
+#define EVENT   "moonkeep.event"
 
-struct handler { /* a userdata; the registry keeps it as long as it is on */
+struct handler {    /* a userdata; the registry keeps it as long as it is on */
   struct list link; /* in script->handlers */
   bool on;
   bool lifecycle;
@@ -106,7 +107,8 @@ static int handle(lua_State *L) {
 }
 
 static bool wants(const struct handler *handler, const struct event *event) {
-  bool same = handler->name_len == event->name_len && memcmp(handler->name, event->text, event->name_len) == 0;
+  bool same =
+      handler->name_len == event->name_len && memcmp(handler->name, event->text, event->name_len) == 0;
   if (event->lifecycle) return same;
   return (same && !handler->lifecycle) || strcmp(handler->name, "*") == 0;
 }
@@ -138,28 +140,16 @@ void lib_deliver(struct script *script, struct event *event) {
 
 /* ---- opening ---- */
 
-/* A metatable whose __index has one function. */
-static void add_class(lua_State *L, const char *class, const char *method, lua_CFunction function) {
-  luaL_newmetatable(L, class);
-  lua_createtable(L, 0, 1);
-  lua_pushcfunction(L, function);
-  lua_setfield(L, -2, method);
-  lua_setfield(L, -2, "__index");
-  lua_pushboolean(L, 0);
-  lua_setfield(L, -2, "__metatable");
-  lua_pop(L, 1);
-}
-
 void lib_push_lifecycle(lua_State *L) {
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, lifecycle_start);
   lua_setfield(L, -2, "start");
-  lib_seal(L, "rootServer.lifecycle");
+  lib_seal(L, "rootServer.lifecycle", NULL);
 }
 
 void lib_add_on(lua_State *L) {
-  add_class(L, HANDLER, "off", handler_off);
-  add_class(L, EVENT, "reply", event_reply);
+  lib_class(L, HANDLER, "off", handler_off);
+  lib_class(L, EVENT, "reply", event_reply);
   lua_pushcfunction(L, bot_on);
   lua_setfield(L, -2, "on");
 }

@@ -41,20 +41,14 @@ static int os_date(lua_State *L) {
   return call_original(L);
 }
 
-static void copy(lua_State *L, const char *name, lua_CFunction around) {
-  lua_getfield(L, -2, name);
-  if (around) lua_pushcclosure(L, around, 1);
-  lua_setfield(L, -2, name);
-}
-
 void lib_open_os(lua_State *L) {
   lua_pushcfunction(L, luaopen_os);
   lua_call(L, 0, 1);
   lua_createtable(L, 0, 4);
-  copy(L, "time", os_time);
-  copy(L, "date", os_date);
-  copy(L, "clock", NULL);
-  copy(L, "difftime", NULL);
+  lib_copy(L, "time", os_time);
+  lib_copy(L, "date", os_date);
+  lib_copy(L, "clock", NULL);
+  lib_copy(L, "difftime", NULL);
   lua_setglobal(L, "os");
   lua_pop(L, 1);
 }

@@ -67,7 +67,8 @@ static void find_module(lua_State *L, const char *name) {
     lua_pushstring(L, file);
     return;
   }
-  luaL_error(L, "module \"%s\" not found: the scripts folder has no %s.lua and no %s/init.lua", name, stem, stem);
+  luaL_error(L, "module \"%s\" not found: the scripts folder has no %s.lua and no %s/init.lua", name, stem,
+             stem);
 }
 
 /* Runs the chunk below the file's name on top: leaves what the module is. */
@@ -99,7 +100,8 @@ static int base_require(lua_State *L) {
   lua_pushvalue(L, 1);
   lua_rawget(L, -2);
   if (lua_touserdata(L, -1) == &loading_key)
-    return luaL_error(L, "require \"%s\": it is still being loaded; modules require each other in a circle", name);
+    return luaL_error(L, "require \"%s\": it is still being loaded; modules require each other in a circle",
+                      name);
   if (!lua_isnil(L, -1)) return 1;
   lua_settop(L, 1);
   find_module(L, name);

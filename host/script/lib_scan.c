@@ -32,8 +32,7 @@ struct range {
 static enum moonkeep_code take_limit(lua_State *L, struct range *range, struct err *err) {
   int whole;
   lua_Integer limit = lua_type(L, -1) == LUA_TNUMBER ? lua_tointegerx(L, -1, &whole) : (whole = 0);
-  if (!whole || limit < 0)
-    return err_set(err, MOONKEEP_INVALID_VALUE, "limit is no whole number from 0 up");
+  if (!whole || limit < 0) return err_set(err, MOONKEEP_INVALID_VALUE, "limit is no whole number from 0 up");
   range->limit = (uint64_t)limit;
   range->limited = true;
   return MOONKEEP_OK;
@@ -55,14 +54,17 @@ static enum moonkeep_code take_option(lua_State *L, struct range *range, struct 
   guess_init(&guess, name);
   guess_try(&guess, "limit");
   guess_try(&guess, "after");
-  return err_set(err, MOONKEEP_INVALID_VALUE, "there is no option \"%.100s\"%s", name, guess_text(&guess, near));
+  return err_set(err, MOONKEEP_INVALID_VALUE, "there is no option \"%.100s\"%s", name,
+                 guess_text(&guess, near));
 }
 
-static void check_range(lua_State *L, int index, struct bucket *bucket, const char *method, struct range *range) {
+static void check_range(lua_State *L, int index, struct bucket *bucket, const char *method,
+                        struct range *range) {
   struct err err = {.code = MOONKEEP_OK};
   *range = (struct range){0};
   if (lua_isnoneornil(L, index)) return;
-  if (!lua_istable(L, index)) err_set(&err, MOONKEEP_INVALID_VALUE, "options is a %s, not a table", luaL_typename(L, index));
+  if (!lua_istable(L, index))
+    err_set(&err, MOONKEEP_INVALID_VALUE, "options is a %s, not a table", luaL_typename(L, index));
   for (lua_pushnil(L); err.code == MOONKEEP_OK && lua_next(L, index); lua_pop(L, 1))
     if (take_option(L, range, &err) != MOONKEEP_OK) break;
   if (err.code != MOONKEEP_OK) store_fail(L, bucket, method, NULL, 0, &err);
@@ -279,7 +281,8 @@ static int each_next(lua_State *L) {
   if (each->next <= each->count) return next_in_page(L, each);
   if (!each->more) return 0;
   if (script_of(L)->in_update)
-    return fault(L, MOONKEEP_NESTED, "%s:each: a store call inside an update function", bucket_name(each->bucket));
+    return fault(L, MOONKEEP_NESTED, "%s:each: a store call inside an update function",
+                 bucket_name(each->bucket));
   return read_page(L, each);
 }
 

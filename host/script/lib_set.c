@@ -21,7 +21,8 @@
 /* Seconds are at most this many, some thousand years: more can only be milliseconds. */
 static const double most_seconds = 1e11;
 
-static enum moonkeep_code expiry_from(lua_State *L, const char *field, int64_t *expires_at_ms, struct err *err) {
+static enum moonkeep_code expiry_from(lua_State *L, const char *field, int64_t *expires_at_ms,
+                                      struct err *err) {
   bool ttl = strcmp(field, "ttl") == 0;
   if (lua_type(L, -1) != LUA_TNUMBER)
     return err_set(err, MOONKEEP_INVALID_VALUE, "%s is a %s, not a number", field, luaL_typename(L, -1));
@@ -51,7 +52,8 @@ static enum moonkeep_code unknown_option(lua_State *L, int key, struct err *err)
   guess_init(&guess, lua_tostring(L, key));
   guess_try(&guess, "expires_at");
   guess_try(&guess, "ttl");
-  return err_set(err, MOONKEEP_INVALID_VALUE, "there is no option \"%.100s\"%s", guess.word, guess_text(&guess, near));
+  return err_set(err, MOONKEEP_INVALID_VALUE, "there is no option \"%.100s\"%s", guess.word,
+                 guess_text(&guess, near));
 }
 
 int64_t store_check_options(lua_State *L, int index, struct bucket *bucket, const char *method) {
@@ -81,7 +83,8 @@ struct rows {
 };
 
 /* Raises the error of a row. */
-static int row_fail(lua_State *L, const struct rows *rows, const char *key, size_t key_len, const struct err *err) {
+static int row_fail(lua_State *L, const struct rows *rows, const char *key, size_t key_len,
+                    const struct err *err) {
   struct err placed;
   if (rows->row == 0) return store_fail(L, rows->bucket, "set", key, key_len, err);
   err_set(&placed, err->code, "row %zu: %s", rows->row, err->message);
@@ -103,7 +106,8 @@ static const char *row_key(lua_State *L, const struct rows *rows, int index, siz
   return key;
 }
 
-/* Encodes the value at index into the next row. The key is borrowed: it stays reachable from the arguments. */
+/* Encodes the value at index into the next row. The key is borrowed: it stays reachable from the arguments.
+ */
 static void add_row(lua_State *L, struct rows *rows, int key_index, int value_index, int64_t expires_at_ms) {
   struct scripts *scripts = script_of(L)->scripts;
   struct err err;
@@ -116,7 +120,8 @@ static void add_row(lua_State *L, struct rows *rows, int key_index, int value_in
   if (code == MOONKEEP_OK && json->failed) code = err_memory(&err);
   rows->bytes += key_len + json->len;
   if (code == MOONKEEP_OK && rows->row && rows->bytes > STORE_LIST_BYTES)
-    code = err_set(&err, MOONKEEP_TOO_LARGE, "the list has over %d MiB; write it in parts", STORE_LIST_BYTES >> 20);
+    code = err_set(&err, MOONKEEP_TOO_LARGE, "the list has over %d MiB; write it in parts",
+                   STORE_LIST_BYTES >> 20);
   struct value *value = code == MOONKEEP_OK ? value_new(json->data, json->len, expires_at_ms) : NULL;
   if (code == MOONKEEP_OK && !value) code = err_memory(&err);
   if (code != MOONKEEP_OK) row_fail(L, rows, key, key_len, &err);
@@ -139,10 +144,11 @@ static void add_table(lua_State *L, struct rows *rows, int index) {
     const char *field = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
     if (field && (strcmp(field, "key") == 0 || strcmp(field, "value") == 0)) continue;
     if (!field)
-      err_set(&err, MOONKEEP_INVALID_VALUE, "a row has key, value, expires_at, ttl, and no field named by a %s",
-              luaL_typename(L, -2));
+      err_set(&err, MOONKEEP_INVALID_VALUE,
+              "a row has key, value, expires_at, ttl, and no field named by a %s", luaL_typename(L, -2));
     else if (!expiry_take(L, field, &expires_at_ms, &err))
-      err_set(&err, MOONKEEP_INVALID_VALUE, "a row has key, value, expires_at, ttl, and no \"%.100s\"", field);
+      err_set(&err, MOONKEEP_INVALID_VALUE, "a row has key, value, expires_at, ttl, and no \"%.100s\"",
+              field);
     if (err.code != MOONKEEP_OK) row_fail(L, rows, NULL, 0, &err);
   }
   int top = lua_gettop(L);
@@ -171,8 +177,10 @@ static size_t check_list(lua_State *L, int index, struct bucket *bucket) {
     if (!in_list && lua_type(L, -2) == LUA_TSTRING)
       fault(L, MOONKEEP_INVALID_VALUE, "%s:set: the list of rows has a field \"%.100s\"", bucket_name(bucket),
             lua_tostring(L, -2));
-    if (in_list) count++;
-    else items = SIZE_MAX;
+    if (in_list)
+      count++;
+    else
+      items = SIZE_MAX;
     if (items == SIZE_MAX) break;
   }
   if (count == items) return count;
@@ -208,7 +216,8 @@ static int set_table(lua_State *L, struct bucket *bucket) {
   struct rows rows;
   if (lua_gettop(L) > 2)
     return fault(L, MOONKEEP_INVALID_KEY,
-                 "%s:set: the key is a table; the table forms of set take no second argument", bucket_name(bucket));
+                 "%s:set: the key is a table; the table forms of set take no second argument",
+                 bucket_name(bucket));
   if (!has_field(L, 2, "key") && !has_field(L, 2, "value")) return set_list(L, bucket);
   begin_rows(L, &rows, bucket, 1);
   add_table(L, &rows, 2);

@@ -22,7 +22,7 @@
 
 #define STORE "moonkeep.store"
 
-struct handle { /* the userdata that a store is in Lua */
+struct handle {          /* the userdata that a store is in Lua */
   struct bucket *bucket; /* borrowed: lives as long as the host's store */
 };
 
@@ -55,7 +55,8 @@ static const char *what(char out[96], struct bucket *bucket, const char *method)
   return out;
 }
 
-const char *store_check_key_at(lua_State *L, int index, struct bucket *bucket, const char *method, size_t *len) {
+const char *store_check_key_at(lua_State *L, int index, struct bucket *bucket, const char *method,
+                               size_t *len) {
   char begin[96];
   struct err err;
   if (lua_type(L, index) != LUA_TSTRING)
@@ -76,7 +77,8 @@ const char *store_check_pattern_at(lua_State *L, int index, struct bucket *bucke
     fault(L, MOONKEEP_INVALID_PATTERN, "%s: the pattern is a %s, not a string", what(begin, bucket, method),
           luaL_typename(L, index));
   const char *pattern = lua_tolstring(L, index, len);
-  if (store_check_pattern(what(begin, bucket, method), pattern, *len, &err) != MOONKEEP_OK) fault_raise(L, &err);
+  if (store_check_pattern(what(begin, bucket, method), pattern, *len, &err) != MOONKEEP_OK)
+    fault_raise(L, &err);
   return pattern;
 }
 
@@ -111,7 +113,8 @@ static int store_get(lua_State *L) {
   struct bucket *bucket = store_check(L, "get");
   lua_settop(L, 3);
   const char *key = store_check_key_at(L, 2, bucket, "get", &len);
-  if (store_peek(script_of(L)->scripts->options.store, bucket, key, len, &value)) return push_got(L, bucket, value);
+  if (store_peek(script_of(L)->scripts->options.store, bucket, key, len, &value))
+    return push_got(L, bucket, value);
   call_begin(L, STORE_GET, bucket, key, len);
   return call_run(L, get_end);
 }
@@ -155,7 +158,8 @@ static int handle_index(lua_State *L) {
   lua_pushvalue(L, 2);
   if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL) return 1;
   const char *name = bucket_name(handle->bucket);
-  if (lua_type(L, 2) != LUA_TSTRING) return luaL_error(L, "%s has methods, no values: use %s:get(key)", name, name);
+  if (lua_type(L, 2) != LUA_TSTRING)
+    return luaL_error(L, "%s has methods, no values: use %s:get(key)", name, name);
   const char *word = lua_tostring(L, 2);
   return luaL_error(L, "%s has no method \"%s\"%s", name, word, lib_guess(L, lua_upvalueindex(1), word));
 }
@@ -199,7 +203,8 @@ static struct bucket *check_bucket(lua_State *L) {
   struct err err;
   struct bucket *bucket;
   if (lua_type(L, 2) != LUA_TSTRING)
-    fault(L, MOONKEEP_INVALID_KEY, "rootServer.dataStore: a store's name is a string, not a %s", luaL_typename(L, 2));
+    fault(L, MOONKEEP_INVALID_KEY, "rootServer.dataStore: a store's name is a string, not a %s",
+          luaL_typename(L, 2));
   const char *name = lua_tolstring(L, 2, &len);
   if (strlen(name) != len)
     err_key(&err, MOONKEEP_INVALID_KEY, name, len, "rootServer.dataStore: the store's name contains a NUL");
@@ -227,7 +232,8 @@ static int dataStore_index(lua_State *L) {
 }
 
 static int dataStore_newindex(lua_State *L) {
-  return luaL_error(L, "rootServer.dataStore cannot be changed: a store comes into being when it is written to");
+  return luaL_error(L,
+                    "rootServer.dataStore cannot be changed: a store comes into being when it is written to");
 }
 
 static void push_data_store(lua_State *L) {
@@ -252,6 +258,6 @@ void lib_open_store(lua_State *L) {
   lua_setfield(L, -2, "dataStore");
   lib_push_lifecycle(L);
   lua_setfield(L, -2, "lifecycle");
-  lib_seal(L, "rootServer");
+  lib_seal(L, "rootServer", NULL);
   lua_setglobal(L, "rootServer");
 }

@@ -1,7 +1,7 @@
 /* What the files that bind a store's methods share.
  *
- * Private to host/script. Each method is one C function `store_NAME` in one of these files: lib_store.c get, delete,
- * deleteLike; lib_set.c; lib_update.c; lib_scan.c select, selectValue, keys, count, each. */
+ * Private to host/script. Each method is one C function `store_NAME` in one of these files: lib_store.c get,
+ * delete, deleteLike; lib_set.c; lib_update.c; lib_scan.c select, selectValue, keys, count, each. */
 #ifndef SCRIPT_LIB_STORE_H
 #define SCRIPT_LIB_STORE_H
 
@@ -10,11 +10,14 @@
 #include "base/err.h"
 #include "script/script.h"
 
-/* The bucket of the store at index 1; raises where it is none (`appData.get(…)`) and inside an update function. */
+/* The bucket of the store at index 1; raises where it is none (`appData.get(…)`) and inside an update
+ * function. */
 struct bucket *store_check(lua_State *L, const char *method);
 
-/* The key or pattern at an index; raises invalid_key, invalid_pattern. Valid as long as it stays on the stack. */
-const char *store_check_key_at(lua_State *L, int index, struct bucket *bucket, const char *method, size_t *len);
+/* The key or pattern at an index; raises invalid_key, invalid_pattern. Valid as long as it stays on the
+ * stack. */
+const char *store_check_key_at(lua_State *L, int index, struct bucket *bucket, const char *method,
+                               size_t *len);
 const char *store_check_pattern_at(lua_State *L, int index, struct bucket *bucket, const char *method,
                                    size_t *len);
 
@@ -25,8 +28,8 @@ int store_fail(lua_State *L, struct bucket *bucket, const char *method, const ch
 /* Pushes the value of JSON text from the store; raises. */
 void store_push(lua_State *L, struct bucket *bucket, const char *method, const char *json, size_t len);
 
-/* One field of `options` or of a row, the value on top: takes expires_at and ttl into *expires_at_ms. False: it is
- * neither. A field that is wrong fills err. */
+/* One field of `options` or of a row, the value on top: takes expires_at and ttl into *expires_at_ms. False:
+ * it is neither. A field that is wrong fills err. */
 bool expiry_take(lua_State *L, const char *field, int64_t *expires_at_ms, struct err *err);
 
 /* The expiry that the options at index ask for, 0 when they ask for none; raises. */

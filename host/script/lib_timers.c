@@ -1,8 +1,8 @@
 /* Timers.
  *
  *   bot.after(seconds, fn)  runs fn once, in a task of its own
- *   bot.every(seconds, fn)  runs fn again and again, on the beat: a late one does not move the next, missed ones are
- *                           left out. A firing does not wait for the one before it to finish
+ *   bot.every(seconds, fn)  runs fn again and again, on the beat: a late one does not move the next, missed
+ * ones are left out. A firing does not wait for the one before it to finish
  *
  * Both return a handle; handle:cancel() ends the timer, at any time, any number of times.
  */
@@ -13,7 +13,7 @@
 
 #define TIMER "moonkeep.timer"
 
-struct ticker { /* a userdata; the registry keeps it as long as it is set */
+struct ticker {     /* a userdata; the registry keeps it as long as it is set */
   struct list link; /* in script->timers */
   struct timer timer;
   struct script *script;
@@ -65,7 +65,8 @@ static void fire(struct timer *timer) {
   struct ticker *ticker = list_of(timer, struct ticker, timer);
   struct script *script = ticker->script;
   struct err err;
-  if (!ticker->period_ms || !timer_set(script->scripts->options.timers, timer, next_beat(ticker))) unset(ticker);
+  if (!ticker->period_ms || !timer_set(script->scripts->options.timers, timer, next_beat(ticker)))
+    unset(ticker);
   if (script_protect(script, start_firing, ticker, &err)) return;
   log_write(script_log(script), LOG_ERROR, script->name, "a timer could not fire: %s", err.message);
 }
@@ -127,14 +128,7 @@ void lib_end_timers(struct script *script) {
 }
 
 void lib_add_timers(lua_State *L) {
-  luaL_newmetatable(L, TIMER);
-  lua_createtable(L, 0, 1);
-  lua_pushcfunction(L, timer_cancel);
-  lua_setfield(L, -2, "cancel");
-  lua_setfield(L, -2, "__index");
-  lua_pushboolean(L, 0);
-  lua_setfield(L, -2, "__metatable");
-  lua_pop(L, 1);
+  lib_class(L, TIMER, "cancel", timer_cancel);
   lua_pushcfunction(L, bot_after);
   lua_setfield(L, -2, "after");
   lua_pushcfunction(L, bot_every);

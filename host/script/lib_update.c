@@ -1,9 +1,9 @@
 /* store:update(key, fn, default [, options])
  *
- * fn runs on the host thread at the moment when the call's turn comes, which may be inside store_submit or while
- * another script waits, and always on a coroutine that the script has for this alone: so an error in it cannot
- * run through frames that are not its own, and it cannot yield. Its arguments are fetched from the caller's frame,
- * which stands still meanwhile, and what came of it is left there.
+ * fn runs on the host thread at the moment when the call's turn comes, which may be inside store_submit or
+ * while another script waits, and always on a coroutine that the script has for this alone: so an error in it
+ * cannot run through frames that are not its own, and it cannot yield. Its arguments are fetched from the
+ * caller's frame, which stands still meanwhile, and what came of it is left there.
  */
 #include <lauxlib.h>
 
@@ -64,7 +64,8 @@ static void judge(lua_State *C, struct turn *turn) {
   } else if (lua_isnil(C, -1)) {
     turn->verdict = STORE_FAIL;
     err_set(turn->err, MOONKEEP_INVALID_VALUE,
-            "the function returned nil for key \"%.200s\" (a forgotten return? return moonkeep.absent to delete the "
+            "the function returned nil for key \"%.200s\" (a forgotten return? return moonkeep.absent to "
+            "delete the "
             "key, moonkeep.unchanged to leave it)",
             turn->call->key);
   } else {
@@ -130,8 +131,8 @@ static void push_kept(lua_State *L, struct waiter *waiter) {
     push_default(L, waiter);
 }
 
-/* Whether the function's error is the answer. Where the disk has failed what the function saw, that is: then the store
- * has put its own error in the place of ours. */
+/* Whether the function's error is the answer. Where the disk has failed what the function saw, that is: then
+ * the store has put its own error in the place of ours. */
 static bool was_raised(const struct waiter *waiter) {
   return waiter->raised && waiter->call->err->code == MOONKEEP_INVALID;
 }
@@ -156,8 +157,8 @@ static int update_end(lua_State *L, int status, lua_KContext ctx) {
   return 1;
 }
 
-/* Refuses a default that is no value; a table's JSON takes its place, so that what happens to the table while the call
- * waits makes no difference. */
+/* Refuses a default that is no value; a table's JSON takes its place, so that what happens to the table while
+ * the call waits makes no difference. */
 static bool check_default(lua_State *L, struct bucket *bucket, const char *key, size_t key_len) {
   struct scripts *scripts = script_of(L)->scripts;
   struct buf *json = &scripts->scratch;

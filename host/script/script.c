@@ -24,7 +24,8 @@ static void *allocate(void *ctx, void *block, size_t old_size, size_t new_size) 
     mem_free(block);
     return NULL;
   }
-  if (new_size > old && script->limit_bytes && script->bytes - old + new_size > script->limit_bytes) return NULL;
+  if (new_size > old && script->limit_bytes && script->bytes - old + new_size > script->limit_bytes)
+    return NULL;
   void *moved = block ? mem_resize(block, new_size) : mem_alloc(new_size);
   if (!moved && new_size > old) return NULL;
   script->bytes += new_size - old;
@@ -33,7 +34,8 @@ static void *allocate(void *ctx, void *block, size_t old_size, size_t new_size) 
 
 static int panic(lua_State *L) {
   const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "an error that is no text";
-  log_write(script_log(script_of(L)), LOG_ERROR, script_of(L)->name, "error outside any protected call: %s", text);
+  log_write(script_log(script_of(L)), LOG_ERROR, script_of(L)->name, "error outside any protected call: %s",
+            text);
   return 0;
 }
 

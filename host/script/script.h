@@ -27,9 +27,9 @@ struct scripts {
   struct scripts_options options; /* what it borrows stays borrowed; dir is ours */
   struct list all;                /* of scripts, by name */
   size_t count;
-  struct list ready;   /* jobs, first come first served over all scripts */
-  struct list held;    /* events that came before scripts_start */
-  size_t events;          /* that are not done */
+  struct list ready; /* jobs, first come first served over all scripts */
+  struct list held;  /* events that came before scripts_start */
+  size_t events;     /* that are not done */
   bool started;
   bool closing;
   size_t tasks, sleeping, timers, queued; /* see scripts_load */
@@ -45,11 +45,11 @@ struct source { /* a file that a script was made from */
 struct script {
   struct scripts *scripts; /* borrowed */
   struct list link;
-  char *name;          /* owned */
-  lua_State *L;        /* owned: the main thread; the host's own calls into the script run here */
-  lua_State *closure;  /* L's: update functions run on it */
-  size_t bytes;        /* what its allocator has given out */
-  size_t limit_bytes;  /* the most that it gives out; 0: no limit */
+  char *name;           /* owned */
+  lua_State *L;         /* owned: the main thread; the host's own calls into the script run here */
+  lua_State *closure;   /* L's: update functions run on it */
+  size_t bytes;         /* what its allocator has given out */
+  size_t limit_bytes;   /* the most that it gives out; 0: no limit */
   struct task *current; /* the task that runs; NULL: none, or the main chunk */
   bool can_wait;        /* every coroutine from the current task up to the one that runs can yield */
   bool host_yield;      /* the yield on its way outward is for the host, not for the script's own resume */
@@ -75,15 +75,16 @@ struct script *script_of(lua_State *L);
 bool thread_is(lua_State *L, unsigned mark);
 void thread_mark(lua_State *L, unsigned mark, bool on);
 
-/* Loads the bot of this name from this file (relative to the folder) and runs it. On failure the log says why. */
+/* Loads the bot of this name from this file (relative to the folder) and runs it. On failure the log says
+ * why. */
 struct script *script_load(struct scripts *scripts, const char *name, const char *file);
 
 /* Ends its tasks, timers and handlers; answers of its store calls may still come. */
 void script_drop(struct script *script);
 void script_free(struct script *script); /* after script_drop; NULL is fine */
 
-/* Runs body(arg) on the main thread, protected; arg arrives as light userdata at index 1. False: it raised, and
- * err says what. */
+/* Runs body(arg) on the main thread, protected; arg arrives as light userdata at index 1. False: it raised,
+ * and err says what. */
 bool script_protect(struct script *script, lua_CFunction body, void *arg, struct err *err);
 
 /* Notes a file that the script was made from; false: no memory. */

@@ -18,7 +18,7 @@ enum { RUN_JOBS = 1000 }; /* how many jobs scripts_run does before the loop gets
 
 /* ---- the folder ---- */
 
-struct found { /* a bot: NAME.lua or NAME/init.lua */
+struct found {       /* a bot: NAME.lua or NAME/init.lua */
   char *name, *file; /* owned */
 };
 
@@ -74,10 +74,13 @@ static bool look_at(const char *dir, const char *entry, struct finds *finds) {
 static enum moonkeep_code read_folder(const char *dir, struct finds *finds, struct err *err) {
   DIR *folder = opendir(dir);
   if (!folder && errno == ENOENT)
-    return err_set(err, MOONKEEP_INVALID, "the scripts folder %s does not exist (make it with: mkdir %s)", dir, dir);
+    return err_set(err, MOONKEEP_INVALID, "the scripts folder %s does not exist (make it with: mkdir %s)",
+                   dir, dir);
   if (!folder && errno == ENOTDIR)
-    return err_set(err, MOONKEEP_INVALID, "%s is not a folder; scripts are read from a folder of .lua files", dir);
-  if (!folder) return err_set(err, MOONKEEP_INVALID, "cannot read the scripts folder %s: %s", dir, strerror(errno));
+    return err_set(err, MOONKEEP_INVALID, "%s is not a folder; scripts are read from a folder of .lua files",
+                   dir);
+  if (!folder)
+    return err_set(err, MOONKEEP_INVALID, "cannot read the scripts folder %s: %s", dir, strerror(errno));
   bool ok = true;
   for (struct dirent *entry; ok && (entry = readdir(folder));) ok = look_at(dir, entry->d_name, finds);
   closedir(folder);
@@ -134,7 +137,8 @@ static struct scripts *make(const struct scripts_options *options) {
   return scripts;
 }
 
-enum moonkeep_code scripts_open(struct scripts **out, const struct scripts_options *options, struct err *err) {
+enum moonkeep_code scripts_open(struct scripts **out, const struct scripts_options *options,
+                                struct err *err) {
   struct finds finds = {0};
   struct scripts *scripts = NULL;
   enum moonkeep_code code = read_folder(options->dir, &finds, err);
@@ -179,7 +183,8 @@ size_t scripts_count(const struct scripts *scripts) {
 
 /* ---- events ---- */
 
-/* The host's own events have no one who waits for them; where memory is short they are lost, and said to be. */
+/* The host's own events have no one who waits for them; where memory is short they are lost, and said to be.
+ */
 static void lifecycle(struct scripts *scripts, const char *name, const char *json) {
   if (!event_queue(scripts, true, name, strlen(name), json, strlen(json)))
     log_write(scripts->options.log, LOG_ERROR, "scripts", "no %s event: out of memory", name);
@@ -198,8 +203,8 @@ void scripts_stop(struct scripts *scripts) {
 }
 
 enum moonkeep_code scripts_emit(struct scripts *scripts, const char *name, size_t name_len, const char *json,
-                                size_t len, void (*done)(void *ctx, const struct scripts_outcome *), void *ctx,
-                                struct err *err) {
+                                size_t len, void (*done)(void *ctx, const struct scripts_outcome *),
+                                void *ctx, struct err *err) {
   struct event *event = event_queue(scripts, false, name, name_len, json, len);
   if (!event) return err_memory(err);
   event->done = done;

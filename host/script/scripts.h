@@ -2,9 +2,9 @@
  *
  * The life of it: scripts_open loads every bot of the folder (one that fails is logged and left out),
  * scripts_start runs their `start` handlers, scripts_emit hands them events, scripts_run gives the CPU to the
- * tasks that are ready, scripts_stop runs their `stop` handlers, scripts_close ends what is left. The host calls it all on
- * its one thread; nothing here waits, except where a script makes a store call in a place where Lua cannot
- * yield. */
+ * tasks that are ready, scripts_stop runs their `stop` handlers, scripts_close ends what is left. The host
+ * calls it all on its one thread; nothing here waits, except where a script makes a store call in a place
+ * where Lua cannot yield. */
 #ifndef SCRIPT_SCRIPTS_H
 #define SCRIPT_SCRIPTS_H
 
@@ -20,8 +20,8 @@
 
 struct scripts;
 
-/* What came of one event. errors is a JSON array of {"script":…,"message":…}, "[]" when all went well. Valid until
- * the callback returns. */
+/* What came of one event. errors is a JSON array of {"script":…,"message":…}, "[]" when all went well. Valid
+ * until the callback returns. */
 struct scripts_outcome {
   bool ok;
   const char *errors;
@@ -34,8 +34,9 @@ struct scripts_options {
   struct timers *timers;     /* on clock's steady time */
   const struct clock *clock; /* NULL: the system's */
   const struct log *log;
-  /* An action of a script: a JSON object that carries "script". Called on the host thread, text valid until it
-   * returns. `name` and `text` are set where the action is a `send` ({"action":"send","channel":…,"text":…}). */
+  /* An action of a script: a JSON object that carries "script". Called on the host thread, text valid until
+   * it returns. `name` and `text` are set where the action is a `send`
+   * ({"action":"send","channel":…,"text":…}). */
   void (*action)(void *ctx, const char *json, size_t len);
   void *ctx;
 };
@@ -43,7 +44,8 @@ struct scripts_options {
 /* Errors: invalid (the folder is missing or not a folder: the message says how to make one), memory. A folder
  * without scripts is fine, and a warning in the log. */
 enum moonkeep_code scripts_open(struct scripts **out, const struct scripts_options *options, struct err *err);
-void scripts_close(struct scripts *scripts); /* pumps the store until no call of theirs is under way; NULL is fine */
+void scripts_close(
+    struct scripts *scripts); /* pumps the store until no call of theirs is under way; NULL is fine */
 
 size_t scripts_count(const struct scripts *scripts);
 
@@ -51,24 +53,27 @@ size_t scripts_count(const struct scripts *scripts);
 void scripts_start(struct scripts *scripts);
 void scripts_stop(struct scripts *scripts);
 
-/* Delivers an event: `json` is an object (checked by the caller with json_compact, so it is valid) whose "event" is
- * `name`. done (may be NULL) is called once, when all its handlers have finished, at once when there are none, from
- * here or from scripts_run. invalid_value where a script cannot take it in, memory. */
+/* Queues an event: `json` is an object (checked by the caller with json_compact, so it is valid) whose
+ * "event" is `name`; both are copied. scripts_run delivers events in order, from all sources in one line;
+ * those that come before scripts_start wait for it. done (may be NULL) is called once, from scripts_run or a
+ * call that ends tasks (scripts_end_waits, scripts_close), when all its handlers have finished; soon when
+ * there are none. memory. */
 enum moonkeep_code scripts_emit(struct scripts *scripts, const char *name, size_t name_len, const char *json,
-                                size_t len, void (*done)(void *ctx, const struct scripts_outcome *), void *ctx,
-                                struct err *err);
+                                size_t len, void (*done)(void *ctx, const struct scripts_outcome *),
+                                void *ctx, struct err *err);
 
-/* Runs the tasks that are ready, in order, and those that they make ready, up to a bounded number; true when there are
- * more. */
+/* Delivers the events and runs the tasks that are in line, in order, and those that they make ready, up to a
+ * bounded number; true when there are more. A loop that goes on at once still has to give the store its turn
+ * (store_kick, store_pump): tasks that only ever say bot.sleep(0) must not keep the others waiting. */
 bool scripts_run(struct scripts *scripts);
 
 /* What is under way, for a host that wants to end. */
 struct scripts_load {
-  size_t running;   /* tasks that are ready or wait for the store: they end by themselves */
-  size_t sleeping;  /* tasks in bot.sleep */
-  size_t timers;    /* bot.after and bot.every that are set */
-  int64_t next_ms;  /* steady time at which the first sleeper or timer is due; INT64_MAX */
-  size_t events;    /* events whose `done` has not been called */
+  size_t running; /* tasks that are ready or wait for the store, and events in line: they end by themselves */
+  size_t sleeping; /* tasks in bot.sleep */
+  size_t timers;   /* bot.after and bot.every that are set */
+  int64_t next_ms; /* steady time at which the first sleeper or timer is due; INT64_MAX */
+  size_t events;   /* events whose `done` has not been called */
 };
 struct scripts_load scripts_load(const struct scripts *scripts);
 

@@ -104,9 +104,9 @@ static void run_task(struct job *job) {
   int status = lua_resume(task->L, NULL, args, &results);
   script->current = NULL;
   script->can_wait = false;
-  bool waits = status == LUA_YIELD && script->host_yield;
+  assert(status != LUA_YIELD || script->host_yield); /* no other yield leaves a task */
   script->host_yield = false;
-  if (waits) return;
+  if (status == LUA_YIELD) return;
   if (status != LUA_OK) fault_of_task(task);
   end(task, status == LUA_OK);
 }

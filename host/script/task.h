@@ -28,17 +28,19 @@ struct task {
   struct waiter waiter;
 };
 
-/* Makes a ready task of the function and its arguments on top of L, which it pops. `event` may be NULL; the task
- * takes a reference of its own. Raises Lua's memory error, then the stack is the caller's to clean. */
+/* Makes a ready task of the function and its arguments on top of L, which it pops. `event` may be NULL; the
+ * task takes a reference of its own. Raises Lua's memory error, then the stack is the caller's to clean. */
 void task_start(lua_State *L, int args, const char *what, struct event *event);
 
-/* Whether the caller runs in a task and everything up to it can yield. To be asked before anything is started. */
+/* Whether the caller runs in a task and everything up to it can yield. To be asked before anything is
+ * started. */
 bool task_can_wait(lua_State *L);
 
 /* Gives the CPU up until task_wake; goes on with `finish`. The return statement of a C function for which
  * task_can_wait has said yes. */
 int task_wait(lua_State *L, lua_KFunction finish);
-int task_sleep(lua_State *L, int64_t ms, lua_KFunction finish); /* the same, wakes by itself; may raise (memory) */
+int task_sleep(lua_State *L, int64_t ms,
+               lua_KFunction finish); /* the same, wakes by itself; may raise (memory) */
 
 void task_wake(struct task *task);
 

@@ -219,7 +219,9 @@ static void *commit_main(void *arg) {
 }
 
 bool commit_start(struct commit *commit) {
-  return pthread_create(&commit->thread, NULL, commit_main, commit) == 0;
+  if (pthread_create(&commit->thread, NULL, commit_main, commit) != 0) return false;
+  pthread_setname_np(commit->thread, "commit");
+  return true;
 }
 
 void commit_join(struct commit *commit) {

@@ -9,8 +9,9 @@
 #include "store/store_parts.h"
 
 #ifndef FRONT_GROUP_BYTES
-#define FRONT_GROUP_BYTES (4 << 20) /* a group this big goes on its way even while another is being written  \
-                                     */
+#define FRONT_GROUP_BYTES                                                                                    \
+  (4 << 20) /* a group this big goes on its way even while another is being written                          \
+             */
 #endif
 
 /* ---- answering ---- */

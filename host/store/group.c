@@ -5,17 +5,25 @@
 #include "base/mem.h"
 #include "store/store_parts.h"
 
+enum { SPARE_CHANGES = 4096 }; /* the most that a group kept for use again may have room for */
+
+/* A group is made for each commit, so the last one done is kept for the next. */
+static struct group *new_group(struct store *store) {
+  struct group *group = store->spare ? store->spare : mem_alloc(sizeof *group);
+  if (!group) return NULL;
+  struct change *changes = store->spare ? group->changes : NULL;
+  size_t cap = store->spare ? group->cap : 0;
+  store->spare = NULL;
+  *group = (struct group){.job.kind = JOB_GROUP, .epoch = store->epoch, .changes = changes, .cap = cap};
+  list_init(&group->calls);
+  return group;
+}
+
 /* The open group with room for so many more changes; NULL: no memory. */
 struct group *group_open(struct store *store, size_t changes) {
+  if (!store->open) store->open = new_group(store);
   struct group *group = store->open;
-  if (!group) {
-    group = mem_zero(sizeof *group);
-    if (!group) return NULL;
-    group->job.kind = JOB_GROUP;
-    group->epoch = store->epoch;
-    list_init(&group->calls);
-    store->open = group;
-  }
+  if (!group) return NULL;
   size_t need = group->count + changes, cap = group->cap ? group->cap : 16;
   if (need <= group->cap) return group;
   while (cap < need) cap *= 2;
@@ -26,16 +34,22 @@ struct group *group_open(struct store *store, size_t changes) {
   return group;
 }
 
-static void group_free(struct group *group) {
+static void group_free(struct store *store, struct group *group) {
   for (size_t i = 0; i < group->count; i++) value_free(group->changes[i].value);
-  mem_free(group->changes);
   job_err_free(group->job.err);
+  if (!store->spare && group->cap <= SPARE_CHANGES) {
+    store->spare = group;
+    return;
+  }
+  mem_free(group->changes);
   mem_free(group);
 }
 
 void group_close(struct store *store) {
-  if (store->open) group_free(store->open); /* one that was made when there was no memory for its change */
-  store->open = NULL;
+  if (store->open) group_free(store, store->open); /* made when there was no memory for its change */
+  if (store->spare) mem_free(store->spare->changes);
+  mem_free(store->spare);
+  store->open = store->spare = NULL;
 }
 
 void group_hand_over(struct store *store) {
@@ -159,7 +173,7 @@ static void raise_epoch(struct store *store, const struct group *failed) {
   struct err why = *failed->job.err;
   if (why.code == MOONKEEP_UNKNOWN) why.code = MOONKEEP_IO;
   fail_group(store, open, &why);
-  group_free(open);
+  group_free(store, open);
 }
 
 void group_take_in(struct store *store, struct group *group) {
@@ -172,5 +186,5 @@ void group_take_in(struct store *store, struct group *group) {
     release(store, group, true);
     answer_group(store, group);
   }
-  group_free(group);
+  group_free(store, group);
 }

@@ -33,8 +33,8 @@ struct job {
 /* Remembers why a job failed. */
 void job_fail(struct job *job, const struct err *err);
 
-/* Errors of jobs and calls, on the heap. One that finds no memory becomes job_no_memory, which is never freed nor written
- * to. */
+/* Errors of jobs and calls, on the heap. One that finds no memory becomes job_no_memory, which is never freed
+ * nor written to. */
 extern struct err job_no_memory;
 struct err *job_err_copy(const struct err *err);
 void job_err_free(struct err *err);

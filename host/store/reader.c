@@ -66,7 +66,9 @@ static void *reader_main(void *arg) {
 
 bool reader_start(struct reader *reader) {
   list_init(&reader->scans);
-  return pthread_create(&reader->thread, NULL, reader_main, reader) == 0;
+  if (pthread_create(&reader->thread, NULL, reader_main, reader) != 0) return false;
+  pthread_setname_np(reader->thread, "reader");
+  return true;
 }
 
 void reader_join(struct reader *reader) {

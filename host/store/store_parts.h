@@ -58,8 +58,9 @@ struct store {
   struct list ages; /* all entries, the one looked at longest ago first */
   size_t cache_bytes;
 
-  struct group *open; /* gathers changes; NULL: there are none */
-  size_t inflight;    /* groups that the commit thread has */
+  struct group *open;  /* gathers changes; NULL: there are none */
+  struct group *spare; /* one for use again, or NULL */
+  size_t inflight;     /* groups that the commit thread has */
   uint64_t next_seq;
   uint64_t epoch; /* raised by each failure: groups of an older one built on what is not there */
   struct list barriers;

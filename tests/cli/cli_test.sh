@@ -266,6 +266,25 @@ store_commands_work_through_a_running_host() {
   is 'after the host' "$out" '[1,2]'
 }
 
+commands_and_bots_see_the_same_store() {
+  mkdir -p bots
+  cat >bots/counter.lua <<'LUA'
+bot.on("message", function(event)
+  event:reply("count " .. appData:update("n", function(n) return n + 1 end, 0))
+end)
+LUA
+  start_host
+  mk set n 41
+  event 1 hi >&7
+  wait_for grep -q '"done":"1"' host.out
+  has 'bot' "$(cat host.out)" '"text":"count 42"'
+  mk get n
+  is 'command' "$out" 42
+  stop_host
+  mk get n
+  is 'afterwards' "$out" 42
+}
+
 commands_at_once_all_take_effect() {
   for i in $(seq 20); do "$moonkeep" set "k$i" "$i" 2>>many.err & done
   for job in $(jobs -p); do wait "$job" || fail "a set failed: $(cat many.err)"; done
@@ -452,6 +471,16 @@ signals_end_a_host_in_order() {
   done
 }
 
+an_idle_host_ends_at_once() {
+  start_host
+  local begun=$SECONDS
+  kill -TERM "$host"
+  wait "$host"
+  is status $? 0
+  [ $((SECONDS - begun)) -lt 3 ] || fail "it took $((SECONDS - begun)) seconds"
+  exec 7>&-
+}
+
 a_second_signal_kills() {
   mkdir -p stuck
   echo 'bot.on("message", function() while true do end end)' >stuck/stuck.lua
@@ -587,6 +616,7 @@ tests='
   a_dash_begins_an_argument_and_two_end_the_options
   store_commands_work_without_a_host
   store_commands_work_through_a_running_host
+  commands_and_bots_see_the_same_store
   commands_at_once_all_take_effect
   a_missing_data_folder_answers_as_empty_and_is_not_made
   long_paths_and_paths_with_spaces_work
@@ -601,6 +631,7 @@ tests='
   run_ends_when_its_reader_is_gone
   run_waits_for_a_slow_reader_and_loses_nothing
   signals_end_a_host_in_order
+  an_idle_host_ends_at_once
   a_second_signal_kills
   a_second_host_names_the_first
   bad_folders_are_refused_with_a_sentence

@@ -10,7 +10,8 @@ command -v tmux >/dev/null || {
   exit 0
 }
 work=$(mktemp -d)
-tmux=(tmux -S "$work/tmux" -f /dev/null)
+terminals=0
+tmux=(tmux -S "$work/tmux.$terminals" -f /dev/null)
 trap '"${tmux[@]}" kill-server 2>/dev/null; rm -rf "$work"' EXIT
 for name in $(compgen -e MOONKEEP_) MOONKEEP NO_COLOR; do unset "$name"; done
 cd "$work" || exit 1
@@ -18,7 +19,7 @@ passed=0 failed=0
 why=''
 
 screen() {
-  "${tmux[@]}" capture-pane -p "$@"
+  "${tmux[@]}" capture-pane -p "$@" 2>/dev/null
 }
 
 type_line() {
@@ -45,11 +46,28 @@ lacks() {
   esac
 }
 
-# A fresh terminal with a shell whose prompt is `$`.
+# A fresh terminal, with a server of its own (the last one may still be ending) and a shell whose prompt is `ready$`.
 open_terminal() {
   "${tmux[@]}" kill-server 2>/dev/null
-  "${tmux[@]}" new-session -d -x 80 -y 24 "cd '$work' && PS1='$ ' bash --norc --noprofile -i"
-  sees '$'
+  terminals=$((terminals + 1))
+  tmux=(tmux -S "$work/tmux.$terminals" -f /dev/null)
+  "${tmux[@]}" new-session -d -x 80 -y 24 "cd '$work' && PS1='ready$ ' bash --norc --noprofile -i"
+  back_in_the_shell
+}
+
+back_in_the_shell() {
+  local _
+  for _ in $(seq 400); do
+    [ "$(screen | grep -v '^$' | tail -n 1)" = 'ready$' ] && return 0
+    sleep 0.05
+  done
+  why="the shell has not come back: $(screen | grep -v '^$')"
+  return 1
+}
+
+leave() { # KEY: that ends chat
+  "${tmux[@]}" send-keys "$1"
+  back_in_the_shell
 }
 
 say() {
@@ -73,8 +91,7 @@ chat_greets_talks_and_leaves() {
   open_terminal && say 'chat bots' && sees 'Ctrl-D leaves' && sees 'you>' || return 1
   type_line 'hi' && sees 'echo: hello you' || return 1
   type_line 'alice: hi' && sees 'echo: hello alice' || return 1
-  "${tmux[@]}" send-keys C-d
-  type_line 'echo status $?' && sees 'status 0'
+  leave C-d && type_line 'echo status $?' && sees 'status 0'
 }
 
 chat_keeps_its_prompt_below_what_comes_later() {
@@ -88,8 +105,7 @@ chat_keeps_its_prompt_below_what_comes_later() {
     ;;
   esac
   type_line 'boom' && sees '(echo failed)' && sees 'it went wrong' || return 1
-  "${tmux[@]}" send-keys C-c
-  type_line 'echo status $?' && sees 'status 0'
+  leave C-c && type_line 'echo status $?' && sees 'status 0'
 }
 
 chat_shows_control_characters_instead_of_obeying_them() {
@@ -101,16 +117,14 @@ chat_colours_names_and_no_color_turns_that_off() {
   open_terminal && say 'chat bots' && sees 'you>' || return 1
   type_line 'hi' && sees 'hello you' || return 1
   case $(screen -e) in *$'\033[36mecho'*) ;; *) why='no colour' && return 1 ;; esac
-  "${tmux[@]}" send-keys C-d
-  type_line 'clear; export NO_COLOR=1' || return 1
+  leave C-d && type_line 'clear; export NO_COLOR=1' && back_in_the_shell || return 1
   say 'chat bots' && sees 'you>' && type_line 'hi' && sees 'hello you' || return 1
   case $(screen -e) in *$'\033[36mecho'*) why='colour in spite of NO_COLOR' && return 1 ;; esac
 }
 
 the_terminal_is_as_it_was_afterwards() {
   open_terminal && type_line 'stty -g >before' && say 'chat bots' && sees 'you>' || return 1
-  "${tmux[@]}" send-keys C-d
-  type_line 'stty -g >after; echo done' && sees 'done' || return 1
+  leave C-d && type_line 'stty -g >after; echo do''ne' && sees 'done' || return 1
   cmp -s before after || { why='stty has other settings' && return 1; }
   type_line 'cat' && type_line 'still reads' && "${tmux[@]}" send-keys C-d && lacks 'temporarily unavailable'
 }

@@ -1,5 +1,5 @@
-/* The control socket, asked by clients of every kind. Each test has a host of its own, in a child process; its
- * input is a pipe, and closing that ends it. */
+/* The control socket, asked by clients of every kind. Each test has a host of its own, in a child process;
+ * its input is a pipe, and closing that ends it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -185,7 +185,8 @@ TEST(an_id_comes_back_as_it_came) {
 TEST(a_notification_is_obeyed_and_not_answered) {
   struct served served = serve();
   int fd = dial(&served);
-  const char *set = "{\"jsonrpc\":\"2.0\",\"method\":\"set\",\"params\":{\"key\":\"n\",\"value\":1}}\r\n \n\n";
+  const char *set =
+      "{\"jsonrpc\":\"2.0\",\"method\":\"set\",\"params\":{\"key\":\"n\",\"value\":1}}\r\n \n\n";
   say(fd, set, strlen(set));
   CHECK_STR(ask(fd, REQUEST("1", "get", "{\"key\":\"n\"}")), RESULT("1", "{\"found\":true,\"value\":1}"));
   close(fd);
@@ -232,7 +233,8 @@ TEST(a_value_of_four_megabytes_passes_however_it_is_escaped) {
   struct served served = serve();
   int fd = dial(&served);
   struct buf line = {0};
-  buf_puts(&line, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"set\",\"params\":{\"key\":\"big\",\"value\":\"");
+  buf_puts(&line,
+           "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"set\",\"params\":{\"key\":\"big\",\"value\":\"");
   for (int i = 0; i < (2 << 20) - 10; i++) buf_puts(&line, "\\u00e9"); /* two bytes as they are kept */
   buf_puts(&line, "\"}}\n");
   say(fd, line.data, line.len);
@@ -281,8 +283,8 @@ TEST(a_thousand_requests_in_one_piece_are_all_answered) {
 TEST(half_a_line_at_the_end_is_nothing) {
   struct served served = serve();
   int fd = dial(&served);
-  const char *half = REQUEST("1", "set", "{\"key\":\"whole\",\"value\":1}") "\n"
-      REQUEST("2", "set", "{\"key\":\"half\",\"value\":1}");
+  const char *half = REQUEST("1", "set", "{\"key\":\"whole\",\"value\":1}") "\n" REQUEST(
+      "2", "set", "{\"key\":\"half\",\"value\":1}");
   say(fd, half, strlen(half));
   shutdown(fd, SHUT_WR);
   CHECK_STR(hear(fd), RESULT("1", "true"));
@@ -370,7 +372,8 @@ TEST(a_client_that_goes_in_the_middle_leaves_nothing_behind) {
   struct served served = serve();
   for (int i = 0; i < 200; i++) {
     int fd = dial(&served);
-    const char *set = REQUEST("1", "set", "{\"key\":\"k\",\"value\":1}") "\n" REQUEST("1", "select", "{}") "\n";
+    const char *set =
+        REQUEST("1", "set", "{\"key\":\"k\",\"value\":1}") "\n" REQUEST("1", "select", "{}") "\n";
     say(fd, set, strlen(set));
     close(fd);
   }

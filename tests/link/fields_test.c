@@ -12,7 +12,9 @@ static enum fields_verdict read_two(const char *text, struct field fields[2], bo
 
 TEST(members_are_found_as_slices) {
   struct field f[2];
-  CHECK_INT(read_two(" { \"x\" : [ {\"a\":0} ], \"a\" : { \"b\": [1, 2] } , \"\\u0062\":\"t\\n\" } ", f, false, NULL), FIELDS_OK);
+  CHECK_INT(read_two(" { \"x\" : [ {\"a\":0} ], \"a\" : { \"b\": [1, 2] } , \"\\u0062\":\"t\\n\" } ", f,
+                     false, NULL),
+            FIELDS_OK);
   CHECK_INT(f[0].type, JSON_OBJECT);
   CHECK_BYTES(f[0].at, f[0].len, "{ \"b\": [1, 2] }", 15);
   CHECK_INT(f[1].type, JSON_STRING);

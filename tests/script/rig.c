@@ -24,6 +24,7 @@ static void take_action(void *ctx, const char *json, size_t len) {
   struct rig *rig = ctx;
   buf_add(&rig->actions, json, len);
   buf_putc(&rig->actions, '\n');
+  if (getenv("RIG_ECHO")) fprintf(stderr, "%.*s\n", (int)len, json);
 }
 
 static void take_answer(void *ctx, const struct scripts_outcome *outcome) {
@@ -94,6 +95,7 @@ void rig_run(struct rig *rig, const char *source) {
 void rig_settle(struct rig *rig) {
   for (;;) {
     bool more = scripts_run(rig->scripts);
+    store_kick(rig->store);
     store_pump(rig->store);
     if (more) continue;
     if (scripts_load(rig->scripts).running == 0) return;

@@ -1,5 +1,5 @@
-/* A small host for tests of scripts: a store and a scripts folder in a temporary folder, a clock that the test
- * moves, and all that comes out kept as text. */
+/* A small host for tests of scripts: a store and a scripts folder in a temporary folder, a clock that the
+ * test moves, and all that comes out kept as text. */
 #ifndef TESTS_SCRIPT_RIG_H
 #define TESTS_SCRIPT_RIG_H
 
@@ -15,7 +15,7 @@
 #include "store/store.h"
 
 struct rig {
-  char dir[64];     /* the temporary folder: scripts/ and data/ are in it */
+  char dir[64]; /* the temporary folder: scripts/ and data/ are in it */
   char scripts_dir[512];
   int64_t wall_ms, steady_ms;
   struct clock clock;
@@ -28,12 +28,12 @@ struct rig {
   struct buf answers; /* of events: "ok" or the errors, one line each */
 };
 
-void rig_init(struct rig *rig);                                              /* a folder and a store */
-void rig_write(struct rig *rig, const char *name, const char *source);       /* a file in the scripts folder */
-enum moonkeep_code rig_try_open(struct rig *rig, struct err *err);           /* loads the scripts */
-void rig_open(struct rig *rig);                                              /* the same, starts them and settles */
-void rig_settle(struct rig *rig);                                            /* runs until only timers are left */
-void rig_advance(struct rig *rig, int64_t ms);                               /* moves the clock, timer by timer */
+void rig_init(struct rig *rig);                                        /* a folder and a store */
+void rig_write(struct rig *rig, const char *name, const char *source); /* a file in the scripts folder */
+enum moonkeep_code rig_try_open(struct rig *rig, struct err *err);     /* loads the scripts */
+void rig_open(struct rig *rig);                                        /* the same, starts them and settles */
+void rig_settle(struct rig *rig);                                      /* runs until only timers are left */
+void rig_advance(struct rig *rig, int64_t ms);                         /* moves the clock, timer by timer */
 void rig_emit(struct rig *rig, const char *name, const char *json);
 void rig_close(struct rig *rig);  /* scripts and store */
 void rig_deinit(struct rig *rig); /* and the folder */

@@ -22,7 +22,8 @@ TEST(specs_pass) {
   char *actions = strdup(rig_actions(&rig));
   const char *log = rig_log(&rig);
   unsigned finished = count_of(actions, "\"action\":\"finished\"");
-  if (strstr(actions, "\"action\":\"failed\"") || finished != scripts_count(rig.scripts) || strstr(log, "error "))
+  if (strstr(actions, "\"action\":\"failed\"") || finished != scripts_count(rig.scripts) ||
+      strstr(log, "error "))
     FAIL("%u of %zu finished\n%s\n%s", finished, scripts_count(rig.scripts), actions, log);
   CHECK(finished > 0);
   free(actions);

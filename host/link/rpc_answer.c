@@ -1,0 +1,79 @@
+#include "link/rpc_answer.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "link/fields.h"
+#include "link/rpc.h"
+
+void rpc_put_error(struct buf *out, const char *id, size_t id_len, int number, const struct err *err) {
+  buf_puts(out, "{\"jsonrpc\":\"2.0\",\"id\":");
+  if (id)
+    buf_add(out, id, id_len);
+  else
+    buf_puts(out, "null");
+  buf_printf(out, ",\"error\":{\"code\":%d,\"message\":", number);
+  put_any_text(out, err->message, strlen(err->message));
+  buf_printf(out, ",\"data\":{\"code\":\"%s\"", moonkeep_code_name(err->code));
+  if (err->key[0]) {
+    buf_puts(out, ",\"key\":");
+    put_any_text(out, err->key, strlen(err->key));
+  }
+  buf_puts(out, "}}}\n");
+}
+
+static void put_expiry(struct buf *out, int64_t ms) {
+  if (ms == 0) return;
+  buf_printf(out, ",\"expires_at\":%" PRId64, ms / 1000);
+  int rest = (int)(ms % 1000);
+  if (rest == 0) return;
+  int digits = 3;
+  for (; rest % 10 == 0; rest /= 10) digits--;
+  buf_printf(out, ".%0*d", digits, rest);
+}
+
+void answer_get(const struct store_call *call, struct buf *out) {
+  if (!call->value) {
+    buf_puts(out, "{\"found\":false}");
+    return;
+  }
+  buf_puts(out, "{\"found\":true,\"value\":");
+  buf_add(out, call->value->json, call->value->len);
+  put_expiry(out, call->value->expires_at_ms);
+  buf_putc(out, '}');
+}
+
+void answer_true(const struct store_call *call, struct buf *out) {
+  (void)call;
+  buf_puts(out, "true");
+}
+
+void answer_found(const struct store_call *call, struct buf *out) {
+  buf_puts(out, call->found ? "true" : "false");
+}
+
+void answer_count(const struct store_call *call, struct buf *out) {
+  buf_printf(out, "%" PRIu64, call->count);
+}
+
+static void put_row(const struct store_call *call, const struct store_found *row, struct buf *out) {
+  buf_puts(out, "{\"key\":");
+  put_any_text(out, call->text.data + row->key, row->key_len);
+  buf_puts(out, ",\"value\":");
+  buf_add(out, call->text.data + row->json, row->json_len);
+  put_expiry(out, row->expires_at_ms);
+  buf_putc(out, '}');
+}
+
+void answer_list(const struct store_call *call, struct buf *out) {
+  buf_putc(out, '[');
+  for (size_t i = 0; i < call->found_count; i++) {
+    const struct store_found *row = &call->found_rows[i];
+    if (i) buf_putc(out, ',');
+    if (call->want == STORE_ROWS)
+      put_row(call, row, out);
+    else
+      put_any_text(out, call->text.data + row->key, row->key_len);
+  }
+  buf_putc(out, ']');
+}

@@ -1,0 +1,32 @@
+#!/bin/bash
+# Builds every fuzz target with clang's libFuzzer and runs each for FUZZ_SECONDS. What a run finds is kept in
+# $BUILD/fuzz/; its corpus too, so that a longer run goes on from it.
+set -u
+BUILD=${BUILD:-build}
+seconds=${FUZZ_SECONDS:-20}
+passed=0 failed=0
+mkdir -p "$BUILD/fuzz"
+
+for source in tests/fuzz/*_fuzz.c; do
+  name=$(basename "${source%.c}")
+  corpus=$BUILD/fuzz/$name.corpus
+  mkdir -p "$corpus"
+  dictionary=tests/fuzz/${name%_fuzz}.dict
+  options=(-max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -artifact_prefix="$BUILD/fuzz/$name-" -print_final_stats=1)
+  [ -e "$dictionary" ] && options+=(-dict="$dictionary")
+  # shellcheck disable=SC2046 # pkg-config's words are meant to be split
+  if clang -std=c11 -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Iinclude -Ihost \
+    -Itests $(pkg-config --cflags lua5.4-cjson lua5.4 libuv sqlite3) -o "$BUILD/fuzz/$name" "$source" \
+    $(find host/base host/store -name '*.c') host/script/value.c \
+    $(pkg-config --libs lua5.4-cjson lua5.4 libuv sqlite3) -lpthread -lm &&
+    "$BUILD/fuzz/$name" "${options[@]}" "$corpus" >"$BUILD/fuzz/$name.log" 2>&1; then
+    echo "ok $name ($(grep -o 'number_of_executed_units: [0-9]*' "$BUILD/fuzz/$name.log" | grep -o '[0-9]*$') inputs)"
+    passed=$((passed + 1))
+  else
+    echo "FAILED $name"
+    tail -n 40 "$BUILD/fuzz/$name.log"
+    failed=$((failed + 1))
+  fi
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,228 @@
+/* Calls that are made from the answer to another call, and many that wait for one another: none is lost, none
+ * waits for ever, and what has been acknowledged stays to be seen. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "check.h"
+#include "helpers/fault_vfs.h"
+#include "helpers/sync.h"
+#include "helpers/temp.h"
+
+static int unfinished;
+
+static void count_down(struct store_call *call) {
+  if (call->err) FAIL("%s", call->err->message);
+  unfinished--;
+  store_call_free(call);
+}
+
+static void submit_with(struct store *store, struct store_call *call, void (*done)(struct store_call *)) {
+  unfinished++;
+  call->done = done;
+  if (store_submit(store, call)) done(call);
+}
+
+static void submit(struct store *store, struct store_call *call) {
+  submit_with(store, call, count_down);
+}
+
+/* A call that is lost is a failed test, not one that hangs. */
+static void finish(struct store *store) {
+  while (unfinished > 0)
+    if (!store_wait(store, 10000)) FAIL("%d calls are not answered", unfinished);
+}
+
+static struct store_call *make_get(struct bucket *bucket, const char *key) {
+  return store_call_new(STORE_GET, bucket, key, strlen(key));
+}
+
+static struct store_call *make_erase(struct bucket *bucket, const char *pattern) {
+  struct store_call *call = store_call_new(STORE_DELETE_LIKE, bucket, NULL, 0);
+  store_call_pattern(call, pattern, strlen(pattern));
+  return call;
+}
+
+static struct store_call *make_pair(struct bucket *bucket, const char *first, const char *second) {
+  struct store_call *call = store_call_new(STORE_SET, bucket, NULL, 0);
+  call->rows = mem_alloc(2 * sizeof *call->rows);
+  call->row_count = 2;
+  call->rows[0] = (struct store_row){first, strlen(first), value_new("7", 1, 0)};
+  call->rows[1] = (struct store_row){second, strlen(second), value_new("8", 1, 0)};
+  return call;
+}
+
+static void fill(struct store *store, const char *bucket, int count) {
+  for (int i = 0; i < count; i++) {
+    char key[16];
+    snprintf(key, sizeof key, "k%d", i);
+    submit(store, make_set(sync_bucket(store, bucket), key, "1", 0));
+  }
+  finish(store);
+}
+
+/* Reopened, so that nothing is in the cache and every key has to be loaded. */
+static struct store *reopened(struct store *store, const char *dir) {
+  sync_close(store);
+  return sync_open(dir);
+}
+
+struct chain {
+  struct store *store;
+  struct bucket *bucket;
+  int next, last;
+};
+
+static void next_link(struct store_call *call);
+
+static void start_link(struct chain *chain) {
+  char key[16];
+  snprintf(key, sizeof key, "k%d", chain->next++);
+  struct store_call *call = make_get(chain->bucket, key);
+  call->ctx = chain;
+  submit_with(chain->store, call, next_link);
+}
+
+static void next_link(struct store_call *call) {
+  struct chain *chain = call->ctx;
+  if (call->err) FAIL("%s", call->err->message);
+  CHECK(call->value);
+  store_call_free(call);
+  unfinished--;
+  if (chain->next < chain->last) start_link(chain);
+}
+
+TEST(a_call_made_in_the_answer_to_another_leaves_the_way_to_a_scan_open) {
+  const char *dir = temp_dir();
+  struct store *store = sync_open(dir);
+  unfinished = 0;
+  fill(store, "appData", 30);
+  store = reopened(store, dir);
+  struct chain chains[3];
+  for (int i = 0; i < 3; i++) {
+    chains[i] = (struct chain){store, sync_bucket(store, "appData"), 10 * i, 10 * i + 10};
+    start_link(&chains[i]);
+  }
+  submit(store, make_scan(sync_bucket(store, "appData"), "%"));
+  finish(store);
+  submit(store, make_scan(sync_bucket(store, "appData"), "%"));
+  submit(store, make_erase(sync_bucket(store, "appData"), "k1%"));
+  finish(store);
+  sync_close(store);
+}
+
+TEST(a_list_a_delete_like_and_an_update_that_wait_for_one_another_all_end) {
+  const char *dir = temp_dir();
+  struct store *store = sync_open(dir);
+  unfinished = 0;
+  for (int round = 0; round < 20; round++) {
+    fill(store, "appData", 3);
+    store = reopened(store, dir);
+    struct bucket *bucket = sync_bucket(store, "appData");
+    submit(store, make_add(bucket, "k0", 1));
+    submit(store, make_pair(bucket, "k0", "k1"));
+    submit(store, make_erase(bucket, "k1%"));
+    submit(store, make_add(bucket, "k1", 5));
+    submit(store, make_scan(bucket, "%"));
+    finish(store);
+    CHECK_STR(sync_select(store, "appData", "%"), "k0=7 k1=5 k2=1");
+  }
+  sync_close(store);
+}
+
+/* A cache that holds nothing: each key is loaded anew as soon as the tables say what it holds. */
+static struct store *open_without_cache(const char *dir) {
+  struct err err;
+  struct store *store;
+  struct store_options options = {.dir = dir, .clock = &sync_clock, .cache_bytes = 1};
+  if (store_open(&store, &options, &err)) FAIL("cannot open: %s", err.message);
+  return store;
+}
+
+static void note_answer(struct store_call *call) {
+  *(bool *)call->ctx = true;
+}
+
+static void get_again(struct store_call *call) {
+  struct chain *chain = call->ctx;
+  if (call->err) FAIL("%s", call->err->message);
+  store_call_free(call);
+  unfinished--;
+  for (int i = 0; i < 3 && chain->next < chain->last; i++) {
+    char key[16];
+    snprintf(key, sizeof key, "k%d", chain->next++ % 40);
+    call = make_get(chain->bucket, key);
+    call->ctx = chain;
+    submit_with(chain->store, call, get_again);
+  }
+}
+
+TEST(a_key_may_leave_the_cache_while_its_load_is_being_answered) {
+  const char *dir = temp_dir();
+  struct store *store = sync_open(dir);
+  unfinished = 0;
+  fill(store, "appData", 40);
+  sync_close(store);
+  store = open_without_cache(dir);
+  struct chain chain = {store, sync_bucket(store, "appData"), 1, 2000};
+  struct store_call *call = make_get(chain.bucket, "k0");
+  call->ctx = &chain;
+  submit_with(store, call, get_again);
+  finish(store);
+  sync_close(store);
+}
+
+static void empty_cache(struct store *store) {
+  for (int i = 0; i < 100; i++) store_pump(store); /* each lets go of some of what it can */
+}
+
+/* The reader has begun a batch of loads, and so a moment to read at; then a key changes, is folded, leaves the
+ * cache and is asked for again. Its load must not be answered from the batch's moment. */
+TEST(a_load_never_shows_less_than_what_was_acknowledged_before_it) {
+  const char *dir = temp_dir();
+  fault_install();
+  struct store *store = open_without_cache(dir);
+  struct bucket *bucket = sync_bucket(store, "appData");
+  unfinished = 0;
+  fill(store, "appData", 40);
+  sync_flush(store);
+  empty_cache(store);
+  CHECK_STR(sync_get(store, "appData", "k1"), "1"); /* the reader knows the tables now */
+  sync_set(store, "appData", "other", "1");
+  sync_flush(store);
+  empty_cache(store);
+  fault_hold_read();
+  submit(store, make_get(bucket, "k30"));
+  fault_await();
+  sync_set(store, "appData", "k2", "2");
+  while (strcmp(sync_sql(dir, "SELECT count(*) FROM _journal"), "0") != 0) {} /* folded when idle */
+  empty_cache(store);
+  struct store_call *call = make_get(bucket, "k2");
+  bool answered = false;
+  call->ctx = &answered;
+  call->done = note_answer;
+  bool at_once = store_submit(store, call);
+  fault_release();
+  while (!at_once && !answered) store_wait(store, -1);
+  CHECK(call->value);
+  CHECK_STR(call->value->json, "2");
+  store_call_free(call);
+  finish(store);
+  sync_close(store);
+}
+
+static void end_in_error(struct store_call *call) {
+  CHECK(call->err);
+  CHECK_INT(call->err->code, MOONKEEP_INVALID_KEY);
+  unfinished--;
+  store_call_free(call);
+}
+
+TEST(a_long_key_that_is_not_text_is_refused) {
+  struct store *store = sync_open(temp_dir());
+  static char key[100000];
+  unfinished = 0;
+  memset(key, 0xFF, sizeof key);
+  submit_with(store, store_call_new(STORE_GET, sync_bucket(store, "appData"), key, sizeof key), end_in_error);
+  sync_close(store);
+}

@@ -38,7 +38,7 @@ local commands = {}
 
 function commands.rank(event)
   for place, member in ipairs(ranking()) do
-    if member.name == tostring(event.userId) then
+    if member.name == text.member(event) then
       local line = ("%s: level %d with %d XP, place %d"):format(member.name, level_of(member.xp), member.xp, place)
       return event:reply(line)
     end

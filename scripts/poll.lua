@@ -55,7 +55,7 @@ function commands.vote(event, rest)
   local taken = false
   local poll = appData:update(key_of(event), function(poll)
     if not poll or not choice or not poll.options[choice] then return moonkeep.unchanged end
-    poll.votes[tostring(event.userId)] = choice
+    poll.votes[text.member(event)] = choice
     taken = true
     return poll
   end)

@@ -55,7 +55,7 @@ end
 
 function commands.buy(event, name)
   name = name:lower()
-  local user, price = tostring(event.userId), PRICES[name]
+  local user, price = text.member(event), PRICES[name]
   if not price then return event:reply("there is no such thing; see !shop") end
 
   local number = ("%08d"):format(economy:update("last_item", function(n) return n + 1 end, 0))
@@ -77,7 +77,7 @@ end
 function commands.inventory(event)
   local names = {}
   for _, item in economy:each("item:%") do
-    if item.owner == tostring(event.userId) then names[#names + 1] = item.name end
+    if item.owner == text.member(event) then names[#names + 1] = item.name end
   end
   event:reply(event.userId .. " has " .. (#names > 0 and table.concat(names, ", ") or "nothing"))
 end
@@ -95,7 +95,7 @@ local function move(key, from, to)
 end
 
 function commands.give(event, rest)
-  local from, to, name = tostring(event.userId), rest:match("^@?(%S+)%s+(.+)")
+  local from, to, name = text.member(event), rest:match("^@?(%S+)%s+(.+)")
   if not to then return event:reply("like this: !give @bob sword") end
   if to == from then return event:reply(from .. ", you have it already") end
   name = name:lower()

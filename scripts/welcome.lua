@@ -38,9 +38,10 @@ function commands.help(event)
 end
 
 bot.on("message", function(event)
-  if not event.userId then return end
-  local member = count(event.userId)
-  if member.messages == 1 then event:reply(("Welcome, %s! Type !help to see what we can do."):format(event.userId)) end
+  local user = text.member(event)
+  if not user then return end
+  local member = count(user)
+  if member.messages == 1 then event:reply(("Welcome, %s! Type !help to see what we can do."):format(user)) end
   local command = commands[text.command(event)]
   if command then command(event, member) end
 end)

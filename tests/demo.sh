@@ -10,8 +10,8 @@ cd "$(dirname "$0")/.."
 
 say() { printf '%s\n' "-- $*"; }
 
-# The host ends at the end of the conversation and does not wait for timers.
-play() { "$binary" chat --echo --grace 0 --data data scripts <"$1"; }
+# At its end the host waits half a second for timers: too short for the reminder.
+play() { "$binary" chat --echo --grace 0.5 --data data scripts <"$1"; }
 
 if [ -e data/appdata.db ]; then
   say "A recorded conversation with the bots in scripts/. They have met before: see data/."

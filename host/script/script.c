@@ -46,7 +46,7 @@ static uintptr_t *extra(lua_State *L) {
 
 struct script *script_of(lua_State *L) {
   uintptr_t bits = *extra(L) & ~(uintptr_t)(THREAD_WAITS | THREAD_HOST);
-  return (struct script *)bits; /* NOLINT: the pointer was put there as an integer */
+  return (struct script *)bits;
 }
 
 bool thread_is(lua_State *L, unsigned mark) {

@@ -27,6 +27,15 @@ static enum moonkeep_code post_forget(struct commit *commit, struct err *err) {
   return MOONKEEP_OK;
 }
 
+/* What the front has built while a change was unknown may rest on a value that is not the newest. */
+static void refuse_doubtful(struct commit *commit) {
+  if (!commit->doubtful) return;
+  commit->doubtful = false;
+  commit->min_epoch++;
+  err_set(&commit->why_refused, MOONKEEP_IO,
+          "the store file had to be opened anew after a disk error; what was on its way is not saved");
+}
+
 /* Opens the file anew and learns whether group seq is in it. The front is told first to forget what its cache
  * says, so that no answer made from the file can come before that. */
 static enum moonkeep_code reopen(struct commit *commit, uint64_t seq, bool *there, struct err *err) {
@@ -42,6 +51,7 @@ static enum moonkeep_code reopen(struct commit *commit, uint64_t seq, bool *ther
   commit->broken = code != 0;
   commit->retry_ms = clock_steady_ms(commit->clock) + UPKEEP_MS;
   atomic_store(&commit->folded_seq, commit->engine.folded_seq);
+  if (!code) refuse_doubtful(commit);
   return code;
 }
 
@@ -57,11 +67,11 @@ static enum moonkeep_code be_whole(struct commit *commit, struct err *err) {
   return reopen(commit, 0, &there, err) ? refuse_broken(err) : MOONKEEP_OK;
 }
 
-/* A write has failed. Only an io error leaves open whether it is on the disk; then the file is asked, and
- * when it cannot answer the caller is told so. */
+/* A write has failed. An io error, or no memory for the log's index, leaves open whether it is on the disk;
+ * then the file is asked, and when it cannot answer the caller is told so. */
 static enum moonkeep_code settle(struct commit *commit, uint64_t seq, enum moonkeep_code code,
                                  struct err *err) {
-  if (code != MOONKEEP_IO) return code;
+  if (code != MOONKEEP_IO && code != MOONKEEP_MEMORY) return code;
   struct err why = *err;
   bool there = false;
   log_write(commit->log, LOG_ERROR, "store", "%s; opening the store file anew", why.message);
@@ -93,6 +103,14 @@ static void upkeep_result(struct commit *commit, enum moonkeep_code code, const 
   if (code == MOONKEEP_IO) commit->broken = true;
 }
 
+/* What is written after a write that failed, on the same connection, cannot be trusted. */
+static enum moonkeep_code fold_everything(struct commit *commit, struct err *err) {
+  enum moonkeep_code code = be_whole(commit, err);
+  if (!code) code = engine_fold_all(&commit->engine, err);
+  if (code == MOONKEEP_IO) commit->broken = true;
+  return code;
+}
+
 static void fold_slice(struct commit *commit) {
   struct err err;
   enum moonkeep_code code = engine_fold(&commit->engine, &err);
@@ -114,12 +132,14 @@ static void sweep(struct commit *commit) {
   if (now < commit->engine.next_expiry_ms || steady < commit->sweep_ms + UPKEEP_MS) return;
   enum moonkeep_code code = engine_sweep(&commit->engine, now, &more, &err);
   if (!more || code) commit->sweep_ms = steady;
+  commit->more_to_do |= more;
   upkeep_result(commit, code, &err);
 }
 
 static void upkeep(struct commit *commit, bool idle) {
   struct err err;
   if (be_whole(commit, &err)) return;
+  commit->more_to_do = false;
   int64_t since = commit->unfolded_since_ms;
   if (since && (idle || clock_steady_ms(commit->clock) - since >= FOLD_AFTER_MS)) fold_slice(commit);
   if (!commit->broken) sweep(commit);
@@ -145,10 +165,10 @@ static void encode(struct commit *commit, const struct group *group) {
 }
 
 static enum moonkeep_code save(struct commit *commit, struct group *group, struct err *err) {
-  enum moonkeep_code code = be_whole(commit, err);
-  if (code) return code;
   while (commit->engine.journal_bytes > COMMIT_JOURNAL_BYTES && !commit->broken && !commit->complained)
     fold_slice(commit);
+  enum moonkeep_code code = be_whole(commit, err);
+  if (code) return code;
   encode(commit, group);
   if (commit->changes.failed) return err_memory(err);
   code = engine_append(&commit->engine, group->seq, clock_wall_ms(commit->clock), commit->changes.data,
@@ -158,48 +178,57 @@ static enum moonkeep_code save(struct commit *commit, struct group *group, struc
 
 static void run_group(struct commit *commit, struct group *group) {
   struct err err;
+  enum moonkeep_code code = be_whole(commit, &err);
   if (group->epoch < commit->min_epoch) {
     job_fail(&group->job, &commit->why_refused);
     return;
   }
-  enum moonkeep_code code = save(commit, group, &err);
+  if (!code) code = save(commit, group, &err);
   if (!code) return;
   job_fail(&group->job, &err);
   commit->min_epoch = group->epoch + 1;
   commit->why_refused = err;
   /* Those that come behind it were certainly not written. */
   if (code == MOONKEEP_UNKNOWN) commit->why_refused.code = MOONKEEP_IO;
+  commit->doubtful |= code == MOONKEEP_UNKNOWN;
 }
 
 static void run_erase(struct commit *commit, struct erase_job *erase) {
   struct err err;
   struct store_call *call = erase->call;
-  enum moonkeep_code code = be_whole(commit, &err);
-  if (!code) code = engine_fold_all(&commit->engine, &err);
-  if (!code)
+  enum moonkeep_code code = fold_everything(commit, &err);
+  if (!code) {
     code = engine_erase_like(&commit->engine, erase->seq, erase->now_ms, bucket_name(call->bucket),
                              call->pattern, call->pattern_len, &call->count, &err);
-  if (code) code = settle(commit, erase->seq, code, &err);
+    if (code) code = settle(commit, erase->seq, code, &err);
+  }
   if (code) job_fail(&erase->job, &err);
 }
 
 static void run_fold(struct commit *commit, struct fold_job *fold) {
   struct err err;
-  enum moonkeep_code code = be_whole(commit, &err);
-  if (!code) code = engine_fold_all(&commit->engine, &err);
+  enum moonkeep_code code = fold_everything(commit, &err);
   if (code) job_fail(&fold->job, &err);
+}
+
+/* The last chance for a disk that works again to let the store close cleanly. */
+static void try_once_more(struct commit *commit) {
+  struct err err;
+  bool there;
+  if (commit->broken) reopen(commit, 0, &there, &err);
 }
 
 static void run(struct commit *commit, struct job *job) {
   if (job->kind == JOB_GROUP) run_group(commit, list_of(job, struct group, job));
   if (job->kind == JOB_ERASE) run_erase(commit, list_of(job, struct erase_job, job));
   if (job->kind == JOB_FOLD) run_fold(commit, list_of(job, struct fold_job, job));
+  if (job->kind == JOB_STOP) try_once_more(commit);
   note_unfolded(commit);
 }
 
 static int patience_ms(const struct commit *commit) {
-  if (commit->more_to_do) return 0;
   if (commit->broken || commit->complained) return UPKEEP_MS;
+  if (commit->more_to_do) return 0;
   if (commit->unfolded_since_ms) return IDLE_MS;
   return commit->engine.next_expiry_ms == INT64_MAX ? -1 : UPKEEP_MS;
 }

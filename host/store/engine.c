@@ -31,6 +31,18 @@ enum moonkeep_code engine_rollback(struct engine *engine, enum moonkeep_code cod
   return code;
 }
 
+enum moonkeep_code engine_relax(struct engine *engine, const char *doing, struct err *err) {
+  engine->relaxed = true;
+  return sql_run(engine->db, "PRAGMA synchronous=NORMAL; BEGIN IMMEDIATE", doing, err);
+}
+
+enum moonkeep_code engine_tighten(struct engine *engine, struct err *err) {
+  if (!engine->relaxed) return MOONKEEP_OK;
+  enum moonkeep_code code = sql_run(engine->db, "PRAGMA synchronous=FULL", "make changes durable", err);
+  engine->relaxed = code != 0;
+  return code;
+}
+
 static enum moonkeep_code read_counters(struct engine *engine, struct err *err) {
   int64_t epoch, folded, last, bytes;
   sqlite3 *db = engine->db;
@@ -72,6 +84,7 @@ static void disconnect(struct engine *engine) {
   sqlite3_close(engine->db);
   engine->append = NULL;
   engine->db = NULL;
+  engine->relaxed = false;
 }
 
 enum moonkeep_code engine_open(struct engine *engine, const struct folder *folder, const char *path,
@@ -108,12 +121,14 @@ enum moonkeep_code engine_close(struct engine *engine, bool clean, struct err *e
 enum moonkeep_code engine_append(struct engine *engine, uint64_t seq, int64_t at_ms, const void *changes,
                                  size_t len, struct err *err) {
   sqlite3_stmt *append = engine->append;
+  enum moonkeep_code code = engine_tighten(engine, err);
+  if (code) return code;
   sqlite3_bind_int64(append, 1, (int64_t)seq);
   sqlite3_bind_int64(append, 2, at_ms);
   sqlite3_bind_blob64(append, 3, changes, len, SQLITE_STATIC);
   sqlite3_bind_int64(append, 4, sum_group((int64_t)seq, at_ms, changes, len));
   int rc = sqlite3_step(append);
-  enum moonkeep_code code = rc == SQLITE_DONE ? MOONKEEP_OK : sql_fail(engine->db, rc, "save changes", err);
+  if (rc != SQLITE_DONE) code = sql_fail(engine->db, rc, "save changes", err);
   sqlite3_reset(append);
   sqlite3_clear_bindings(append);
   if (code) return engine_rollback(engine, code);

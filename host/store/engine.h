@@ -31,6 +31,7 @@ struct engine {
   const struct log *log; /* borrowed */
   struct shelves shelves;
   sqlite3_stmt *append;
+  bool relaxed;           /* commits are not synced at the moment */
   uint64_t epoch;         /* raised by every restore */
   uint64_t last_seq;      /* of the newest group in the file */
   uint64_t folded_seq;    /* the tables show every group up to this one */

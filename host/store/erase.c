@@ -54,6 +54,7 @@ static enum moonkeep_code gather(struct engine *engine, struct erasure *erasure,
   while (!code && batch->count < BATCH && (rc = sqlite3_step(rows)) == SQLITE_ROW) {
     const char *key = (const char *)sqlite3_column_text(rows, 1);
     size_t len = (size_t)sqlite3_column_bytes(rows, 1);
+    if (!key) code = err_memory(err);
     if (!key || !like_match(erasure->pattern, erasure->pattern_len, key, len)) continue;
     int64_t expires = sqlite3_column_int64(rows, 2);
     erasure->count += expires == 0 || expires > erasure->now_ms;
@@ -99,12 +100,14 @@ enum moonkeep_code engine_erase_like(struct engine *engine, uint64_t seq, int64_
   struct erasure erasure = {.pattern = pattern, .pattern_len = len, .now_ms = now_ms};
   erasure.shelf = shelf_of(&engine->shelves, bucket, strlen(bucket), err);
   if (!erasure.shelf) return err->code;
-  enum moonkeep_code code = range_of(&erasure.range, pattern, len, NULL, 0, err);
+  enum moonkeep_code code = engine_tighten(engine, err);
+  if (!code) code = range_of(&erasure.range, pattern, len, NULL, 0, err);
   if (!code) code = sql_run(engine->db, "BEGIN IMMEDIATE", "erase by pattern", err);
   if (!code) code = erase_matches(engine, &erasure, err);
   uint64_t last_seq = engine->last_seq;
   size_t journal_bytes = engine->journal_bytes;
   if (!code) code = record(engine, seq, &erasure, err);
+  *count = erasure.count; /* also where the commit seems to fail, and has not */
   if (!code) code = sql_run(engine->db, "COMMIT", "erase by pattern", err);
   range_free(&erasure.range);
   if (code) { /* the record went with the rest */
@@ -112,7 +115,6 @@ enum moonkeep_code engine_erase_like(struct engine *engine, uint64_t seq, int64_
     engine->journal_bytes = journal_bytes;
     return engine_rollback(engine, code);
   }
-  *count = erasure.count;
   return MOONKEEP_OK;
 }
 
@@ -188,13 +190,12 @@ static enum moonkeep_code find_next_expiry(struct engine *engine, int64_t now_ms
 enum moonkeep_code engine_sweep(struct engine *engine, int64_t now_ms, bool *more, struct err *err) {
   *more = false;
   enum moonkeep_code code = schema_buckets(engine->db, know_shelf, engine, err);
-  if (!code)
-    code = sql_run(engine->db, "PRAGMA synchronous=NORMAL; BEGIN IMMEDIATE", "sweep expired rows", err);
+  if (!code) code = engine_relax(engine, "sweep expired rows", err);
   for (struct shelf *shelf = engine->shelves.first; !code && shelf; shelf = shelf->next)
     code = sweep_shelf(engine, shelf, now_ms, more, err);
   if (!code) code = sql_run(engine->db, "COMMIT", "sweep expired rows", err);
   if (code) engine_rollback(engine, code);
-  sqlite3_exec(engine->db, "PRAGMA synchronous=FULL", NULL, NULL, NULL);
+  if (!code) code = engine_tighten(engine, err);
   if (!code && !*more) code = find_next_expiry(engine, now_ms, err);
   return code;
 }

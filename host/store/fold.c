@@ -78,6 +78,7 @@ static enum moonkeep_code read_changes(struct slice *slice, struct err *err) {
     struct journal_change change;
     journal_read(&reader, slice->bytes.data + start, slice->ends[i] - start);
     while (journal_next(&reader, &change)) {
+      if (change.op == 'l') continue; /* the tables show it already */
       if (!room((void **)&slice->steps, slice->count, &slice->cap, sizeof *slice->steps))
         return err_memory(err);
       slice->steps[slice->count] = (struct step){change, slice->count};
@@ -148,14 +149,13 @@ static enum moonkeep_code apply(struct engine *engine, const struct journal_chan
   return change->op == 'p' ? put(engine, shelf, change, err) : erase(engine, shelf, change, err);
 }
 
-/* The last change to a key is the one that counts; the record of an erased pattern is in the tables already.
- */
+/* The last change to a key is the one that counts. */
 static enum moonkeep_code apply_all(struct engine *engine, struct slice *slice, struct err *err) {
-  qsort(slice->steps, slice->count, sizeof *slice->steps, in_order);
+  if (slice->count > 1) qsort(slice->steps, slice->count, sizeof *slice->steps, in_order);
   enum moonkeep_code code = MOONKEEP_OK;
   for (size_t i = 0; !code && i < slice->count; i++) {
     bool last = i + 1 == slice->count || same_place(&slice->steps[i], &slice->steps[i + 1]) != 0;
-    if (last && slice->steps[i].change.op != 'l') code = apply(engine, &slice->steps[i].change, err);
+    if (last) code = apply(engine, &slice->steps[i].change, err);
   }
   return code;
 }
@@ -177,7 +177,7 @@ static enum moonkeep_code write_slice(struct engine *engine, struct slice *slice
   static const char doing[] = "fold the journal into the tables";
   /* What is folded is durable already, in the journal, so this transaction needs no sync of its own. NORMAL,
    * never OFF: the order of writes still counts. */
-  enum moonkeep_code code = sql_run(engine->db, "PRAGMA synchronous=NORMAL; BEGIN IMMEDIATE", doing, err);
+  enum moonkeep_code code = engine_relax(engine, doing, err);
   if (!code) code = apply_all(engine, slice, err);
   if (!code) code = drop_groups(engine, slice->last_seq, err);
   if (!code) code = sql_run(engine->db, "COMMIT", doing, err);
@@ -185,12 +185,11 @@ static enum moonkeep_code write_slice(struct engine *engine, struct slice *slice
     engine_rollback(engine, code);
     forget_made(engine);
   }
-  sqlite3_exec(engine->db, "PRAGMA synchronous=FULL", NULL, NULL, NULL);
   if (code) return code;
   engine->folded_seq = slice->last_seq;
   engine->journal_bytes -=
       slice->bytes.len < engine->journal_bytes ? slice->bytes.len : engine->journal_bytes;
-  return MOONKEEP_OK;
+  return engine_tighten(engine, err);
 }
 
 enum moonkeep_code engine_fold(struct engine *engine, struct err *err) {

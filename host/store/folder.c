@@ -142,10 +142,12 @@ enum moonkeep_code folder_renew(const struct folder *folder, const char *name, s
   snprintf(fresh, sizeof fresh, "%s.new", name);
   int from = openat(folder->fd, name, O_RDONLY | O_CLOEXEC);
   if (from < 0 && errno == ENOENT) return MOONKEEP_OK;
-  int to = from < 0 ? -1 : openat(folder->fd, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  bool ok = to >= 0 && copy_bytes(from, to) == 0 && fsync(to) == 0 &&
-            renameat(folder->fd, fresh, folder->fd, name) == 0;
+  struct stat st;
+  int to = from < 0 ? -1 : openat(folder->fd, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  bool ok = to >= 0 && fstat(from, &st) == 0 && fchmod(to, st.st_mode & 0777) == 0 &&
+            copy_bytes(from, to) == 0 && fsync(to) == 0 && renameat(folder->fd, fresh, folder->fd, name) == 0;
   enum moonkeep_code code = ok ? MOONKEEP_OK : fail(err, "save the write-ahead log in", folder->path);
+  if (!ok) unlinkat(folder->fd, fresh, 0); /* half a copy only takes room */
   if (to >= 0) close(to);
   if (from >= 0) close(from);
   return code ? code : folder_sync(folder, err);

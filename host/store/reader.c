@@ -24,12 +24,24 @@ static bool is_other(struct reader *reader, struct job *job) {
   return true;
 }
 
-static void run_loads(struct reader *reader, struct job *job) {
-  struct err err;
-  enum moonkeep_code code = view_begin_loads(&reader->view, &err);
+/* The batch is gathered before its moment begins: a load that is asked for later may want to see a later one.
+ */
+static void gather_loads(struct reader *reader, struct job *job, struct list *batch) {
+  list_init(batch);
   for (int i = 0; job; job = i < READER_BATCH_LOADS ? inbox_take(&reader->inbox, 0) : NULL) {
     if (is_other(reader, job)) continue;
+    list_add(batch, &job->link);
     i++;
+  }
+}
+
+static void run_loads(struct reader *reader, struct job *first) {
+  struct err err;
+  struct list batch;
+  gather_loads(reader, first, &batch);
+  enum moonkeep_code code = view_begin_loads(&reader->view, &err);
+  for (struct list *link; (link = list_pop(&batch));) {
+    struct job *job = list_of(link, struct job, link);
     if (!code) {
       load(reader, list_of(job, struct load_job, job));
       continue;

@@ -104,6 +104,7 @@ enum moonkeep_code schema_buckets(sqlite3 *db,
   int rc;
   while (!code && (rc = sqlite3_step(statement)) == SQLITE_ROW) {
     const char *name = (const char *)sqlite3_column_text(statement, 0);
+    if (!name) code = err_memory(err);
     if (name && schema_is_bucket_name(name)) code = visit(ctx, name, err);
   }
   if (!code && rc != SQLITE_DONE) code = sql_fail(db, rc, "list the stores", err);

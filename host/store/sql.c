@@ -108,12 +108,27 @@ static bool table_exists(sqlite3 *db, const char *name) {
   return sqlite3_table_column_metadata(db, "main", name, NULL, NULL, NULL, NULL, NULL, NULL) == SQLITE_OK;
 }
 
-static sqlite3_stmt *make(struct shelves *shelves, struct shelf *shelf, int kind, struct err *err) {
+static int prepare(struct shelves *shelves, struct shelf *shelf, int kind) {
   char *sql = sqlite3_mprintf(shelves->sql[kind], shelf->name);
   int rc = SQLITE_NOMEM;
   if (sql)
     rc = sqlite3_prepare_v3(shelves->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &shelf->statements[kind], NULL);
   sqlite3_free(sql);
+  return rc;
+}
+
+/* Looks at the file. While that fails, SQLite says "no such table" of every table that it has not met yet. */
+static enum moonkeep_code read_schema(sqlite3 *db, struct err *err) {
+  int64_t tables;
+  return sql_number(db, "SELECT count(*) FROM sqlite_schema", "read the store", &tables, err);
+}
+
+static sqlite3_stmt *make(struct shelves *shelves, struct shelf *shelf, int kind, struct err *err) {
+  int rc = prepare(shelves, shelf, kind);
+  if (rc == SQLITE_ERROR) {
+    if (read_schema(shelves->db, err)) return NULL;
+    rc = prepare(shelves, shelf, kind);
+  }
   if (rc == SQLITE_ERROR && !table_exists(shelves->db, shelf->name))
     err_set(err, MOONKEEP_OK, "no such table");
   else if (rc != SQLITE_OK)

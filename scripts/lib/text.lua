@@ -8,9 +8,16 @@ function text.trim(s)
   return first and s:match(".*%S", first) or ""
 end
 
+-- The name of the member that an event comes from; nil where it comes from none. (Some programs number their members,
+-- and the JSON null that others send is true to Lua.)
+function text.member(event)
+  local kind = type(event.userId)
+  return (kind == "string" or kind == "number") and tostring(event.userId) or nil
+end
+
 -- The command of a message and what follows it: "!buy Sword " gives "buy", "Sword". Nothing for any other message.
 function text.command(event)
-  if not event.userId or type(event.text) ~= "string" then return nil end
+  if not text.member(event) or type(event.text) ~= "string" then return nil end
   local name, behind = event.text:match("^!(%a+)()")
   if not name then return nil end
   return name:lower(), text.trim(event.text:sub(behind))
@@ -18,7 +25,7 @@ end
 
 -- Whether a member said something that is not a command.
 function text.is_talk(event)
-  return event.userId ~= nil and not text.command(event)
+  return text.member(event) ~= nil and not text.command(event)
 end
 
 -- For patterns of the store: text from outside stands for itself. Without this, the member "a_b" is also "axb".

@@ -11,7 +11,7 @@ only=${1:-}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 for name in $(compgen -e MOONKEEP_) MOONKEEP NO_COLOR; do unset "$name"; done
-passed=0 failed=0 why='' id=0 host='' host_pid=''
+passed=0 failed=0 why='' id=0 host_pid='' to='' from=''
 
 # ---- helpers ----
 
@@ -33,13 +33,14 @@ has() { # WHAT TEXT PART
 
 # The bots, with their data in data/, until stop or kill_host.
 start() {
-  coproc host { exec "$moonkeep" run "$root/scripts" --grace 0 2>>log; }
+  coproc host { exec "$moonkeep" run "$root/scripts" --grace 1 2>>log; }
   host_pid=$!
+  exec {to}>&"${host[1]}" {from}<&"${host[0]}"
+  eval "exec ${host[1]}>&- ${host[0]}<&-" # copies, which subshells may use too
 }
 
 stop() {
-  local in=${host[1]}
-  exec {in}>&-
+  exec {to}>&-
   wait "$host_pid"
   is 'the status of the host' $? 0
 }
@@ -47,12 +48,13 @@ stop() {
 kill_host() {
   kill -9 "$host_pid"
   wait "$host_pid" 2>/dev/null
+  exec {to}>&-
 }
 
 # Reads what the host writes into `out` until a line that begins with this, and is not more patient than that.
 read_until() { # BEGINNING
   local line
-  while IFS= read -r -t 5 line <&"${host[0]}"; do
+  while IFS= read -r -t 5 line <&"$from"; do
     out+=$line$'\n'
     case $line in "$1"*) return 0 ;; esac
   done
@@ -66,22 +68,18 @@ message() { # MEMBER TEXT [CHANNEL]
 
 # One message, and in `out` what came of it.
 say() { # MEMBER TEXT [CHANNEL]
-  local sent
-  message "$@" >message.txt
-  id=$((id + 1))
-  read -r sent <message.txt
   out=''
-  printf '%s\n' "$sent" >&"${host[1]}"
+  message "$@" >&"$to"
   read_until "{\"done\":$id,\"ok\":true}"
 }
 
 # All the messages of messages.txt at once, and in `out` what came of them. They wait together for their answers.
 say_all() {
   out=''
-  { cat messages.txt && printf '{"event":"message","id":"last"}\n'; } >&"${host[1]}" &
+  { cat messages.txt && printf '{"event":"message","id":"last"}\n'; } >&"$to" &
   local writer=$! line count=0 all
   all=$(($(wc -l <messages.txt) + 1))
-  while [ $count -lt "$all" ] && IFS= read -r -t 5 line <&"${host[0]}"; do
+  while [ $count -lt "$all" ] && IFS= read -r -t 5 line <&"$from"; do
     out+=$line$'\n'
     case $line in '{"done":'*'"ok":true}') count=$((count + 1)) ;; esac
   done
@@ -295,7 +293,7 @@ purchases_survive_being_killed() {
   for round in 1 2 3 4 5 6; do
     start
     say ann hello
-    for _ in 1 2 3 4; do message "ann$round" '!buy potion'; done >&"${host[1]}"
+    for _ in 1 2 3 4; do message "ann$round" '!buy potion'; done >&"$to"
     sleep "0.00$round"
     kill_host
   done
@@ -377,6 +375,8 @@ messages_that_lack_something_do_no_harm() {
     echo '{"event":"message","id":4,"channel":7,"userId":7,"text":"!poll a|b|c"}'
     echo '{"event":"message","id":5,"channel":7,"userId":7,"text":"!vote 1"}'
     echo '{"event":"message","id":6,"channel":"general","userId":"ann","text":"!"}'
+    echo '{"event":"message","id":8,"channel":"general","userId":null,"text":"!coins"}'
+    echo '{"event":"message","id":9,"channel":"general","userId":["ann"],"text":"hello"}'
     echo '{"event":"joined","id":7,"userId":"ann"}'
   } >messages.txt
   say_all
@@ -492,6 +492,7 @@ the_session_of_the_readme_is_real() {
 files_that_the_documents_name_are_there() {
   local file document
   for document in README.md scripts/README.md; do
+    # shellcheck disable=SC2013 # the names have no blanks
     for file in $(grep -oE '\]\([^)#:]+' "$root/$document" | cut -c3- | sort -u); do
       [ -e "$root/$(dirname "$document")/$file" ] || fail "$document names $file, which is not there"
     done
@@ -516,6 +517,7 @@ run() {
   fi
 }
 
+# shellcheck disable=SC2013 # the names have no blanks
 for test in $(grep -oE '^[a-z_]+\(\) \{$' "$root/tests/bots/bots_test.sh" | cut -d'(' -f1); do
   case $test in
   fail | is | has | start | stop | kill_host | read_until | message | say | say_all | count_of | answers | silent | get | \

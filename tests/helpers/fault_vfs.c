@@ -172,7 +172,14 @@ static int open_file(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int
   return rc;
 }
 
+void fault_disarm(void) {
+  pthread_mutex_lock(&lock);
+  armed.nth = 0;
+  pthread_mutex_unlock(&lock);
+}
+
 void fault_install(void) {
+  fault_disarm();
   if (system_vfs) return;
   system_vfs = sqlite3_vfs_find(NULL);
   shim = *system_vfs;
@@ -190,12 +197,6 @@ void fault_arm(const struct fault *fault) {
   memset(wal_counts, 0, sizeof wal_counts);
   met = 0;
   struck = false;
-  pthread_mutex_unlock(&lock);
-}
-
-void fault_disarm(void) {
-  pthread_mutex_lock(&lock);
-  armed.nth = 0;
   pthread_mutex_unlock(&lock);
 }
 

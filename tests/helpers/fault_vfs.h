@@ -1,8 +1,9 @@
 /* A disk that fails: an SQLite VFS around the system's own, which fails the nth operation of a kind.
  *
- * fault_install makes it the default, before the first store is opened; fault_arm sets the next fault, which
- * strikes once or from then on until fault_disarm. The counting begins at fault_arm. Any thread may meet the
- * fault; the functions here are called by the test's. */
+ * fault_install makes it the default, before the test opens a store (and ends a fault that an earlier test
+ * has left); fault_arm sets the next fault, which strikes once or from then on until fault_disarm. The
+ * counting begins at fault_arm. Any thread may meet the fault; the functions here are called by the test's.
+ */
 #ifndef TESTS_FAULT_VFS_H
 #define TESTS_FAULT_VFS_H
 

@@ -1,5 +1,6 @@
 /* A small host for tests of scripts: a store and a scripts folder in a temporary folder, a clock that the
- * test moves, and all that comes out kept as text. */
+ * test moves, and all that comes out kept as text (with RIG_ECHO in the environment, actions are shown as
+ * they come). */
 #ifndef TESTS_SCRIPT_RIG_H
 #define TESTS_SCRIPT_RIG_H
 
@@ -17,7 +18,7 @@
 struct rig {
   char dir[64]; /* the temporary folder: scripts/ and data/ are in it */
   char scripts_dir[512];
-  int64_t wall_ms, steady_ms;
+  _Atomic int64_t wall_ms, steady_ms; /* the store's threads read them too */
   struct clock clock;
   struct log log;
   struct timers timers;

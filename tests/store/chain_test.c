@@ -176,8 +176,8 @@ static void empty_cache(struct store *store) {
   for (int i = 0; i < 100; i++) store_pump(store); /* each lets go of some of what it can */
 }
 
-/* The reader has begun a batch of loads, and so a moment to read at; then a key changes, is folded, leaves the
- * cache and is asked for again. Its load must not be answered from the batch's moment. */
+/* The reader has begun a batch of loads, and so a moment to read at; then a key changes, is folded, leaves
+ * the cache and is asked for again. Its load must not be answered from the batch's moment. */
 TEST(a_load_never_shows_less_than_what_was_acknowledged_before_it) {
   const char *dir = temp_dir();
   fault_install();

@@ -1,0 +1,514 @@
+/* A disk that fails: whatever operation it is, each call ends, what was acknowledged is there, what was
+ * refused is not, and the store serves again when the disk does.
+ *
+ * A scenario runs once for each failing operation: the first, the second, … until it gets through without
+ * meeting the fault. Without FAULTS=all in the environment only ROUNDS of each kind are tried, taken at
+ * random. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <sqlite3.h>
+
+#include "base/mem.h"
+#include "check.h"
+#include "helpers/fault_vfs.h"
+#include "helpers/sync.h"
+#include "helpers/temp.h"
+
+/* ---- what each key may hold ---- */
+
+enum { WORD = 24, CHOICES = 32 };
+
+static const char *const keys[] = {"d0", "d1", "d2", "k0", "k1", "k2", "k3", "k4", "k5", "p0", "p1", "x0"};
+enum { D0, D1, D2, K0, K1, K2, K3, K4, K5, P0, P1, X0, KEYS };
+
+struct choices { /* more than one only where a call has ended as unknown */
+  char words[CHOICES][WORD];
+  int count;
+};
+
+static struct choices model[KEYS];
+static unsigned turn;
+
+static bool may_hold(int key, const char *word) {
+  for (int i = 0; i < model[key].count; i++)
+    if (strcmp(model[key].words[i], word) == 0) return true;
+  return false;
+}
+
+static void may_also_hold(int key, const char *word) {
+  if (may_hold(key, word)) return;
+  CHECK(model[key].count < CHOICES);
+  snprintf(model[key].words[model[key].count++], WORD, "%s", word);
+}
+
+static void holds(int key, const char *word) {
+  model[key].count = 0;
+  may_also_hold(key, word);
+}
+
+static void check_value(int key, const char *word) {
+  if (!may_hold(key, word))
+    FAIL("%s holds %s, not %s%s", keys[key], word, model[key].words[0], model[key].count > 1 ? " or …" : "");
+}
+
+/* ---- calls that wait together ---- */
+
+struct attempt {
+  struct store_call *call;
+  int first, last; /* the keys that it changes; -1: none */
+  char word[WORD]; /* what they get */
+  char seen[WORD]; /* what an update was given */
+  bool done;
+};
+
+static struct store *store;
+static struct attempt attempts[16];
+static int attempt_count;
+
+static void copy_word(char *word, const struct value *value) {
+  snprintf(word, WORD, "%.*s", WORD - 1, value ? value->json : "absent");
+}
+
+static void note_done(struct store_call *call) {
+  ((struct attempt *)call->ctx)->done = true;
+}
+
+static struct attempt *attempt(struct store_call *call, int first, int last, const char *word) {
+  CHECK(attempt_count < 16);
+  struct attempt *mine = &attempts[attempt_count++];
+  *mine = (struct attempt){.call = call, .first = first, .last = last};
+  snprintf(mine->word, WORD, "%s", word);
+  call->ctx = mine;
+  call->done = note_done;
+  return mine;
+}
+
+static struct bucket *bucket(void) {
+  return sync_bucket(store, "appData");
+}
+
+static struct store_call *on_key(enum store_op op, int key) {
+  return store_call_new(op, bucket(), keys[key], strlen(keys[key]));
+}
+
+static const char *new_word(void) {
+  static char word[WORD];
+  snprintf(word, sizeof word, "%u", ++turn);
+  return word;
+}
+
+static void submit(struct attempt *mine) {
+  mine->done = store_submit(store, mine->call);
+}
+
+static void set_until(int key, int64_t expires_at_ms) {
+  const char *word = new_word();
+  submit(attempt(make_set(bucket(), keys[key], word, expires_at_ms), key, key, word));
+}
+
+static void set(int key) {
+  set_until(key, 0);
+}
+
+static void set_pair(void) {
+  const char *word = new_word();
+  struct store_call *call = store_call_new(STORE_SET, bucket(), NULL, 0);
+  call->rows = mem_alloc(2 * sizeof *call->rows);
+  call->row_count = 2;
+  for (int i = 0; i < 2; i++)
+    call->rows[i] = (struct store_row){keys[P0 + i], 2, value_new(word, strlen(word), 0)};
+  submit(attempt(call, P0, P1, word));
+}
+
+static enum store_verdict change(struct store_call *call, const struct value *current) {
+  struct attempt *mine = call->ctx;
+  copy_word(mine->seen, current);
+  call->value = value_new(mine->word, strlen(mine->word), 0);
+  return STORE_WRITE;
+}
+
+static void update(int key) {
+  struct attempt *mine = attempt(on_key(STORE_UPDATE, key), key, key, new_word());
+  mine->call->apply = change;
+  submit(mine);
+}
+
+static void delete (int key) {
+  submit(attempt(on_key(STORE_DELETE, key), key, key, "absent"));
+}
+
+static void delete_like_d(void) {
+  struct store_call *call = store_call_new(STORE_DELETE_LIKE, bucket(), NULL, 0);
+  store_call_pattern(call, "d%", 2);
+  submit(attempt(call, D0, D2, "absent"));
+}
+
+static void get(int key) {
+  submit(attempt(on_key(STORE_GET, key), -1, -1, keys[key]));
+}
+
+static void scan(void) {
+  submit(attempt(make_scan(bucket(), "__"), -1, -1, ""));
+}
+
+static void flush(void) {
+  submit(attempt(store_call_new(STORE_FLUSH, NULL, NULL, 0), -1, -1, ""));
+}
+
+/* A write-ahead log that has grown so far is checkpointed. */
+static void write_much(void) {
+  struct store_call *call = store_call_new(STORE_SET, sync_bucket(store, "wide"), NULL, 0);
+  struct value *value = value_new(NULL, 4 << 20, 0);
+  memset(value->json, '1', 4 << 20);
+  call->rows = mem_alloc(sizeof *call->rows);
+  call->rows[0] = (struct store_row){"wide", 4, value};
+  call->row_count = 1;
+  submit(attempt(call, -1, -1, ""));
+}
+
+static int key_of(const char *name, size_t len) {
+  for (int key = 0; key < KEYS; key++)
+    if (strlen(keys[key]) == len && memcmp(keys[key], name, len) == 0) return key;
+  FAIL("a key %.*s that was never set", (int)len, name);
+}
+
+static void judge_scan(const struct store_call *call) {
+  bool found[KEYS] = {false};
+  for (size_t i = 0; i < call->found_count; i++) {
+    const struct store_found *row = &call->found_rows[i];
+    char word[WORD];
+    int key = key_of(call->text.data + row->key, row->key_len);
+    snprintf(word, sizeof word, "%.*s", (int)row->json_len, call->text.data + row->json);
+    check_value(key, word);
+    found[key] = true;
+  }
+  for (int key = 0; key < KEYS; key++)
+    if (!found[key]) check_value(key, "absent");
+}
+
+static void judge(struct attempt *mine) {
+  struct store_call *call = mine->call;
+  enum moonkeep_code code = call->err ? call->err->code : MOONKEEP_OK;
+  if (code && code != MOONKEEP_IO && code != MOONKEEP_FULL && code != MOONKEEP_UNKNOWN)
+    FAIL("a call ends in %s: %s", moonkeep_code_name(code), call->err->message);
+  if (*mine->seen) check_value(mine->first, mine->seen);
+  for (int key = mine->first; key >= 0 && key <= mine->last; key++) {
+    if (!code) holds(key, mine->word);
+    if (code == MOONKEEP_UNKNOWN) may_also_hold(key, mine->word);
+  }
+  char word[WORD];
+  copy_word(word, call->value);
+  if (!code && call->op == STORE_GET) check_value(key_of(call->key, call->key_len), word);
+  if (!code && call->op == STORE_SCAN) judge_scan(call);
+  store_call_free(call);
+}
+
+static void finish(void) {
+  for (int i = 0; i < attempt_count; i++)
+    while (!attempts[i].done)
+      if (!store_wait(store, 10000)) FAIL("a call is not answered");
+  for (int i = 0; i < attempt_count; i++) judge(&attempts[i]);
+  attempt_count = 0;
+}
+
+/* ---- the scenario ---- */
+
+static bool opened(const char *dir) {
+  struct err err;
+  enum moonkeep_code code = sync_try_open(dir, &store, &err);
+  if (code && code != MOONKEEP_IO && code != MOONKEEP_FULL)
+    FAIL("opening ends in %s: %s", moonkeep_code_name(code), err.message);
+  return code == MOONKEEP_OK;
+}
+
+static void close_store(bool must_go_well) {
+  struct err err;
+  enum moonkeep_code code = store_close(store, &err);
+  store = NULL;
+  if (code && must_go_well) FAIL("cannot close: %s", err.message);
+}
+
+static void first_half(bool wide) {
+  set(K0), set(K1), set(K2), set_pair(), set(D0), set(D1), set(D2);
+  finish();
+  sync_advance(1100);
+  update(K0), update(K3), delete (K1), get(K2);
+  finish();
+  flush(), scan();
+  finish();
+  update(K0);
+  finish();
+  delete_like_d(), update(K4), set_until(X0, store_now_ms(store) + 500);
+  if (wide) write_much();
+  finish();
+  get(K0), get(D0), get(X0);
+  finish();
+  sync_advance(2000);
+  holds(X0, "absent");
+}
+
+static void second_half(bool wide) {
+  set(K5), flush(), get(X0);
+  finish();
+  set_pair(), update(K0), delete (K2), set(D1), get(K3);
+  if (wide) write_much();
+  finish();
+  scan();
+  finish();
+  sync_advance(1100);
+  delete_like_d(), update(K3);
+  finish();
+}
+
+static void scenario(const char *dir, bool wide) {
+  if (!opened(dir)) return;
+  first_half(wide);
+  second_half(wide);
+  close_store(false);
+  if (!opened(dir)) return;
+  for (int key = 0; key < KEYS; key++) get(key);
+  finish();
+  update(K0), flush(), set(D2);
+  finish();
+}
+
+/* ---- afterwards ---- */
+
+/* The disk is whole again: so is the store within five tries, a second of its clock apart. */
+static void serves_again(void) {
+  for (int i = 0; i < 5; i++) {
+    sync_advance(1100);
+    struct store_call *call = sync_run(store, make_set(bucket(), "k5", "5", 0));
+    bool ok = call->err == NULL;
+    store_call_free(call);
+    if (!ok) continue;
+    holds(K5, "5");
+    return;
+  }
+  FAIL("the store does not serve again");
+}
+
+static void check_all(void) {
+  for (int key = 0; key < KEYS; key++) check_value(key, sync_get(store, "appData", keys[key]));
+  CHECK_STR(sync_get(store, "appData", "p0"), sync_get(store, "appData", "p1"));
+  struct attempt all = {.first = -1, .call = sync_run(store, make_scan(bucket(), "__"))};
+  CHECK(!all.call->err);
+  judge(&all);
+}
+
+static void set_up(const char *dir) {
+  sync_close(sync_open(dir));
+  for (int key = 0; key < KEYS; key++) holds(key, "absent");
+  attempt_count = 0;
+}
+
+static void verify(const char *dir) {
+  fault_disarm();
+  if (!store) store = sync_open(dir);
+  serves_again();
+  check_all();
+  close_store(true);
+  store = sync_open(dir);
+  check_all();
+  close_store(true);
+  CHECK_STR(sync_sql(dir, "PRAGMA integrity_check"), "ok");
+  CHECK_STR(sync_sql(dir, "SELECT count(*) FROM _journal"), "0");
+}
+
+/* Whether the scenario came to the fault. */
+static bool strike(const struct fault *fault, bool wide) {
+  const char *dir = temp_dir();
+  set_up(dir);
+  fault_arm(fault);
+  scenario(dir, wide);
+  bool struck = fault_struck();
+  verify(dir);
+  return struck;
+}
+
+static long count_operations(const struct fault *fault, bool wide) {
+  struct fault none = *fault;
+  none.nth = 0;
+  strike(&none, wide);
+  return fault_count(fault->op);
+}
+
+static void strike_each(struct fault fault) {
+  fault_install();
+  const char *faults = getenv("FAULTS");
+  long rounds = faults ? 0 : check_rounds(12), most = faults ? 0 : count_operations(&fault, false);
+  fault.nth = 1;
+  while (faults && strike(&fault, false)) fault.nth++;
+  for (long round = 0; round < rounds; round++) {
+    fault.nth = 1 + (long)check_below((uint64_t)most);
+    strike(&fault, false);
+  }
+}
+
+static void once_and_for_good(enum fault_op op, int rc, bool cut) {
+  strike_each((struct fault){.op = op, .rc = rc, .cut = cut});
+  strike_each((struct fault){.op = op, .rc = rc, .cut = cut, .for_good = true});
+}
+
+TEST(a_disk_that_is_full_at_any_write) {
+  once_and_for_good(FAULT_WRITE, SQLITE_FULL, false);
+}
+
+TEST(a_disk_that_is_full_in_the_middle_of_any_write) {
+  once_and_for_good(FAULT_WRITE, SQLITE_FULL, true);
+}
+
+TEST(any_write_that_fails) {
+  once_and_for_good(FAULT_WRITE, SQLITE_IOERR_WRITE, false);
+}
+
+TEST(any_write_that_fails_half_way) {
+  once_and_for_good(FAULT_WRITE, SQLITE_IOERR_WRITE, true);
+}
+
+TEST(any_sync_that_fails) {
+  once_and_for_good(FAULT_SYNC, SQLITE_IOERR_FSYNC, false);
+}
+
+TEST(any_read_that_fails) {
+  once_and_for_good(FAULT_READ, SQLITE_IOERR_READ, false);
+}
+
+TEST(any_truncation_that_fails) {
+  once_and_for_good(FAULT_TRUNCATE, SQLITE_IOERR_TRUNCATE, false);
+}
+
+TEST(a_log_whose_index_cannot_be_mapped) {
+  once_and_for_good(FAULT_MAP, SQLITE_IOERR_SHMMAP, false);
+}
+
+TEST(a_checkpoint_that_fails_in_the_middle) {
+  static const struct fault faults[] = {
+      {.op = FAULT_WRITE, .files = FAULT_DB, .rc = SQLITE_IOERR_WRITE},
+      {.op = FAULT_WRITE, .files = FAULT_DB, .rc = SQLITE_FULL, .cut = true, .for_good = true},
+      {.op = FAULT_SYNC, .files = FAULT_DB, .rc = SQLITE_IOERR_FSYNC},
+      {.op = FAULT_READ, .files = FAULT_WAL, .rc = SQLITE_IOERR_READ},
+  };
+  fault_install();
+  for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+    struct fault fault = faults[i];
+    for (fault.nth = 1; fault.nth < 4; fault.nth++) strike(&fault, true);
+  }
+}
+
+/* ---- when the log cannot be saved either ---- */
+
+static enum moonkeep_code set_code(const char *key, const char *json) {
+  struct store_call *call = sync_run(store, make_set(bucket(), key, json, 0));
+  enum moonkeep_code code = call->err ? call->err->code : MOONKEEP_OK;
+  store_call_free(call);
+  return code;
+}
+
+TEST(a_change_that_cannot_be_looked_at_is_unknown_and_reads_go_on) {
+  const char *dir = temp_dir(), *in_the_way = temp_path(dir, "appdata.db-wal.new");
+  fault_install();
+  store = sync_open(dir);
+  CHECK_INT(set_code("k", "1"), MOONKEEP_OK);
+  CHECK_INT(set_code("other", "1"), MOONKEEP_OK);
+  sync_flush(store);
+  CHECK_INT(set_code("k", "2"), MOONKEEP_OK); /* in the journal, not in the table */
+  CHECK(mkdir(in_the_way, 0777) == 0);
+  fault_arm(&(struct fault){.op = FAULT_SYNC, .files = FAULT_WAL, .nth = 1, .rc = SQLITE_IOERR_FSYNC});
+  CHECK_INT(set_code("k", "3"), MOONKEEP_UNKNOWN);
+  CHECK_INT(set_code("k", "4"), MOONKEEP_IO);
+  CHECK_STR(sync_get(store, "appData", "k"), "2");
+  CHECK_STR(sync_get(store, "appData", "other"), "1");
+  sync_advance(1100);
+  CHECK_INT(set_code("other", "4"), MOONKEEP_IO);
+  CHECK_STR(sync_get(store, "appData", "k"), "2");
+  CHECK_STR(sync_get(store, "appData", "other"), "1");
+  rmdir(in_the_way);
+  sync_advance(1100);
+  for (int i = 0; i < 3 && set_code("other", "5") != MOONKEEP_OK; i++) {}
+  CHECK_STR(sync_get(store, "appData", "k"), "3"); /* the log was written, only its sync had failed */
+  CHECK_INT(sync_add(store, "appData", "k", 1), 4);
+  sync_close(store);
+  store = sync_open(dir);
+  CHECK_STR(sync_select(store, "appData", "%"), "k=4 other=5");
+  close_store(true);
+}
+
+TEST(a_delete_like_that_seemed_to_fail_still_says_how_many_went) {
+  fault_install();
+  store = sync_open(temp_dir());
+  for (int i = 0; i < 3; i++) CHECK_INT(set_code(keys[i], "1"), MOONKEEP_OK);
+  sync_flush(store);
+  fault_arm(&(struct fault){.op = FAULT_SYNC, .files = FAULT_WAL, .nth = 1, .rc = SQLITE_IOERR_FSYNC});
+  CHECK_INT(sync_delete_like(store, "appData", "d%"), 3);
+  CHECK(fault_struck());
+  fault_disarm();
+  CHECK_STR(sync_select(store, "appData", "%"), "");
+  close_store(true);
+}
+
+/* As the files are at this moment: what a crash would leave. */
+static const char *crashed_copy(const char *dir) {
+  const char *copy = temp_dir();
+  char command[1024];
+  snprintf(command, sizeof command, "cp '%s'/appdata.db* '%s'", dir, copy);
+  CHECK(system(command) == 0);
+  return copy;
+}
+
+static struct store_call *make_wide_list(void) {
+  enum { ROWS = 4, BYTES = (4 << 20) - 100 };
+  static const char *const names[ROWS] = {"w0", "w1", "w2", "w3"};
+  struct store_call *call = store_call_new(STORE_SET, bucket(), NULL, 0);
+  call->rows = mem_alloc(ROWS * sizeof *call->rows);
+  call->row_count = ROWS;
+  for (int i = 0; i < ROWS; i++) {
+    call->rows[i] = (struct store_row){names[i], 2, value_new(NULL, BYTES, 0)};
+    memset(call->rows[i].value->json, '1', BYTES);
+  }
+  return call;
+}
+
+/* The log has more frames than one page of its index tells of: the commit is on the disk when the next page
+ * is asked for. */
+TEST(a_change_without_memory_for_the_index_of_the_log_is_looked_at) {
+  const char *dir = temp_dir();
+  fault_install();
+  store = sync_open(dir);
+  CHECK_INT(set_code("k", "1"), MOONKEEP_OK);
+  sync_flush(store);
+  fault_arm(&(struct fault){.op = FAULT_MAP, .nth = 1, .rc = SQLITE_NOMEM});
+  struct store_call *call = sync_run(store, make_wide_list());
+  CHECK(fault_struck());
+  fault_disarm();
+  bool saved = call->err == NULL;
+  store_call_free(call);
+  const char *copy = crashed_copy(dir);
+  sync_close(store);
+  store = sync_open(copy);
+  CHECK_INT(sync_delete_like(store, "appData", "w%"), saved ? 4 : 0);
+  close_store(true);
+}
+
+/* ---- what SQLite hides ---- */
+
+TEST(a_store_that_cannot_be_read_is_not_taken_for_an_empty_one) {
+  const char *dir = temp_dir();
+  fault_install();
+  store = sync_open(dir);
+  sync_set(store, "appData", "k", "1");
+  sync_set(store, "economy", "k", "1");
+  sync_close(store);
+  store = sync_open(dir);
+  CHECK_STR(sync_get(store, "appData", "k"), "1");
+  sync_set(store, "appData", "other", "1");
+  sync_flush(store);
+  fault_arm(&(struct fault){.op = FAULT_READ, .nth = 1, .for_good = true, .rc = SQLITE_IOERR_READ});
+  CHECK_STR(sync_get(store, "economy", "k"), "error: io");
+  fault_disarm();
+  CHECK_STR(sync_get(store, "economy", "k"), "1");
+  close_store(true);
+}

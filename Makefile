@@ -16,6 +16,10 @@ ifdef SANITIZE
 CFLAGS += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all
 LDFLAGS += -fsanitize=$(SANITIZE)
 endif
+# Lua's longjmp leaves functions without their exit, and ThreadSanitizer's own call stack would overflow.
+ifeq ($(SANITIZE),thread)
+CFLAGS += --param tsan-instrument-func-entry-exit=0
+endif
 ifdef EDGES
 CPPFLAGS += -DENGINE_FOLD_ROWS=1 -DENGINE_FOLD_BYTES=1 -DENGINE_SWEEP_ROWS=1 -DCOMMIT_JOURNAL_BYTES=2000 \
   -DCOMMIT_WAL_PAGES=3 -DREADER_SLICE_ROWS=1 -DREADER_BATCH_LOADS=1 -DFRONT_GROUP_BYTES=1 -DEDGE_CACHE_BYTES=1

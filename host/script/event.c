@@ -9,12 +9,70 @@
 
 enum { MESSAGE_BYTES = 4096 }; /* of an error, in an event's answer */
 
+/* ---- delivery ---- */
+
+struct held { /* an event that waits for a script to have started */
+  struct list link;
+  struct event *event; /* one reference */
+};
+
+static void hold(struct script *script, struct event *event) {
+  struct held *held = mem_alloc(sizeof *held);
+  if (!held) {
+    event_fail(event, script, "out of memory");
+    return;
+  }
+  held->event = event_ref(event);
+  list_add(&script->held, &held->link);
+  script->scripts->queued++;
+}
+
+static struct event *take_held(struct script *script) {
+  struct list *node = list_pop(&script->held);
+  if (!node) return NULL;
+  struct held *held = list_of(node, struct held, link);
+  struct event *event = held->event;
+  mem_free(held);
+  script->scripts->queued--;
+  return event;
+}
+
+static void release(struct job *job) {
+  struct script *script = list_of(job, struct script, release);
+  for (struct event *event; (event = take_held(script));) {
+    lib_deliver(script, event);
+    event_free(event);
+  }
+}
+
+void event_release(struct script *script) {
+  if (list_empty(&script->held)) return;
+  script->release.run = release;
+  list_add(&script->scripts->ready, &script->release.link);
+}
+
+void event_drop_held(struct script *script, const char *why) {
+  list_take(&script->release.link);
+  for (struct event *event; (event = take_held(script));) {
+    event_fail(event, script, why);
+    event_free(event);
+  }
+}
+
+static void deliver_to(struct script *script, struct event *event) {
+  bool waits = !event->lifecycle && (script->starting > 0 || !list_empty(&script->held));
+  if (waits)
+    hold(script, event);
+  else
+    lib_deliver(script, event);
+}
+
 static void deliver(struct job *job) {
   struct event *event = list_of(job, struct event, job);
   struct scripts *scripts = event->scripts;
   scripts->queued--;
   for (struct list *node = scripts->all.next; node != &scripts->all; node = node->next)
-    lib_deliver(list_of(node, struct script, link), event);
+    deliver_to(list_of(node, struct script, link), event);
   event_free(event);
 }
 
@@ -32,6 +90,7 @@ struct event *event_queue(struct scripts *scripts, bool lifecycle, const char *n
   struct event *event = mem_alloc(sizeof *event + name_len + json_len + 2);
   if (!event) return NULL;
   *event = (struct event){.job = {.run = deliver}, .scripts = scripts, .refs = 1, .lifecycle = lifecycle};
+  event->starts = lifecycle && strcmp(name, "start") == 0;
   memcpy(event->text, name, name_len);
   event->text[name_len] = '\0';
   memcpy(event->text + name_len + 1, json, json_len);

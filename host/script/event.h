@@ -12,6 +12,7 @@ struct event {
   struct scripts *scripts;
   unsigned refs;
   bool lifecycle; /* `start` or `stop`, from the host itself */
+  bool starts;    /* `start` */
   bool failed;
   struct buf errors; /* the inside of the JSON array */
   void (*done)(void *ctx, const struct scripts_outcome *);
@@ -29,6 +30,11 @@ struct event *event_queue(struct scripts *scripts, bool lifecycle, const char *n
 
 struct event *event_ref(struct event *event); /* NULL is fine */
 void event_free(struct event *event);         /* gives a reference back; NULL is fine */
+
+/* Events come to a script when its `start` handlers have ended or sleep; until then they are held.
+ * event_release lets them go, event_drop_held ends them as failed. */
+void event_release(struct script *script);
+void event_drop_held(struct script *script, const char *why);
 
 /* A handler of this script has failed. */
 void event_fail(struct event *event, const struct script *script, const char *message);

@@ -6,8 +6,8 @@
  *   rootServer.lifecycle.start(onStarting [, onStopping])   bot.on("start", …), bot.on("stop", …)
  *
  * `start` and `stop` are the host's own: handlers of these names are called by nothing else, and "*" does not
- * get them. Handlers of one script run in the order in which they subscribed, each with an event table of its
- * own.
+ * get them. Other events wait until the script's `start` handlers have ended, or sleep. Handlers of one
+ * script run in the order in which they subscribed, each with an event table of its own.
  */
 #include <lauxlib.h>
 #include <string.h>

@@ -96,6 +96,8 @@ static struct script *make(struct scripts *scripts, const char *name) {
   list_init(&script->tasks);
   list_init(&script->idle);
   list_init(&script->handlers);
+  list_init(&script->held);
+  list_init(&script->release.link);
   list_init(&script->timers);
   list_init(&script->sources);
   waiter_init(&script->waiter, script, NULL);
@@ -160,6 +162,7 @@ struct script *script_load(struct scripts *scripts, const char *name, const char
 void script_drop(struct script *script) {
   while (!list_empty(&script->tasks))
     task_drop(list_of(script->tasks.next, struct task, link), "the host stopped");
+  event_drop_held(script, "the host stopped");
   lib_end_timers(script);
   waiter_drop(&script->waiter);
 }

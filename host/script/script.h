@@ -59,6 +59,9 @@ struct script {
   struct list tasks;    /* that are under way */
   struct list idle;     /* finished ones, to be used again */
   unsigned idle_count;
+  unsigned starting;    /* `start` handlers that have neither ended nor gone to sleep: events wait for them */
+  struct list held;     /* of held events, in order */
+  struct job release;   /* delivers them, when its turn comes */
   struct list handlers; /* bot.on, in the order of subscription */
   struct list timers;   /* bot.after and bot.every that are set */
   struct list sources;  /* every file that was loaded, the script's own first */

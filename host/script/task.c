@@ -72,6 +72,8 @@ void task_start(lua_State *L, int args, const char *what, struct event *event) {
   task->args = args;
   task->what = what;
   task->event = event_ref(event);
+  task->starts = event && event->starts;
+  script->starting += task->starts;
   waiter_init(&task->waiter, script, task);
   list_add(&script->tasks, &task->link);
   script->scripts->tasks++;
@@ -83,10 +85,19 @@ void task_wake(struct task *task) {
   list_add(&task->script->scripts->ready, &task->job.link);
 }
 
+/* A `start` handler that has ended, or sleeps and may do so for ever, holds up the script's events no longer.
+ */
+static void has_started(struct task *task) {
+  if (!task->starts) return;
+  task->starts = false;
+  if (--task->script->starting == 0) event_release(task->script);
+}
+
 /* The end of a task's life, whichever way it came. */
 static void end(struct task *task, bool reusable) {
   struct event *event = task->event;
   task->event = NULL;
+  has_started(task);
   waiter_drop(&task->waiter);
   task->script->scripts->tasks--;
   give_back(task, reusable);
@@ -142,6 +153,7 @@ int task_sleep(lua_State *L, int64_t ms, lua_KFunction finish) {
   int64_t due = clock_steady_ms(scripts->options.clock) + ms;
   if (!timer_set(scripts->options.timers, &task->timer, due)) return luaL_error(L, "not enough memory");
   scripts->sleeping++;
+  has_started(task);
   task->state = TASK_SLEEPING;
   return task_wait(L, finish);
 }

@@ -24,6 +24,7 @@ struct task {
   int args;            /* how many arguments its function gets; they stand on its stack */
   const char *what;    /* static: "bot.spawn"; for the log */
   struct event *event; /* one reference: the event that it handles; NULL: none */
+  bool starts;         /* it handles `start`, and events wait until it ends or sleeps */
   struct timer timer;  /* while it sleeps */
   struct waiter waiter;
 };

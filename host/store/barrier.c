@@ -6,12 +6,22 @@
 #include "store/like.h"
 #include "store/store_parts.h"
 
+/* What is younger and concerns many keys has one more to wait for. Nearly always there is nothing younger. */
+static void hold_gates(struct store *store, const struct store_call *call) {
+  if (call->turn == store->turns) return;
+  for (struct list *at = store->gates.next; at != &store->gates; at = at->next) {
+    struct store_call *gate = list_of(at, struct store_call, link);
+    gate->before += gate->turn > call->turn;
+  }
+}
+
 /* The call waits: it has not run, and what is younger and concerns many keys has to wait for it. */
 void barrier_park(struct store *store, struct store_call *call, struct list *where) {
   list_add(where, &call->link);
+  if (!call->parked) hold_gates(store, call);
   store->parked += !call->parked;
   call->parked = true;
-  store->parked_again = true;
+  store->parked_turn = call->turn;
 }
 
 static bool is_in_rows(const struct store_call *call, const char *key, size_t len) {
@@ -67,12 +77,14 @@ void barrier_lower(struct store_call *call, struct list *waited) {
 
 /* A parked call has run: what waited only for it may go. */
 void barrier_open_gates(struct store *store, uint64_t turn) {
-  struct list *next;
+  struct list *next, open;
+  list_init(&open); /* sending one may answer it, and what its caller does then may come here again */
   for (struct list *at = store->gates.next; at != &store->gates; at = next) {
     next = at->next;
     struct store_call *call = list_of(at, struct store_call, link);
     if (call->turn < turn || --call->before > 0) continue;
     list_take(at);
-    many_send(store, call);
+    list_add(&open, at);
   }
+  for (struct list *link; (link = list_pop(&open));) many_send(store, list_of(link, struct store_call, link));
 }

@@ -60,9 +60,9 @@ void front_dispatch_all(struct store *store, struct list *calls) {
   for (struct list *link; (link = list_pop(&mine));) {
     struct store_call *call = list_of(link, struct store_call, link);
     uint64_t turn = call->turn;
-    store->parked_again = false;
+    store->parked_turn = 0;
     front_dispatch(store, call);
-    if (store->parked_again) continue;
+    if (store->parked_turn == turn) continue; /* others may have been parked meanwhile */
     store->parked--;
     barrier_open_gates(store, turn);
   }

@@ -146,8 +146,6 @@ static void answer_group(struct store *store, struct group *group) {
 
 static void fail_group(struct store *store, struct group *group, const struct err *why) {
   release(store, group, false);
-  if (why->code == MOONKEEP_UNKNOWN)
-    for (size_t i = 0; i < group->count; i++) cache_unknow(store, group->changes[i].entry);
   struct list calls;
   list_init(&calls);
   list_join(&calls, &group->calls);

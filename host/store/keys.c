@@ -47,7 +47,9 @@ void keys_take_in_load(struct store *store, struct load_job *load) {
     load->value = NULL;
   }
   entry->load_err = load->job.err;
+  entry->pins++; /* what callers do with their answers may let the cache shrink */
   front_dispatch_all(store, &entry->waiting);
+  entry->pins--;
   entry->load_err = NULL;
   value_free(load->value);
   job_err_free(load->job.err);

@@ -66,9 +66,9 @@ struct store {
   struct list barriers;
   struct list gates; /* scans and deleteLikes that wait until every older call has run */
   uint64_t turns;
-  size_t parked;     /* calls that wait at an entry or a barrier and have not run */
-  bool parked_again; /* the call just dispatched has */
-  size_t pending;    /* calls not answered */
+  size_t parked;        /* calls that wait at an entry or a barrier and have not run */
+  uint64_t parked_turn; /* of the call that was parked last */
+  size_t pending;       /* calls not answered */
   bool closing;
 
   struct outbox outbox;

@@ -99,6 +99,15 @@ silent() { # BOT
   case $out in *"\"script\":\"$1\""*) fail "$1 said something: $out" ;; esac
 }
 
+wait_for() { # FILE TEXT: until the file has it
+  local _
+  for _ in $(seq 200); do
+    grep -qF "$2" "$1" 2>/dev/null && return 0
+    sleep 0.05
+  done
+  fail "$1 lacks '$2': $(cat "$1")"
+}
+
 get() { # KEY [STORE]
   "$moonkeep" get "$1" --store "${2:-appData}" 2>&1
 }
@@ -416,9 +425,15 @@ demo_hands_the_prompt_over_on_a_terminal() {
   mkdir tests
   ln -s "$root/tests/bots" tests/bots
   cp "$root/tests/demo.sh" tests/
-  { sleep 3 && printf 'cat: hello there\n' && sleep 0.5; } |
-    TERM=dumb timeout 10 script -qec 'sh tests/demo.sh build/moonkeep' /dev/null >screen.txt 2>&1
-  has 'the screen' "$(cat screen.txt)" 'Welcome, cat!'
+  mkfifo keys
+  TERM=dumb timeout 20 script -qfec 'sh tests/demo.sh build/moonkeep' screen.txt <keys >/dev/null 2>&1 &
+  local terminal=$! keys
+  exec {keys}>keys
+  wait_for screen.txt 'the bots of scripts are listening'
+  printf 'cat: hello there\n' >&"$keys"
+  wait_for screen.txt 'Welcome, cat!'
+  exec {keys}>&-
+  wait "$terminal"
 }
 
 # ---- the documents ----
@@ -455,37 +470,34 @@ examples_of_the_reference_run() {
   [ $n -gt 10 ] || fail "only $n examples were found"
 }
 
-# The session in README.md: its bot is written to the file that its first line names, its commands are run in order,
-# and their output is what stands there.
-the_session_of_the_readme_is_real() {
-  local line expected='' got='' n=0
+# README.md from top to bottom, as a reader would follow it: its bots are written to the files that their first lines
+# name, its commands are run, and what they say is what stands there.
+the_readme_is_real() {
+  local line block='' file='' expected='' got='' n=0
   mkdir build
   ln -s "$moonkeep" build/moonkeep
-  ln -s "$root/scripts" scripts
-  blocks "$root/README.md" lua bot
-  blocks "$root/README.md" console session
-  for bot in bot-*; do
-    line=$(sed -n '1s/^-- \([a-z/]*\.lua\).*/\1/p' "$bot")
-    mkdir -p "$(dirname "$line")"
-    cp "$bot" "$line"
-  done
-  for session in session-*; do
-    while IFS= read -r line; do
-      case $line in
-      '$ make'*) continue ;;
-      '$ '*)
-        is "the output before '$line'" "$got" "$expected"
-        got=$(bash -c "${line#\$ }" 2>&1)
-        expected=''
-        n=$((n + 1))
-        ;;
-      *) expected+=${expected:+$'\n'}$line ;;
-      esac
-    done <"$session"
-    is "the output at the end of $session" "$got" "$expected"
-    got='' expected=''
-  done
+  while IFS= read -r line; do
+    case $block$line in
+    '```lua' | '```console') block=${line#???} ;;
+    'lua-- '*) file=${line#-- } && file=${file%%:*} && mkdir -p "$(dirname "$file")" && echo "$line" >"$file" ;;
+    'lua```' | 'console```')
+      is "the output of command $n" "$got" "$expected"
+      block='' got='' expected=''
+      ;;
+    lua*) echo "$line" >>"$file" ;;
+    'console$ '*)
+      is "the output before '$line'" "$got" "$expected"
+      got=$(bash -c "${line#\$ }" 2>&1)
+      expected=''
+      n=$((n + 1))
+      ;;
+    console*) expected+=${expected:+$'\n'}$line ;;
+    esac
+  done <"$root/README.md"
   [ $n -gt 3 ] || fail "only $n commands were found"
+  got=$(printf 'bob: !seen ann\nann: hi\nbob: !seen ann\n' | build/moonkeep chat bots)
+  has 'the second bot' "$got" 'seen: I have never seen ann'
+  has 'the second bot' "$got" 'seen: ann spoke on '
 }
 
 # What the documents name is there.
@@ -520,8 +532,8 @@ run() {
 # shellcheck disable=SC2013 # the names have no blanks
 for test in $(grep -oE '^[a-z_]+\(\) \{$' "$root/tests/bots/bots_test.sh" | cut -d'(' -f1); do
   case $test in
-  fail | is | has | start | stop | kill_host | read_until | message | say | say_all | count_of | answers | silent | get | \
-    blocks | run) ;;
+  fail | is | has | start | stop | kill_host | read_until | message | say | say_all | count_of | answers | silent | \
+    wait_for | get | blocks | run) ;;
   *) run "$test" ;;
   esac
 done

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "rig.h"
+#include "helpers/rig.h"
 
 #define HAS(text, part)                                                                                      \
   do {                                                                                                       \

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "rig.h"
+#include "helpers/rig.h"
 
 static unsigned count_of(const char *text, const char *word) {
   unsigned count = 0;

@@ -105,11 +105,11 @@ format: $(BUILD)/.lint-deps
 # The programs and scripts of `test` once more: with the sanitizers, with tiny limits, under valgrind.
 FLAVOUR = $(MAKE) --no-print-directory test
 asan:
-	@$(FLAVOUR) BUILD="$(BUILD)-asan" SANITIZE=address,undefined OPTIMISE=-O1
+	+@$(FLAVOUR) BUILD="$(BUILD)-asan" SANITIZE=address,undefined OPTIMISE=-O1
 tsan:
-	@ONLY_PROGRAMS=1 $(FLAVOUR) BUILD="$(BUILD)-tsan" SANITIZE=thread OPTIMISE=-O1
+	+@ONLY_PROGRAMS=1 $(FLAVOUR) BUILD="$(BUILD)-tsan" SANITIZE=thread OPTIMISE=-O1
 edges:
-	@ONLY_PROGRAMS=1 $(FLAVOUR) BUILD="$(BUILD)-edges" EDGES=1 SANITIZE=address,undefined OPTIMISE=-O1
+	+@ONLY_PROGRAMS=1 $(FLAVOUR) BUILD="$(BUILD)-edges" EDGES=1 SANITIZE=address,undefined OPTIMISE=-O1
 
 # Fuzzing, FUZZ_SECONDS for each target; needs clang.
 FUZZ_SECONDS ?= 20

@@ -5,20 +5,20 @@
 
 bool (*mem_gate)(void);
 
-static bool closed(void) {
-  return mem_gate && !mem_gate();
+bool mem_allowed(void) {
+  return !mem_gate || mem_gate();
 }
 
 void *mem_alloc(size_t size) {
-  return closed() ? NULL : malloc(size ? size : 1);
+  return mem_allowed() ? malloc(size ? size : 1) : NULL;
 }
 
 void *mem_zero(size_t size) {
-  return closed() ? NULL : calloc(1, size ? size : 1);
+  return mem_allowed() ? calloc(1, size ? size : 1) : NULL;
 }
 
 void *mem_resize(void *block, size_t size) {
-  return closed() ? NULL : realloc(block, size ? size : 1);
+  return mem_allowed() ? realloc(block, size ? size : 1) : NULL;
 }
 
 char *mem_copy(const char *bytes, size_t len) {

@@ -16,5 +16,6 @@ void mem_free(void *block);                    /* NULL is fine */
 /* Tests: asked before each allocation; false makes it fail. NULL (the start) lets all through. Set it while
  * no other thread allocates. */
 extern bool (*mem_gate)(void);
+bool mem_allowed(void); /* asks it, for allocators that get their memory in bulk */
 
 #endif

@@ -21,15 +21,16 @@ static void *allocate(void *ctx, void *block, size_t old_size, size_t new_size) 
   size_t old = block ? old_size : 0; /* without a block, old_size is the type of what is being made */
   if (new_size == 0) {
     script->bytes -= old;
-    mem_free(block);
+    arena_free(&script->arena, block, old);
     return NULL;
   }
   if (new_size > old && script->limit_bytes && script->bytes - old + new_size > script->limit_bytes)
     return NULL;
-  void *moved = block ? mem_resize(block, new_size) : mem_alloc(new_size);
-  if (!moved && new_size > old) return NULL;
+  void *moved =
+      block ? arena_resize(&script->arena, block, old, new_size) : arena_alloc(&script->arena, new_size);
+  if (!moved) return NULL;
   script->bytes += new_size - old;
-  return moved ? moved : block; /* Lua relies on it that shrinking never fails */
+  return moved;
 }
 
 static int panic(lua_State *L) {
@@ -101,9 +102,11 @@ static struct script *make(struct scripts *scripts, const char *name) {
   list_init(&script->timers);
   list_init(&script->sources);
   waiter_init(&script->waiter, script, NULL);
+  arena_init(&script->arena);
   script->name = mem_copy(name, strlen(name));
   script->L = script->name ? lua_newstate(allocate, script) : NULL;
   if (script->L) return script;
+  arena_deinit(&script->arena);
   mem_free(script->name);
   mem_free(script);
   return NULL;
@@ -172,6 +175,7 @@ void script_free(struct script *script) {
   task_free_idle(script);
   list_take(&script->link);
   lua_close(script->L);
+  arena_deinit(&script->arena);
   for (struct list *node; (node = list_pop(&script->sources));) mem_free(list_of(node, struct source, link));
   mem_free(script->name);
   mem_free(script);

@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/list.h"
+#include "script/arena.h"
 #include "script/call.h"
 #include "script/scripts.h"
 
@@ -48,6 +49,7 @@ struct script {
   char *name;           /* owned */
   lua_State *L;         /* owned: the main thread; the host's own calls into the script run here */
   lua_State *closure;   /* L's: update functions run on it */
+  struct arena arena;   /* its memory */
   size_t bytes;         /* what its allocator has given out */
   size_t limit_bytes;   /* the most that it gives out; 0: no limit */
   struct task *current; /* the task that runs; NULL: none, or the main chunk */

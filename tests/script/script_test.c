@@ -327,6 +327,63 @@ TEST(a_late_beat_does_not_move_the_next_and_missed_ones_are_left_out) {
   rig_deinit(&rig);
 }
 
+/* Scripts that are loaded and told to start, but have not run yet. */
+static void begin(struct rig *rig) {
+  struct err err;
+  if (rig_try_open(rig, &err)) FAIL("%s", err.message);
+  scripts_start(rig->scripts);
+}
+
+TEST(events_wait_until_a_script_has_started_and_no_other_waits_with_it) {
+  struct rig rig;
+  rig_init(&rig);
+  rig_write(&rig, "slow.lua",
+            "bot.on('start', function() for i = 1, 3 do appData:set('k' .. i, i) end print 'started' end)\n"
+            "bot.on('message', function(event) print(event.text) end)");
+  rig_write(&rig, "quick.lua", "bot.on('message', function(event) print(event.text) end)");
+  begin(&rig);
+  rig_emit(&rig, "message", "{\"event\":\"message\",\"text\":\"one\"}");
+  rig_emit(&rig, "message", "{\"event\":\"message\",\"text\":\"two\"}");
+  CHECK_STR(rig_log(&rig),
+            "info quick: one\ninfo slow: started\ninfo slow: one\ninfo quick: two\ninfo slow: two\n");
+  CHECK_STR(rig_answers(&rig), "ok\nok\n");
+  rig_deinit(&rig);
+}
+
+TEST(a_start_handler_that_sleeps_or_fails_holds_up_no_event) {
+  struct rig rig;
+  rig_init(&rig);
+  rig_write(&rig, "sleeps.lua",
+            "bot.on('start', function() while true do bot.sleep(60) end end)\n"
+            "bot.on('message', function(event) print(event.text) end)");
+  rig_write(&rig, "fails.lua",
+            "bot.on('start', function() appData:get('k') error('oh') end)\n"
+            "bot.on('message', function(event) print(event.text) end)");
+  begin(&rig);
+  rig_emit(&rig, "message", "{\"event\":\"message\",\"text\":\"one\"}");
+  const char *log = rig_log(&rig);
+  HAS(log, "info sleeps: one");
+  HAS(log, "info fails: one");
+  CHECK_STR(rig_answers(&rig), "ok\n");
+  rig_deinit(&rig);
+}
+
+TEST(events_that_are_held_when_the_host_ends_are_answered) {
+  struct rig rig;
+  rig_init(&rig);
+  rig_write(&rig, "slow.lua",
+            "bot.on('start', function() appData:set('k', 1) end)\n"
+            "bot.on('message', function(event) print(event.text) end)");
+  begin(&rig);
+  scripts_run(rig.scripts); /* the start handler waits for the disk */
+  scripts_emit(rig.scripts, "message", 7, "{\"event\":\"message\"}", 19, NULL, NULL, NULL);
+  scripts_run(rig.scripts); /* and the event for the script */
+  CHECK_INT(scripts_load(rig.scripts).running, 2);
+  rig_close(&rig);
+  CHECK_STR(rig_log(&rig), "");
+  rig_deinit(&rig);
+}
+
 TEST(closing_in_the_middle_drops_what_waits_and_runs_no_update_function) {
   struct rig rig;
   struct err err;

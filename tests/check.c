@@ -2,6 +2,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +14,8 @@ static struct check_test *first, **last = &first;
 static struct check_test *running;
 static jmp_buf ended;
 static uint64_t seed, state;
-static long allocs_left;
-static bool alloc_failed;
+static _Atomic long allocs_left;
+static _Atomic bool alloc_failed;
 
 void check_add(struct check_test *test) {
   *last = test;
@@ -64,8 +65,9 @@ long check_rounds(long usual) {
   return rounds ? atol(rounds) : usual;
 }
 
+/* Threads of the store's allocate too: exactly one of them gets the nth. */
 static bool gate(void) {
-  if (allocs_left == 0 || --allocs_left > 0) return true;
+  if (atomic_fetch_sub(&allocs_left, 1) != 1) return true;
   alloc_failed = true;
   return false;
 }

@@ -3,10 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool (*mem_gate)(void);
+bool (*_Atomic mem_gate)(void);
 
 bool mem_allowed(void) {
-  return !mem_gate || mem_gate();
+  bool (*gate)(void) = mem_gate;
+  return !gate || gate();
 }
 
 void *mem_alloc(size_t size) {

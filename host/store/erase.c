@@ -132,7 +132,8 @@ static bool is_whole(sqlite3_stmt *row, const char *bucket) {
 }
 
 static enum moonkeep_code gather_expired(struct engine *engine, struct shelf *shelf, int64_t now_ms,
-                                         struct batch *batch, struct err *err) {
+                                         struct batch *batch, bool *more, struct err *err) {
+  int seen = 0;
   batch->count = 0;
   err->code = MOONKEEP_OK;
   sqlite3_stmt *rows = shelf_statement(&engine->shelves, shelf, ENGINE_EXPIRED, err);
@@ -141,7 +142,7 @@ static enum moonkeep_code gather_expired(struct engine *engine, struct shelf *sh
   sqlite3_bind_int64(rows, 2, ENGINE_SWEEP_ROWS);
   sqlite3_bind_int64(rows, 3, shelf->damaged);
   int rc;
-  while ((rc = sqlite3_step(rows)) == SQLITE_ROW) {
+  for (; (rc = sqlite3_step(rows)) == SQLITE_ROW; seen++) {
     if (is_whole(rows, shelf->name))
       batch->rowids[batch->count++] = sqlite3_column_int64(rows, 0);
     else
@@ -150,6 +151,7 @@ static enum moonkeep_code gather_expired(struct engine *engine, struct shelf *sh
   enum moonkeep_code code =
       rc == SQLITE_DONE ? MOONKEEP_OK : sql_fail(engine->db, rc, "find expired rows", err);
   sqlite3_reset(rows);
+  if (!code && seen == ENGINE_SWEEP_ROWS) *more = true;
   return code;
 }
 
@@ -157,13 +159,12 @@ static enum moonkeep_code sweep_shelf(struct engine *engine, struct shelf *shelf
                                       struct err *err) {
   struct batch batch;
   unsigned damaged = shelf->damaged;
-  enum moonkeep_code code = gather_expired(engine, shelf, now_ms, &batch, err);
+  enum moonkeep_code code = gather_expired(engine, shelf, now_ms, &batch, more, err);
   if (!code) code = delete_batch(engine, shelf, &batch, err);
   if (!code && shelf->damaged > damaged)
     log_write(engine->log, LOG_ERROR, "store",
               "%u expired rows of %s do not match their checksum and were left alone",
               shelf->damaged - damaged, shelf->name);
-  if (!code && batch.count > 0) *more = true;
   return code;
 }
 

@@ -11,7 +11,7 @@ static void put_number(struct buf *out, uint64_t n) {
 }
 
 static void put_time(struct buf *out, int64_t ms) {
-  put_number(out, ((uint64_t)ms << 1) ^ (uint64_t)(ms >> 63));
+  put_number(out, ((uint64_t)ms << 1) ^ (ms < 0 ? UINT64_MAX : 0));
 }
 
 static void put_text(struct buf *out, const char *text, size_t len) {

@@ -1,10 +1,11 @@
 /* The yardstick: what plain C with SQLite does with the same values, and what the disk itself does.
  *
- *     plain sqlite GROUP SECONDS DIR    upserts of random keys of 100,000, GROUP of them a transaction: operations a second
- *     plain disk append|overwrite SECONDS DIR    4 KiB writes, each with an fdatasync
+ *     plain sqlite GROUP SECONDS DIR    upserts of random keys of 100,000, GROUP of them a transaction:
+ * operations a second plain disk append|overwrite SECONDS DIR    4 KiB writes, each with an fdatasync
  *
- * The settings are those of a careful author: WAL, synchronous=FULL, a prepared upsert, automatic checkpoints. A value is an
- * object of about 100 bytes that differs at every write, because SQLite does not write a cell that stays as it is. */
+ * The settings are those of a careful author: WAL, synchronous=FULL, a prepared upsert, automatic
+ * checkpoints. A value is an object of about 100 bytes that differs at every write, because SQLite does not
+ * write a cell that stays as it is. */
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -57,8 +58,8 @@ static double sqlite_rate(int group, double seconds, const char *dir) {
   sqlite3 *db = open_db(dir);
   sqlite3_stmt *statement;
   must(sqlite3_prepare_v2(db,
-                          "INSERT INTO t VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value=excluded.value", -1,
-                          &statement, NULL) == SQLITE_OK,
+                          "INSERT INTO t VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value=excluded.value",
+                          -1, &statement, NULL) == SQLITE_OK,
        "prepare");
   long n = 0;
   double began = now(), end = began;

@@ -1,5 +1,5 @@
-/* The journal's format on any bytes: what is read stays inside them, and what is read whole can be written again to the
- * same changes. */
+/* The journal's format on any bytes: what is read stays inside them, and what is read whole can be written
+ * again to the same changes. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +31,8 @@ static void write_again(struct buf *out, const struct journal_change *change) {
 }
 
 static void same(const struct journal_change *a, const struct journal_change *b) {
-  ENSURE(a->op == b->op && a->key_len == b->key_len && a->json_len == b->json_len && a->time_ms == b->time_ms);
+  ENSURE(a->op == b->op && a->key_len == b->key_len && a->json_len == b->json_len &&
+         a->time_ms == b->time_ms);
   ENSURE(memcmp(a->key, b->key, a->key_len) == 0);
   ENSURE(a->op != 'p' || memcmp(a->json, b->json, a->json_len) == 0);
 }

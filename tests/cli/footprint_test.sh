@@ -33,7 +33,7 @@ while [ $done_lines -lt 100 ] && read -r line <&4; do
 done
 
 pss=0
-for pid in $host $(pgrep -P $host); do
+for pid in $host $(cat /proc/$host/task/*/children); do
   pss=$((pss + $(awk '/^Pss:/ { print $2 }' "/proc/$pid/smaps_rollup")))
 done
 if [ $done_lines -eq 100 ] && [ $pss -gt 0 ] && [ $pss -lt 10240 ]; then

@@ -38,9 +38,14 @@ static bool strikes(const struct file *file, enum fault_op op) {
   return fails;
 }
 
+static bool is_reader(void) {
+  char name[16];
+  return pthread_getname_np(pthread_self(), name, sizeof name) == 0 && strcmp(name, "reader") == 0;
+}
+
 static void wait_if_held(const struct file *file) {
   pthread_mutex_lock(&lock);
-  if (file->kind && hold == HOLD_NEXT) {
+  if (file->kind && hold == HOLD_NEXT && is_reader()) {
     hold = HOLD_HELD;
     pthread_cond_broadcast(&moved);
     while (hold == HOLD_HELD) pthread_cond_wait(&moved, &lock);

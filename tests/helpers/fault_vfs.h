@@ -28,7 +28,8 @@ bool fault_struck(void);                /* whether it came to that, since fault_
 long fault_count(enum fault_op op);     /* operations on the database and its log since fault_arm */
 long fault_count_wal(enum fault_op op); /* those on the log alone */
 
-/* The next read of the file or its log waits until fault_release; fault_await says that it has come to it. */
+/* The reader thread's next read of the file or its log waits until fault_release; fault_await says that it
+ * has come to it. */
 void fault_hold_read(void);
 void fault_await(void);
 void fault_release(void);

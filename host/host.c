@@ -6,6 +6,9 @@
 #include "base/json.h"
 #include "base/mem.h"
 
+/* How long running tasks may take to end after host_stop, where the grace period is shorter. */
+enum { PATIENCE_MS = 10000 };
+
 /* A host goes through these in order. */
 enum phase {
   RUNNING,
@@ -29,31 +32,41 @@ struct host {
   size_t events; /* whose done has not been called */
   enum phase phase;
   int64_t grace_ms, grace_ends_ms;
-  bool in_a_hurry; /* sleepers and timers are not waited for */
+  int64_t patience_ends_ms; /* what still runs then is dropped, except at the end of input */
+  bool in_a_hurry;          /* host_stop */
 };
 
 /* ---- ending ---- */
 
-static bool is_waiting_worth_it(const struct host *host, const struct scripts_load *load) {
-  if (load->running > 0) return true;
-  return !host->in_a_hurry && load->sleeping + load->timers > 0 && load->next_ms <= host->grace_ends_ms;
+static void enter(struct host *host, enum phase phase) {
+  int64_t now = clock_steady_ms(host->clock);
+  host->phase = phase;
+  host->grace_ends_ms = now + host->grace_ms;
+  host->patience_ends_ms = now + (host->grace_ms > PATIENCE_MS ? host->grace_ms : PATIENCE_MS);
 }
 
-static void enter(struct host *host, enum phase phase) {
-  host->phase = phase;
-  host->grace_ends_ms = clock_steady_ms(host->clock) + host->grace_ms;
+static struct scripts_load load_of(const struct host *host) {
+  return host->scripts ? scripts_load(host->scripts) : (struct scripts_load){.next_ms = INT64_MAX};
+}
+
+/* What runs is waited for: at the end of input as long as it takes, otherwise while there is patience.
+ * Sleepers and timers are worth it when they are due within the grace period. */
+static bool is_waiting_worth_it(const struct host *host, int64_t now_ms) {
+  struct scripts_load load = load_of(host);
+  bool in_a_hurry = host->in_a_hurry || host->phase == STOPPING;
+  if (load.running > 0) return !in_a_hurry || now_ms < host->patience_ends_ms;
+  return load.sleeping + load.timers > 0 && load.next_ms <= host->grace_ends_ms;
 }
 
 /* Goes on to the next phase when nothing that runs in this one is worth waiting for. */
 static void advance(struct host *host) {
   while (host->phase == FINISHING || host->phase == STOPPING) {
-    struct scripts_load load =
-        host->scripts ? scripts_load(host->scripts) : (struct scripts_load){.next_ms = INT64_MAX};
-    if (is_waiting_worth_it(host, &load) && clock_steady_ms(host->clock) < host->grace_ends_ms) return;
+    int64_t now = clock_steady_ms(host->clock);
+    if (host->scripts && now >= host->grace_ends_ms) scripts_end_waits(host->scripts);
+    if (is_waiting_worth_it(host, now)) return;
     if (host->scripts) scripts_end_waits(host->scripts);
     bool stopping = host->phase == FINISHING && host->scripts;
     enter(host, stopping ? STOPPING : ENDED);
-    host->in_a_hurry = false; /* `stop` handlers get the whole grace period */
     if (stopping) scripts_stop(host->scripts);
   }
   if (host->phase == ENDED) uv_stop(&host->loop);
@@ -64,9 +77,10 @@ void host_finish(struct host *host) {
 }
 
 void host_stop(struct host *host) {
-  host_finish(host);
+  if (host->in_a_hurry || host->phase > FINISHING) return;
+  enter(host, FINISHING);
   host->in_a_hurry = true;
-  if (host->phase == FINISHING && host->scripts) scripts_end_waits(host->scripts);
+  host->grace_ends_ms = clock_steady_ms(host->clock);
 }
 
 /* ---- the loop ---- */
@@ -89,7 +103,10 @@ static void on_busy(uv_idle_t *idle) {
 /* Wakes the loop when the next timer is due, or the phase may end. */
 static void set_alarm(struct host *host) {
   int64_t now = clock_steady_ms(host->clock), next = timers_next_ms(&host->timers);
-  if (host->phase != RUNNING && host->grace_ends_ms < next) next = host->grace_ends_ms;
+  if (host->phase != RUNNING) {
+    int64_t end = now < host->grace_ends_ms ? host->grace_ends_ms : host->patience_ends_ms;
+    if (end > now && end < next) next = end;
+  }
   if (next == INT64_MAX)
     uv_timer_stop(&host->timer);
   else

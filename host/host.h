@@ -64,12 +64,13 @@ size_t host_events(
 /* Runs the loop until the host has ended. */
 void host_run(struct host *host);
 
-/* Ends it in order: no more events are taken; what is running finishes, sleepers and timers that are due
- * within the grace period too; then `stop` handlers; then host_run returns. */
+/* Ends it in order: no more events are taken; what is running finishes, however long it takes; sleepers and
+ * timers that are due within the grace period too; then `stop` handlers run, with the grace period for their
+ * sleeps; then host_run returns. */
 void host_finish(struct host *host);
 
-/* The same at once: sleepers and timers are ended now. What is running may still finish within the grace
- * period. */
+/* The same at once: sleepers and timers are ended now, and what is running has the grace period, or ten
+ * seconds where that is shorter. */
 void host_stop(struct host *host);
 
 /* Closes the scripts, then the store. The error is the store's. */

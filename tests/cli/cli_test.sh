@@ -460,6 +460,26 @@ run_waits_for_a_slow_reader_and_loses_nothing() {
   is 'done' "$(cat out.txt)" 50000
 }
 
+what_runs_at_the_end_of_input_finishes_without_any_grace() {
+  mkdir b
+  echo 'bot.on("start", function() for i = 1, 200 do appData:set("k", i) end print "finished" end)' >b/a.lua
+  echo 'bot.on("start", function() while true do bot.sleep(0.01) appData:set("s", 1) end end)' >b/b.lua
+  mk run --grace 0 b </dev/null
+  is status "$status" 0
+  has stderr "$err" 'a: finished'
+  mk get k
+  is value "$out" 200
+}
+
+timers_that_are_due_soon_fire_before_the_end() {
+  mkdir b
+  echo 'bot.after(0.3, function() print "fired" end) bot.after(100, function() print "never" end)' >b/a.lua
+  local began=$SECONDS
+  mk run b </dev/null
+  has stderr "$err" 'a: fired'
+  [ $((SECONDS - began)) -lt 4 ] || fail 'the host waited for more than the timer'
+}
+
 signals_end_a_host_in_order() {
   for signal in TERM INT HUP; do
     start_host
@@ -630,6 +650,8 @@ tests='
   run_leaves_shared_pipes_as_they_were
   run_ends_when_its_reader_is_gone
   run_waits_for_a_slow_reader_and_loses_nothing
+  what_runs_at_the_end_of_input_finishes_without_any_grace
+  timers_that_are_due_soon_fire_before_the_end
   signals_end_a_host_in_order
   an_idle_host_ends_at_once
   a_second_signal_kills

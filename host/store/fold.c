@@ -1,109 +1,8 @@
 /* The fold: the oldest groups of the journal go into the tables, sorted by key, each key once. */
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/buf.h"
-#include "base/mem.h"
 #include "store/engine_parts.h"
-#include "store/journal.h"
 #include "store/schema.h"
+#include "store/slice.h"
 #include "store/sum.h"
-
-struct step { /* one change of the slice */
-  struct journal_change change;
-  size_t turn;
-};
-
-struct slice {      /* the groups that one fold takes */
-  struct buf bytes; /* copies of their changes, one behind the other */
-  size_t *ends;     /* owned: where each group ends */
-  size_t groups, groups_cap;
-  uint64_t last_seq;
-  struct step *steps; /* owned */
-  size_t count, cap;
-};
-
-static void slice_free(struct slice *slice) {
-  buf_deinit(&slice->bytes);
-  mem_free(slice->ends);
-  mem_free(slice->steps);
-}
-
-/* Makes room for one more element of an owned array. */
-static bool room(void **array, size_t count, size_t *cap, size_t size) {
-  if (count < *cap) return true;
-  size_t more = *cap ? *cap * 2 : 64;
-  void *grown = mem_resize(*array, more * size);
-  if (!grown) return false;
-  *array = grown;
-  *cap = more;
-  return true;
-}
-
-static enum moonkeep_code take_group(struct slice *slice, sqlite3_stmt *row, struct err *err) {
-  int64_t seq = sqlite3_column_int64(row, 0), at = sqlite3_column_int64(row, 1);
-  const void *changes = sqlite3_column_blob(row, 2);
-  size_t len = (size_t)sqlite3_column_bytes(row, 2);
-  if (sqlite3_column_int64(row, 3) != sum_group(seq, at, changes, len))
-    return err_set(err, MOONKEEP_CORRUPT, "the journal's row %lld does not match its checksum",
-                   (long long)seq);
-  if (!room((void **)&slice->ends, slice->groups, &slice->groups_cap, sizeof *slice->ends))
-    return err_memory(err);
-  buf_add(&slice->bytes, changes, len);
-  if (slice->bytes.failed) return err_memory(err);
-  slice->ends[slice->groups++] = slice->bytes.len;
-  slice->last_seq = (uint64_t)seq;
-  return MOONKEEP_OK;
-}
-
-static enum moonkeep_code read_groups(struct engine *engine, struct slice *slice, struct err *err) {
-  sqlite3_stmt *rows;
-  enum moonkeep_code code =
-      sql_prepare(engine->db, "SELECT seq, at, changes, sum FROM _journal ORDER BY seq", &rows, err);
-  if (code) return code;
-  int rc = SQLITE_DONE;
-  while (!code && slice->bytes.len < ENGINE_FOLD_BYTES && slice->groups < ENGINE_FOLD_ROWS &&
-         (rc = sqlite3_step(rows)) == SQLITE_ROW)
-    code = take_group(slice, rows, err);
-  if (!code && rc != SQLITE_ROW && rc != SQLITE_DONE)
-    code = sql_fail(engine->db, rc, "read the journal", err);
-  sqlite3_finalize(rows);
-  return code;
-}
-
-static enum moonkeep_code read_changes(struct slice *slice, struct err *err) {
-  size_t start = 0;
-  for (size_t i = 0; i < slice->groups; start = slice->ends[i++]) {
-    struct journal_reader reader;
-    struct journal_change change;
-    journal_read(&reader, slice->bytes.data + start, slice->ends[i] - start);
-    while (journal_next(&reader, &change)) {
-      if (change.op == 'l') continue; /* the tables show it already */
-      if (!room((void **)&slice->steps, slice->count, &slice->cap, sizeof *slice->steps))
-        return err_memory(err);
-      slice->steps[slice->count] = (struct step){change, slice->count};
-      slice->count++;
-    }
-    if (reader.broken) return err_set(err, MOONKEEP_CORRUPT, "the journal holds a group that cannot be read");
-  }
-  return MOONKEEP_OK;
-}
-
-static int compare_bytes(const char *a, size_t a_len, const char *b, size_t b_len) {
-  int order = memcmp(a, b, a_len < b_len ? a_len : b_len);
-  return order ? order : (a_len > b_len) - (a_len < b_len);
-}
-
-static int same_place(const struct step *a, const struct step *b) {
-  int order = compare_bytes(a->change.bucket, a->change.bucket_len, b->change.bucket, b->change.bucket_len);
-  return order ? order : compare_bytes(a->change.key, a->change.key_len, b->change.key, b->change.key_len);
-}
-
-static int in_order(const void *a, const void *b) {
-  const struct step *x = a, *y = b;
-  int order = same_place(x, y);
-  return order ? order : (x->turn > y->turn) - (x->turn < y->turn);
-}
 
 static enum moonkeep_code run(struct engine *engine, sqlite3_stmt *statement, const char *doing,
                               struct err *err) {
@@ -149,14 +48,9 @@ static enum moonkeep_code apply(struct engine *engine, const struct journal_chan
   return change->op == 'p' ? put(engine, shelf, change, err) : erase(engine, shelf, change, err);
 }
 
-/* The last change to a key is the one that counts. */
-static enum moonkeep_code apply_all(struct engine *engine, struct slice *slice, struct err *err) {
-  if (slice->count > 1) qsort(slice->steps, slice->count, sizeof *slice->steps, in_order);
+static enum moonkeep_code apply_all(struct engine *engine, const struct slice *slice, struct err *err) {
   enum moonkeep_code code = MOONKEEP_OK;
-  for (size_t i = 0; !code && i < slice->count; i++) {
-    bool last = i + 1 == slice->count || same_place(&slice->steps[i], &slice->steps[i + 1]) != 0;
-    if (last) code = apply(engine, &slice->steps[i].change, err);
-  }
+  for (size_t i = 0; !code && i < slice->count; i++) code = apply(engine, &slice->steps[i].change, err);
   return code;
 }
 
@@ -195,8 +89,8 @@ static enum moonkeep_code write_slice(struct engine *engine, struct slice *slice
 enum moonkeep_code engine_fold(struct engine *engine, struct err *err) {
   if (engine->folded_seq == engine->last_seq) return MOONKEEP_OK;
   struct slice slice = {0};
-  enum moonkeep_code code = read_groups(engine, &slice, err);
-  if (!code) code = read_changes(&slice, err);
+  struct slice_limits limits = {ENGINE_FOLD_ROWS, ENGINE_FOLD_BYTES, UINT64_MAX};
+  enum moonkeep_code code = slice_read(&slice, engine->db, &limits, err);
   if (!code && slice.groups > 0) code = write_slice(engine, &slice, err);
   if (!code && slice.groups == 0) engine->folded_seq = engine->last_seq;
   slice_free(&slice);

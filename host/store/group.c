@@ -181,6 +181,7 @@ void group_take_in(struct store *store, struct group *group) {
     fail_group(store, group, group->job.err);
   } else {
     group_hand_over(store); /* what has gathered meanwhile is on its way before anybody is woken */
+    store->durable_seq = group->seq;
     release(store, group, true);
     answer_group(store, group);
   }

@@ -4,14 +4,15 @@
 #include "store/like.h"
 #include "store/store_parts.h"
 
-static void send_scan(struct store *store, struct store_call *call) {
+static void send_scan(struct store *store, struct store_call *call, uint64_t journal_seq) {
   struct scan_job *scan = mem_zero(sizeof *scan);
   if (!scan) {
     front_fail_memory(store, call);
     return;
   }
   scan->job.kind = JOB_SCAN;
-  scan->scan = (struct scan){.call = call, .bucket = call->bucket->name, .now_ms = store_now_ms(store)};
+  scan->scan = (struct scan){
+      .call = call, .bucket = call->bucket->name, .now_ms = store_now_ms(store), .journal_seq = journal_seq};
   inbox_put(&store->reader.inbox, &scan->job);
 }
 
@@ -20,7 +21,7 @@ static void send_fold(struct store *store, struct store_call *call) {
   group_hand_over(store);
   if (store->next_seq - 1 == atomic_load(&store->commit.folded_seq)) {
     if (call->op == STORE_SCAN)
-      send_scan(store, call);
+      send_scan(store, call, 0);
     else
       front_answer(store, call);
     return;
@@ -100,6 +101,7 @@ static void forget_match(struct map_link *link, void *ctx) {
 void many_take_in_erase(struct store *store, struct erase_job *erase) {
   struct store_call *call = erase->call;
   const struct err *why = erase->job.err;
+  if (!why) store->durable_seq = erase->seq;
   if (!why || why->code == MOONKEEP_UNKNOWN)
     map_each(&call->bucket->entries, forget_match, &(struct matching){store, call});
   end_delete_like(store, call, why);
@@ -107,11 +109,13 @@ void many_take_in_erase(struct store *store, struct erase_job *erase) {
   mem_free(erase);
 }
 
+/* Where the disk does not let the journal be folded, reads go on: the scan reads the journal beside the
+ * tables, as far as it is known to be durable. */
 void many_take_in_fold(struct store *store, struct fold_job *fold) {
-  if (fold->job.err)
+  if (fold->call->op == STORE_SCAN)
+    send_scan(store, fold->call, fold->job.err ? store->durable_seq : 0);
+  else if (fold->job.err)
     front_fail(store, fold->call, fold->job.err);
-  else if (fold->call->op == STORE_SCAN)
-    send_scan(store, fold->call);
   else
     front_answer(store, fold->call);
   job_err_free(fold->job.err);

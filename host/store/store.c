@@ -114,7 +114,8 @@ static bool start_threads(struct store *store) {
   commit->clock = store->clock;
   commit->log = store->log;
   atomic_init(&commit->folded_seq, commit->engine.folded_seq);
-  store->next_seq = commit->engine.last_seq + 1;
+  store->durable_seq = commit->engine.last_seq;
+  store->next_seq = store->durable_seq + 1;
   view_init(&store->reader.view, store->path);
   if (!reader_start(&store->reader)) return false;
   if (commit_start(commit)) return true;

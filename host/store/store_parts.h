@@ -62,7 +62,8 @@ struct store {
   struct group *spare; /* one for use again, or NULL */
   size_t inflight;     /* groups that the commit thread has */
   uint64_t next_seq;
-  uint64_t epoch; /* raised by each failure: groups of an older one built on what is not there */
+  uint64_t durable_seq; /* of the newest group that is known to be on the disk */
+  uint64_t epoch;       /* raised by each failure: groups of an older one built on what is not there */
   struct list barriers;
   struct list gates; /* scans and deleteLikes that wait until every older call has run */
   uint64_t turns;

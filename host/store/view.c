@@ -128,6 +128,29 @@ static void forget_results(struct store_call *call) {
   buf_clear(&call->text);
 }
 
+/* Whether the scan is about the key of this change. */
+static bool concerns(const struct scan *scan, const struct journal_change *change) {
+  const struct store_call *call = scan->call;
+  const struct buf *from = &scan->range.from;
+  return change->bucket_len == strlen(scan->bucket) &&
+         memcmp(change->bucket, scan->bucket, change->bucket_len) == 0 &&
+         slice_compare(change->key, change->key_len, from->data ? from->data : "", from->len) >= 0 &&
+         like_match(call->pattern, call->pattern_len, change->key, change->key_len);
+}
+
+/* Reads what the journal holds, in the same read transaction, and keeps what the scan is about. */
+static enum moonkeep_code read_journal(struct view *view, struct scan *scan, struct err *err) {
+  struct slice_limits limits = {SIZE_MAX, SIZE_MAX, scan->journal_seq};
+  scan->next = 0;
+  if (scan->journal_seq == 0) return MOONKEEP_OK;
+  enum moonkeep_code code = slice_read(&scan->journal, view->scans, &limits, err);
+  size_t kept = 0;
+  for (size_t i = 0; !code && i < scan->journal.count; i++)
+    if (concerns(scan, &scan->journal.steps[i].change)) scan->journal.steps[kept++] = scan->journal.steps[i];
+  scan->journal.count = kept;
+  return code;
+}
+
 static enum moonkeep_code begin_scan(struct view *view, struct scan *scan, struct err *err) {
   struct store_call *call = scan->call;
   forget_results(call);
@@ -136,6 +159,7 @@ static enum moonkeep_code begin_scan(struct view *view, struct scan *scan, struc
   if (!code)
     code = range_of(&scan->range, call->pattern, call->pattern_len, call->after, call->after_len, err);
   if (!code) code = sql_run(view->scans, "BEGIN", "read the store", err);
+  if (!code) code = read_journal(view, scan, err);
   if (code) return code;
   view->scan = scan;
   err->code = MOONKEEP_OK;
@@ -154,6 +178,7 @@ void view_end_scan(struct view *view, struct scan *scan) {
   if (view->scans && !sqlite3_get_autocommit(view->scans))
     sqlite3_exec(view->scans, "COMMIT", NULL, NULL, NULL);
   range_free(&scan->range);
+  slice_free(&scan->journal);
   view->scan = NULL;
 }
 
@@ -197,24 +222,58 @@ static bool is_full(const struct store_call *call) {
          (call->page_bytes && call->text.len >= call->page_bytes);
 }
 
+/* Takes a row that matches, unless it has expired. */
+static enum moonkeep_code take(struct scan *scan, const struct row *row, bool *done, struct err *err) {
+  struct store_call *call = scan->call;
+  if (row->expires_at_ms != 0 && row->expires_at_ms <= scan->now_ms) return MOONKEEP_OK;
+  if (is_full(call)) {
+    *done = call->more = true;
+    return MOONKEEP_OK;
+  }
+  if (call->want != STORE_COUNT) return keep_row(scan, row, err);
+  call->count++;
+  return MOONKEEP_OK;
+}
+
+/* Takes what the journal has for keys up to this one, which is what counts for them; *same when for this one
+ * too. NULL: for all that are left. */
+static enum moonkeep_code take_journal(struct scan *scan, const char *key, size_t key_len, bool *same,
+                                       bool *done, struct err *err) {
+  enum moonkeep_code code = MOONKEEP_OK;
+  for (; !code && !*done && scan->next < scan->journal.count; scan->next++) {
+    const struct journal_change *change = &scan->journal.steps[scan->next].change;
+    int order = key ? slice_compare(change->key, change->key_len, key, key_len) : -1;
+    if (order > 0) break;
+    *same |= order == 0;
+    struct row row = {change->key, change->json, change->key_len, change->json_len, change->time_ms};
+    if (change->op == 'p') code = take(scan, &row, done, err);
+  }
+  return code;
+}
+
 static enum moonkeep_code take_row(struct scan *scan, bool *done, struct err *err) {
   struct store_call *call = scan->call;
   struct buf scratch = {0};
   struct row row;
+  bool in_journal = false;
   /* The key is looked at first: rows that do not match are not read further. */
   const char *key = (const char *)sqlite3_column_text(scan->rows, 0);
   size_t key_len = (size_t)sqlite3_column_bytes(scan->rows, 0);
   if (!key) return err_memory(err);
   if (!like_match(call->pattern, call->pattern_len, key, key_len)) return MOONKEEP_OK;
-  enum moonkeep_code code = read_row(scan->rows, scan->bucket, &row, &scratch, err);
-  bool there = !code && (row.expires_at_ms == 0 || row.expires_at_ms > scan->now_ms);
-  if (there && is_full(call))
-    *done = call->more = true;
-  else if (there && call->want == STORE_COUNT)
-    call->count++;
-  else if (there)
-    code = keep_row(scan, &row, err);
+  enum moonkeep_code code = take_journal(scan, key, key_len, &in_journal, done, err);
+  if (code || *done || in_journal) return code;
+  code = read_row(scan->rows, scan->bucket, &row, &scratch, err);
+  if (!code) code = take(scan, &row, done, err);
   buf_deinit(&scratch);
+  return code;
+}
+
+/* Behind the last row of the table: what only the journal has. */
+static enum moonkeep_code take_rest(struct scan *scan, bool *done, struct err *err) {
+  bool ignored = false;
+  enum moonkeep_code code = take_journal(scan, NULL, 0, &ignored, done, err);
+  *done = true;
   return code;
 }
 
@@ -223,13 +282,13 @@ enum moonkeep_code view_scan(struct view *view, struct scan *scan, unsigned max_
   *done = false;
   enum moonkeep_code code = scan->rows ? MOONKEEP_OK : begin_scan(view, scan, err);
   if (code) return code;
-  if (!scan->rows) *done = true; /* no such table: nothing is there */
+  if (!scan->rows) return take_rest(scan, done, err); /* no such table */
   for (unsigned i = 0; !code && !*done && i < max_rows; i++) {
     int rc = sqlite3_step(scan->rows);
     if (rc == SQLITE_ROW)
       code = take_row(scan, done, err);
     else if (rc == SQLITE_DONE)
-      *done = true;
+      code = take_rest(scan, done, err);
     else
       code = sql_fail(view->scans, rc, "read the store", err);
   }

@@ -1,5 +1,6 @@
 /* The view: the connections that read. One answers single keys, the other walks ranges, so that a long scan
- * does not hold up a load. They see the tables only; what the journal holds is the front's to know.
+ * does not hold up a load. They see the tables; what the journal holds is the front's to know, and a scan
+ * reads it where it cannot be folded.
  *
  * Used by the reader thread; view_close may be called by the commit thread while the reader holds still. */
 #ifndef STORE_VIEW_H
@@ -9,6 +10,7 @@
 
 #include "base/err.h"
 #include "store/range.h"
+#include "store/slice.h"
 #include "store/sql.h"
 #include "store/store.h"
 
@@ -37,6 +39,9 @@ struct scan {
   struct store_call *call; /* borrowed */
   const char *bucket;      /* borrowed */
   int64_t now_ms;          /* what has expired by then is not there */
+  uint64_t journal_seq;    /* what the journal holds up to this group counts too: where it cannot be folded */
+  struct slice journal;
+  size_t next; /* of its steps: what comes behind the rows that have been walked */
   struct range range;
   sqlite3_stmt *rows; /* NULL: it has not begun, or has to begin again */
   size_t cap;

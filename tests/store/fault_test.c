@@ -422,8 +422,10 @@ TEST(a_change_that_cannot_be_looked_at_is_unknown_and_reads_go_on) {
   CHECK_INT(set_code("k", "4"), MOONKEEP_IO);
   CHECK_STR(sync_get(store, "appData", "k"), "2");
   CHECK_STR(sync_get(store, "appData", "other"), "1");
+  CHECK_STR(sync_select(store, "appData", "%"), "k=2 other=1");
   sync_advance(1100);
   CHECK_INT(set_code("other", "4"), MOONKEEP_IO);
+  CHECK_STR(sync_select(store, "appData", "%"), "k=2 other=1");
   CHECK_STR(sync_get(store, "appData", "k"), "2");
   CHECK_STR(sync_get(store, "appData", "other"), "1");
   rmdir(in_the_way);
@@ -434,6 +436,59 @@ TEST(a_change_that_cannot_be_looked_at_is_unknown_and_reads_go_on) {
   sync_close(store);
   store = sync_open(dir);
   CHECK_STR(sync_select(store, "appData", "%"), "k=4 other=5");
+  close_store(true);
+}
+
+/* The keys that a scan finds, one behind the other. */
+static const char *keys_found(struct store_call *call) {
+  static char text[256];
+  size_t len = 0;
+  call->want = STORE_KEYS;
+  sync_run(store, call);
+  if (call->err) FAIL("%s", call->err->message);
+  for (size_t i = 0; i < call->found_count; i++)
+    len += (size_t)snprintf(text + len, sizeof text - len, "%.*s%s", (int)call->found_rows[i].key_len,
+                            call->text.data + call->found_rows[i].key, call->more ? "+" : " ");
+  store_call_free(call);
+  text[len] = '\0';
+  return text;
+}
+
+TEST(scans_see_what_cannot_be_folded_because_the_disk_is_full) {
+  const char *dir = temp_dir();
+  fault_install();
+  store = sync_open(dir);
+  for (int i = 1; i <= 4; i++) {
+    char key[16];
+    snprintf(key, sizeof key, "t%d", i);
+    CHECK_INT(set_code(key, "1"), MOONKEEP_OK);
+  }
+  sync_set_until(store, "appData", "u1", "1", store_now_ms(store) + 50);
+  sync_flush(store);
+  CHECK_INT(set_code("s", "0"), MOONKEEP_OK);
+  CHECK_INT(set_code("t2", "2"), MOONKEEP_OK);
+  CHECK(sync_delete(store, "appData", "t3"));
+  CHECK_INT(set_code("t35", "3"), MOONKEEP_OK);
+  sync_set_until(store, "appData", "u2", "1", store_now_ms(store) + 50);
+  sync_set(store, "newborn", "k", "5");
+  fault_arm(&(struct fault){.op = FAULT_WRITE, .nth = 1, .for_good = true, .rc = SQLITE_FULL});
+  CHECK_STR(sync_select(store, "appData", "%"), "s=0 t1=1 t2=2 t35=3 t4=1 u1=1 u2=1");
+  CHECK_STR(sync_select(store, "appData", "t3%"), "t35=3");
+  CHECK_STR(sync_select(store, "newborn", "%"), "k=5");
+  CHECK_STR(sync_select(store, "nobody", "%"), "");
+  struct store_call *call = make_scan(bucket(), "t%");
+  call->limit = 3;
+  CHECK_STR(keys_found(call), "t1+t2+t35+");
+  call = make_scan(bucket(), "t%");
+  store_call_after(call, "t2", 2);
+  CHECK_STR(keys_found(call), "t35 t4 ");
+  CHECK_INT(set_code("t5", "1"), MOONKEEP_FULL);
+  CHECK_STR(sync_select(store, "appData", "t%"), "t1=1 t2=2 t35=3 t4=1");
+  sync_advance(100);
+  CHECK_STR(sync_select(store, "appData", "u%"), "");
+  fault_disarm();
+  CHECK_STR(sync_select(store, "appData", "t%"), "t1=1 t2=2 t35=3 t4=1");
+  CHECK_INT(set_code("t5", "1"), MOONKEEP_OK);
   close_store(true);
 }
 

@@ -75,7 +75,7 @@ static bool gate(void) {
 void check_fail_alloc(long nth) {
   allocs_left = nth;
   alloc_failed = false;
-  mem_gate = nth ? gate : NULL;
+  mem_set_gate(nth ? gate : NULL);
 }
 
 bool check_alloc_failed(void) {

@@ -13,9 +13,9 @@ void *mem_resize(void *block, size_t size);    /* NULL leaves the block as it wa
 char *mem_copy(const char *bytes, size_t len); /* len bytes and a NUL behind them */
 void mem_free(void *block);                    /* NULL is fine */
 
-/* Tests: asked before each allocation; false makes it fail. NULL (the start) lets all through. Any
- * thread may ask it. */
-extern bool (*_Atomic mem_gate)(void);
+/* Tests: the gate is asked before each allocation, by any thread; false makes it fail. NULL (the start) lets
+ * all through. */
+void mem_set_gate(bool (*gate)(void));
 bool mem_allowed(void); /* asks it, for allocators that get their memory in bulk */
 
 #endif

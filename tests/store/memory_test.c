@@ -57,7 +57,7 @@ static void install(void) {
     CHECK(sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0) == SQLITE_OK);
   }
   installed = true;
-  mem_gate = gate;
+  mem_set_gate(gate);
   fault_install();
 }
 
@@ -282,7 +282,7 @@ static long count_of_sqlite(void) {
 TEST(any_allocation_of_the_host_may_fail) {
   install();
   for (long nth = 1; strike(OURS, nth); nth++) {}
-  mem_gate = NULL;
+  mem_set_gate(NULL);
 }
 
 TEST(any_allocation_of_sqlite_may_fail) {
@@ -291,5 +291,5 @@ TEST(any_allocation_of_sqlite_may_fail) {
   long count = count_of_sqlite(), rounds = all ? count : check_rounds(150);
   for (long round = 0; round < rounds; round++)
     strike(SQLITE, 1 + (all ? round : (long)check_below((uint64_t)count)));
-  mem_gate = NULL;
+  mem_set_gate(NULL);
 }

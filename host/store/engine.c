@@ -87,6 +87,21 @@ static void disconnect(struct engine *engine) {
   engine->relaxed = false;
 }
 
+/* Folds what a crash has left, but for the keys that other programs have changed since: theirs is the newer
+ * value. */
+static enum moonkeep_code take_over(struct engine *engine, struct err *err) {
+  int64_t edits;
+  enum moonkeep_code code =
+      sql_number(engine->db, "SELECT count(*) FROM _edited", "read the store file", &edits, err);
+  if (!code && edits > 0)
+    code = sql_prepare(engine->db, "SELECT 1 FROM _edited WHERE store=?1 AND key=?2", &engine->edited, err);
+  if (!code) code = engine_fold_all(engine, err);
+  sqlite3_finalize(engine->edited);
+  engine->edited = NULL;
+  if (!code && edits > 0) code = sql_run(engine->db, "DELETE FROM _edited", "read the store file", err);
+  return code;
+}
+
 enum moonkeep_code engine_open(struct engine *engine, const struct folder *folder, const char *path,
                                const struct log *log, struct err *err) {
   *engine = (struct engine){.path = path, .log = log}; /* next_expiry_ms 0: the first sweep finds it out */
@@ -96,7 +111,7 @@ enum moonkeep_code engine_open(struct engine *engine, const struct folder *folde
     log_write(log, LOG_INFO, "store",
               "taking over %zu bytes of changes that were saved but not yet in the tables",
               engine->journal_bytes);
-  if (!code) code = engine_fold_all(engine, err);
+  if (!code) code = take_over(engine, err);
   if (!code) code = folder_sync(folder, err);
   if (code) disconnect(engine);
   return code;

@@ -31,10 +31,12 @@ struct engine {
   const struct log *log; /* borrowed */
   struct shelves shelves;
   sqlite3_stmt *append;
-  bool relaxed;           /* commits are not synced at the moment */
-  uint64_t epoch;         /* raised by every restore */
-  uint64_t last_seq;      /* of the newest group in the file */
-  uint64_t folded_seq;    /* the tables show every group up to this one */
+  sqlite3_stmt
+      *edited;         /* while opening, where other programs have changed keys after a crash: asks for one */
+  bool relaxed;        /* commits are not synced at the moment */
+  uint64_t epoch;      /* raised by every restore */
+  uint64_t last_seq;   /* of the newest group in the file */
+  uint64_t folded_seq; /* the tables show every group up to this one */
   size_t journal_bytes;   /* in the journal and not folded */
   int wal_pages;          /* in the write-ahead log, since it was last wrapped */
   int64_t next_expiry_ms; /* no row expires before; INT64_MAX: none does */

@@ -37,7 +37,19 @@ static enum moonkeep_code erase(struct engine *engine, struct shelf *shelf,
   return run(engine, statement, "fold the journal into the tables", err);
 }
 
+/* Whether another program has changed the key after the journal was written. */
+static bool is_edited(struct engine *engine, const struct journal_change *change) {
+  if (!engine->edited) return false;
+  sqlite3_bind_text64(engine->edited, 1, change->bucket, change->bucket_len, SQLITE_STATIC, SQLITE_UTF8);
+  sqlite3_bind_text64(engine->edited, 2, change->key, change->key_len, SQLITE_STATIC, SQLITE_UTF8);
+  bool edited = sqlite3_step(engine->edited) == SQLITE_ROW;
+  sqlite3_reset(engine->edited);
+  sqlite3_clear_bindings(engine->edited);
+  return edited;
+}
+
 static enum moonkeep_code apply(struct engine *engine, const struct journal_change *change, struct err *err) {
+  if (is_edited(engine, change)) return MOONKEEP_OK;
   struct shelf *shelf = shelf_of(&engine->shelves, change->bucket, change->bucket_len, err);
   if (!shelf) return err->code;
   if (!shelf->made) {

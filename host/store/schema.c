@@ -6,6 +6,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "store/sql.h"
 
 static const char doing[] = "bring the store file up to date";
@@ -50,20 +51,40 @@ static enum moonkeep_code to_version_1(sqlite3 *db, struct err *err) {
                  doing, err);
 }
 
-/* What version 2 adds to a table: expired rows are found by an index, and a change by another program clears
- * the row's checksum (our own connections have triggers switched off). */
-static enum moonkeep_code add_guards(sqlite3 *db, const char *name, struct err *err) {
-  char *sql =
-      sqlite3_mprintf("CREATE INDEX \"_%w_expires\" ON \"%w\"(expires_at) WHERE expires_at IS NOT NULL;"
-                      "CREATE TRIGGER \"_%w_inserted\" AFTER INSERT ON \"%w\" BEGIN"
-                      " UPDATE \"%w\" SET sum=NULL WHERE rowid=new.rowid; END;"
-                      "CREATE TRIGGER \"_%w_updated\" AFTER UPDATE OF key, value, expires_at ON \"%w\" BEGIN"
-                      " UPDATE \"%w\" SET sum=NULL WHERE rowid=new.rowid; END;",
-                      name, name, name, name, name, name, name, name);
-  if (!sql) return err_memory(err);
-  enum moonkeep_code code = sql_run(db, sql, doing, err);
-  sqlite3_free(sql);
+/* What version 2 adds to a table: expired rows are found by an index, and triggers notice what other programs
+ * do (our own connections have them switched off). A change clears the row's checksum; and where the journal
+ * is not empty, which is so after a crash, it is noted that the row is newer than the journal. */
+static const char guards[] =
+    "CREATE INDEX \"_$_expires\" ON \"$\"(expires_at) WHERE expires_at IS NOT NULL;"
+    "CREATE TRIGGER \"_$_inserted\" AFTER INSERT ON \"$\" BEGIN"
+    " UPDATE \"$\" SET sum=NULL WHERE rowid=new.rowid;"
+    " INSERT OR IGNORE INTO _edited SELECT '$', new.key WHERE EXISTS(SELECT 1 FROM _journal); END;"
+    "CREATE TRIGGER \"_$_updated\" AFTER UPDATE OF key, value, expires_at ON \"$\" BEGIN"
+    " UPDATE \"$\" SET sum=NULL WHERE rowid=new.rowid;"
+    " INSERT OR IGNORE INTO _edited SELECT '$', new.key WHERE EXISTS(SELECT 1 FROM _journal);"
+    " INSERT OR IGNORE INTO _edited SELECT '$', old.key WHERE EXISTS(SELECT 1 FROM _journal); END;"
+    "CREATE TRIGGER \"_$_deleted\" AFTER DELETE ON \"$\" BEGIN"
+    " INSERT OR IGNORE INTO _edited SELECT '$', old.key WHERE EXISTS(SELECT 1 FROM _journal); END;";
+
+/* Runs statements in which each `$` stands for a bucket's name, which holds nothing that would have to be
+ * escaped. */
+static enum moonkeep_code run_for_bucket(sqlite3 *db, const char *sql, const char *name, const char *what,
+                                         struct err *err) {
+  struct buf text = {0};
+  for (; *sql; sql++) {
+    if (*sql == '$')
+      buf_puts(&text, name);
+    else
+      buf_putc(&text, *sql);
+  }
+  const char *ready = buf_text(&text);
+  enum moonkeep_code code = text.failed ? err_memory(err) : sql_run(db, ready, what, err);
+  buf_deinit(&text);
   return code;
+}
+
+static enum moonkeep_code add_guards(sqlite3 *db, const char *name, struct err *err) {
+  return run_for_bucket(db, guards, name, doing, err);
 }
 
 static enum moonkeep_code guard_bucket(void *ctx, const char *name, struct err *err) {
@@ -71,7 +92,9 @@ static enum moonkeep_code guard_bucket(void *ctx, const char *name, struct err *
 }
 
 static enum moonkeep_code to_version_2(sqlite3 *db, struct err *err) {
-  return schema_buckets(db, guard_bucket, db, err);
+  enum moonkeep_code code =
+      sql_run(db, "CREATE TABLE _edited(store, key, PRIMARY KEY(store, key)) WITHOUT ROWID", doing, err);
+  return code ? code : schema_buckets(db, guard_bucket, db, err);
 }
 
 static enum moonkeep_code (*const migrations[SCHEMA_VERSION])(sqlite3 *, struct err *) = {
@@ -84,13 +107,9 @@ static enum moonkeep_code (*const migrations[SCHEMA_VERSION])(sqlite3 *, struct 
 enum moonkeep_code schema_make_bucket(sqlite3 *db, const char *name, struct err *err) {
   if (sqlite3_table_column_metadata(db, "main", name, NULL, NULL, NULL, NULL, NULL, NULL) == SQLITE_OK)
     return MOONKEEP_OK;
-  char *sql =
-      sqlite3_mprintf("CREATE TABLE \"%w\"(key TEXT PRIMARY KEY, value TEXT NOT NULL, expires_at INTEGER,"
-                      " sum INTEGER);",
-                      name);
-  if (!sql) return err_memory(err);
-  enum moonkeep_code code = sql_run(db, sql, "make the table of a store", err);
-  sqlite3_free(sql);
+  enum moonkeep_code code = run_for_bucket(
+      db, "CREATE TABLE \"$\"(key TEXT PRIMARY KEY, value TEXT NOT NULL, expires_at INTEGER, sum INTEGER)",
+      name, "make the table of a store", err);
   return code ? code : add_guards(db, name, err);
 }
 

@@ -193,7 +193,7 @@ TEST(a_file_of_version_1_is_brought_up_to_date) {
   sync_set(store, "economy", "gold", "1");
   sync_close(store);
   CHECK_STR(sync_sql(dir, "PRAGMA user_version"), "2");
-  CHECK_STR(sync_sql(dir, "SELECT count(*) FROM sqlite_schema WHERE type='trigger'"), "4");
+  CHECK_STR(sync_sql(dir, "SELECT count(*) FROM sqlite_schema WHERE type='trigger'"), "6");
   CHECK_STR(sync_sql(dir, "SELECT value FROM _meta WHERE name='folded_seq'"), "42");
 }
 
@@ -210,5 +210,31 @@ TEST(changes_left_in_the_journal_by_a_crash_are_taken_over) {
   struct store *store = sync_open(dir);
   CHECK_STR(sync_get(store, "appData", "sum"), "190");
   CHECK_STR(sync_select(store, "newborn", "%"), "k=1");
+  sync_close(store);
+}
+
+TEST(edits_from_outside_after_a_crash_are_newer_than_the_journal) {
+  const char *dir = temp_dir();
+  pid_t child = fork();
+  if (child == 0) {
+    struct store *store = sync_open(dir);
+    for (const char *key = "abcd"; *key; key++) sync_set(store, "appData", (char[]){*key, 0}, "1");
+    sync_flush(store);
+    for (const char *key = "abcd"; *key; key++) sync_set(store, "appData", (char[]){*key, 0}, "2");
+    kill(getpid(), SIGKILL);
+  }
+  waitpid(child, NULL, 0);
+  CHECK(strcmp(sync_sql(dir, "SELECT count(*) FROM _journal"), "0") != 0);
+  sync_sql(dir, "UPDATE appData SET value='9' WHERE key='a'; DELETE FROM appData WHERE key='b';"
+                "UPDATE appData SET key='e' WHERE key='c'; INSERT INTO appData(key, value) VALUES('f', 7);");
+  struct store *store = sync_open(dir);
+  CHECK_STR(sync_select(store, "appData", "%"), "a=9 d=2 e=1 f=7");
+  sync_set(store, "appData", "a", "10");
+  sync_close(store);
+  CHECK_STR(sync_sql(dir, "SELECT count(*) FROM _edited"), "0");
+  sync_sql(dir, "UPDATE appData SET value='11' WHERE key='a'");
+  CHECK_STR(sync_sql(dir, "SELECT count(*) FROM _edited"), "0"); /* nothing to compare with */
+  store = sync_open(dir);
+  CHECK_STR(sync_get(store, "appData", "a"), "11");
   sync_close(store);
 }

@@ -55,6 +55,7 @@ void store_call_free(struct store_call *call) {
   if (!call) return;
   for (size_t i = 0; i < call->row_count; i++) value_free(call->rows[i].value);
   mem_free(call->rows);
+  mem_free(call->own_keys);
   mem_free((void *)call->pattern);
   mem_free((void *)call->after);
   mem_free(call->found_rows);

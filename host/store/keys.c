@@ -144,10 +144,30 @@ static enum readiness row_is_ready(struct store *store, struct store_call *call,
   return PARKED;
 }
 
+/* The caller's keys are borrowed, and may be gone when a call that has waited runs. False: no memory. */
+static bool own_keys(struct store_call *call) {
+  size_t len = 0;
+  if (call->own_keys) return true;
+  for (size_t i = 0; i < call->row_count; i++) len += call->rows[i].key_len;
+  char *at = call->own_keys = mem_alloc(len);
+  if (!at) return false;
+  for (size_t i = 0; i < call->row_count; i++) {
+    struct store_row *row = &call->rows[i];
+    memcpy(at, row->key, row->key_len);
+    row->key = at;
+    at += row->key_len;
+  }
+  return true;
+}
+
 /* A list that has to wait must not be overtaken on any of its keys. */
+static bool prepare_to_wait(struct store *store, struct store_call *call) {
+  return own_keys(call) && (call->row_count == 1 || barrier_raise(store, call));
+}
+
 static enum readiness rows_are_ready(struct store *store, struct store_call *call) {
-  bool may_wait = call->row_count > 1 && (store->parked > 0 || !list_empty(&store->barriers));
-  enum readiness ready = !may_wait || barrier_raise(store, call) ? READY : NO_MEMORY;
+  bool may_wait = store->parked > 0 || !list_empty(&store->barriers);
+  enum readiness ready = !may_wait || prepare_to_wait(store, call) ? READY : NO_MEMORY;
   for (size_t i = 0; i < call->row_count && ready == READY; i++)
     ready = row_is_ready(store, call, &call->rows[i]);
   return ready;

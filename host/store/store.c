@@ -169,6 +169,10 @@ enum moonkeep_code store_close(struct store *store, struct err *err) {
   reader_join(&store->reader);
   struct err ignored;
   enum moonkeep_code code = engine_close(&store->commit.engine, !store->commit.broken, err ? err : &ignored);
+  if (!code && store->commit.broken)
+    code = err_set(err, MOONKEEP_IO,
+                   "the store was closed after a disk error; its last changes are in the journal and will be "
+                   "taken over when it is opened again");
   struct list left;
   outbox_take_all(&store->outbox, &left);
   for (struct list *link; (link = list_pop(&left));) {

@@ -103,7 +103,7 @@ enum store_verdict {
 enum store_want { STORE_ROWS, STORE_KEYS, STORE_COUNT };
 
 struct store_row { /* one row of STORE_SET */
-  const char *key; /* borrowed until the call is submitted */
+  const char *key; /* borrowed until store_submit returns: a call that has to wait copies its keys */
   size_t key_len;
   struct value *value; /* the call's reference */
 };
@@ -156,8 +156,9 @@ struct store_call {
   struct list link;
   struct group *group;
   struct barrier *barrier;
-  uint64_t turn; /* its place among all calls submitted */
-  size_t before; /* older calls that have to run first */
+  char *own_keys; /* owned: copies of the rows' keys, of a call that may have to wait */
+  uint64_t turn;  /* its place among all calls submitted */
+  size_t before;  /* older calls that have to run first */
   unsigned char state;
   bool parked;
   size_t key_len;

@@ -130,6 +130,23 @@ TEST(a_list_a_delete_like_and_an_update_that_wait_for_one_another_all_end) {
   sync_close(store);
 }
 
+TEST(a_list_that_waits_does_not_need_its_callers_keys_any_more) {
+  const char *dir = temp_dir();
+  struct store *store = sync_open(dir);
+  unfinished = 0;
+  fill(store, "appData", 2);
+  store = reopened(store, dir);
+  struct bucket *bucket = sync_bucket(store, "appData");
+  char first[] = "k0", second[] = "k9";
+  submit(store, make_add(bucket, "k0", 1)); /* has to be loaded, and the list waits for that */
+  submit(store, make_pair(bucket, first, second));
+  memcpy(first, "xx", 2);
+  memcpy(second, "yy", 2);
+  finish(store);
+  CHECK_STR(sync_select(store, "appData", "%"), "k0=7 k1=1 k9=8");
+  sync_close(store);
+}
+
 /* A cache that holds nothing: each key is loaded anew as soon as the tables say what it holds. */
 static struct store *open_without_cache(const char *dir) {
   struct err err;

@@ -439,6 +439,24 @@ TEST(a_change_that_cannot_be_looked_at_is_unknown_and_reads_go_on) {
   close_store(true);
 }
 
+TEST(a_store_that_is_closed_while_it_cannot_write_says_so_and_keeps_what_was_saved) {
+  struct err err;
+  const char *dir = temp_dir(), *in_the_way = temp_path(dir, "appdata.db-wal.new");
+  fault_install();
+  store = sync_open(dir);
+  CHECK_INT(set_code("k", "1"), MOONKEEP_OK);
+  CHECK(mkdir(in_the_way, 0777) == 0);
+  fault_arm(&(struct fault){.op = FAULT_SYNC, .files = FAULT_WAL, .nth = 1, .rc = SQLITE_IOERR_FSYNC});
+  CHECK_INT(set_code("other", "2"), MOONKEEP_UNKNOWN);
+  fault_disarm();
+  CHECK_INT(store_close(store, &err), MOONKEEP_IO);
+  CHECK(strstr(err.message, "the store was closed after a disk error"));
+  rmdir(in_the_way);
+  store = sync_open(dir);
+  CHECK_STR(sync_get(store, "appData", "k"), "1");
+  close_store(true);
+}
+
 /* The keys that a scan finds, one behind the other. */
 static const char *keys_found(struct store_call *call) {
   static char text[256];

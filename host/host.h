@@ -26,9 +26,9 @@ typedef struct uv_loop_s uv_loop_t;
 struct host_options {
   struct store_options store;
   const char *scripts_dir; /* NULL: a host without scripts */
-  int64_t grace_ms; /* how long sleepers, timers and `stop` handlers may still take when the host ends */
-  struct host_listener
-      *listener; /* NULL, or one that is there before the scripts are loaded, and so misses nothing */
+  int64_t grace_ms;        /* how long sleepers and timers may go on when the host ends */
+  /* NULL, or one that is there before the scripts are loaded, and so misses nothing. */
+  struct host_listener *listener;
   const struct clock *clock; /* NULL: the system's; borrowed until host_close, as is the log */
   const struct log *log;
 };
@@ -58,8 +58,9 @@ struct host_event {
 };
 enum moonkeep_code host_emit(struct host *host, const char *json, size_t len, struct host_event *event,
                              struct err *err);
-size_t host_events(
-    const struct host *host); /* events whose done has not been called: stop reading at a few thousand */
+
+/* Events whose done has not been called: stop reading at a few thousand. */
+size_t host_events(const struct host *host);
 
 /* Runs the loop until the host has ended. */
 void host_run(struct host *host);

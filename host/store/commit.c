@@ -3,9 +3,9 @@
 #include "base/mem.h"
 #include "store/journal.h"
 
+/* Above this each commit folds first, and callers feel it as waiting. */
 #ifndef COMMIT_JOURNAL_BYTES
-#define COMMIT_JOURNAL_BYTES                                                                                 \
-  (64 << 20) /* above this each commit folds first, and callers feel it as waiting */
+#define COMMIT_JOURNAL_BYTES (64 << 20)
 #endif
 #ifndef COMMIT_WAL_PAGES
 #define COMMIT_WAL_PAGES 1000 /* a checkpoint of 4 MiB costs a stall of some 80 ms at worst */

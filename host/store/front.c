@@ -8,10 +8,9 @@
 #include "base/mem.h"
 #include "store/store_parts.h"
 
+/* A group this big goes on its way even while another is being written. */
 #ifndef FRONT_GROUP_BYTES
-#define FRONT_GROUP_BYTES                                                                                    \
-  (4 << 20) /* a group this big goes on its way even while another is being written                          \
-             */
+#define FRONT_GROUP_BYTES (4 << 20)
 #endif
 
 /* ---- answering ---- */

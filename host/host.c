@@ -125,7 +125,7 @@ static void on_before_sleep(uv_prepare_t *prepare) {
     more = host->scripts && scripts_run(host->scripts);
     advance(host);
   } while (host->phase != phase && host->phase != ENDED);
-  store_kick(host->store);
+  store_kick(host->store, more);
   set_alarm(host);
   if (more)
     uv_idle_start(&host->busy, on_busy);

@@ -34,13 +34,10 @@ static bool grow(struct buf *buf, size_t need) {
   return true;
 }
 
-char *buf_reserve(struct buf *buf, size_t len) {
-  if (buf->failed) return NULL;
-  if (len > buf->cap - buf->len && (len > SIZE_MAX - buf->len || !grow(buf, buf->len + len))) {
-    buf->failed = true;
-    return NULL;
-  }
-  return buf->data + buf->len;
+char *buf_grow(struct buf *buf, size_t len) {
+  if (!buf->failed && len <= SIZE_MAX - buf->len && grow(buf, buf->len + len)) return buf->data + buf->len;
+  buf->failed = true;
+  return NULL;
 }
 
 void buf_add(struct buf *buf, const void *bytes, size_t len) {
@@ -53,13 +50,6 @@ void buf_add(struct buf *buf, const void *bytes, size_t len) {
 
 void buf_puts(struct buf *buf, const char *text) {
   buf_add(buf, text, strlen(text));
-}
-
-void buf_putc(struct buf *buf, char c) {
-  char *room = buf_reserve(buf, 1);
-  if (!room) return;
-  *room = c;
-  buf->len++;
 }
 
 void buf_printf(struct buf *buf, const char *format, ...) {

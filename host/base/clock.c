@@ -19,3 +19,9 @@ static int64_t steady_ms(void *ctx) {
 }
 
 const struct clock clock_system = {.wall_ms = wall_ms, .steady_ms = steady_ms};
+
+int64_t clock_ticks_us(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}

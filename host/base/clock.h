@@ -13,6 +13,9 @@ struct clock {
 /* The system's clock; any thread. */
 extern const struct clock clock_system;
 
+/* Microseconds since some start, of the machine's own clock: to measure how long something takes. */
+int64_t clock_ticks_us(void);
+
 static inline int64_t clock_wall_ms(const struct clock *clock) {
   return clock->wall_ms(clock->ctx);
 }

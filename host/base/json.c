@@ -1,5 +1,6 @@
 #include "base/json.h"
 
+#include <endian.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -95,9 +96,9 @@ static enum json_type unexpected(struct json *json, const char *at, const char *
 
 #define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
 
-/* True when one of the eight bytes is a control character, a quote or a backslash. The borrow of a
- * subtraction can only mark bytes behind one that is truly meant. */
-static bool has_special(uint64_t word) {
+/* Marks, in its highest bit, the first of the eight bytes that is a control character, a quote or a
+ * backslash. The borrow of a subtraction can only mark bytes behind that one. */
+static uint64_t mark_special(uint64_t word) {
   uint64_t quote = word ^ EACH_BYTE('"'), backslash = word ^ EACH_BYTE('\\');
   uint64_t marks = ((word - EACH_BYTE(0x20)) & ~word) | ((quote - EACH_BYTE(1)) & ~quote) |
                    ((backslash - EACH_BYTE(1)) & ~backslash);
@@ -113,7 +114,9 @@ static const char *skip_plain(const char *at, const char *end, bool ascii) {
   uint64_t word, wide = ascii ? EACH_BYTE(0x80) : 0;
   for (; end - at >= (ptrdiff_t)sizeof word; at += sizeof word) {
     memcpy(&word, at, sizeof word);
-    if ((word & wide) || has_special(word)) break;
+    word = le64toh(word); /* the first byte is the lowest */
+    uint64_t marks = mark_special(word) | (word & wide);
+    if (marks) return at + __builtin_ctzll(marks) / 8;
   }
   while (at < end && !is_special((unsigned char)*at) && !((unsigned char)*at & wide)) at++;
   return at;
@@ -404,6 +407,17 @@ void json_put_string(struct buf *out, const char *bytes, size_t len) {
     put_escape(out, (unsigned char)*at++);
   }
   buf_putc(out, '"');
+}
+
+bool json_put_plain(struct buf *out, const char *bytes, size_t len) {
+  if (skip_plain(bytes, bytes + len, true) != bytes + len) return false;
+  char *room = buf_reserve(out, len + 2);
+  if (!room) return true;
+  room[0] = '"';
+  memcpy(room + 1, bytes, len);
+  room[len + 1] = '"';
+  out->len += len + 2;
+  return true;
 }
 
 void json_put_integer(struct buf *out, int64_t integer) {

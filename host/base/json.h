@@ -72,6 +72,9 @@ enum moonkeep_code json_compact(struct buf *out, const char *text, size_t len, s
  * with a
  * `.` or an `e`, so that it stays a float: 1.0, 0.1, 1e+300, -0.0. It must be finite. No locale has a say. */
 void json_put_string(struct buf *out, const char *bytes, size_t len);
+/* Appends a string where it is ASCII with nothing to escape, as most are; false: it is not, and nothing is
+ * appended. */
+bool json_put_plain(struct buf *out, const char *bytes, size_t len);
 void json_put_integer(struct buf *out, int64_t integer);
 void json_put_float(struct buf *out, double number);
 

@@ -33,6 +33,7 @@ static enum store_verdict refuse(struct store_call *call, const struct value *cu
 void waiter_drop(struct waiter *waiter) {
   struct store_call *call = waiter->call;
   waiter->call = NULL;
+  if (waiter->default_json.data) buf_deinit(&waiter->default_json);
   if (!waiter->under_way) {
     store_call_free(call);
     return;
@@ -50,7 +51,7 @@ struct store_call *call_begin(lua_State *L, enum store_op op, struct bucket *buc
   waiter->call = store_call_new(op, bucket, key, key_len);
   if (!waiter->call) fault(L, MOONKEEP_MEMORY, "%s: out of memory", bucket_name(bucket));
   waiter->L = L;
-  waiter->default_json = waiter->ran = waiter->raised = false;
+  waiter->ran = waiter->raised = false;
   return waiter->call;
 }
 
@@ -61,23 +62,28 @@ static void answered(struct store_call *call) {
   if (waiter->task && waiter->task->state == TASK_WAITING) task_wake(waiter->task);
 }
 
-int call_run(lua_State *L, lua_KFunction finish) {
+bool call_submit(lua_State *L) {
   struct waiter *waiter = waiter_of(L);
   struct scripts *scripts = waiter->script->scripts;
-  bool waits = task_can_wait(L);
   waiter->call->done = answered;
   waiter->call->ctx = waiter;
   waiter->under_way = true;
   scripts->calls++;
-  if (store_submit(scripts->options.store, waiter->call)) {
-    waiter->under_way = false;
-    scripts->calls--;
-  } else if (waits) {
-    return task_wait(L, finish);
-  } else {
-    while (waiter->under_way) store_wait(scripts->options.store, -1);
-  }
+  if (!store_submit(scripts->options.store, waiter->call)) return false;
+  waiter->under_way = false;
+  scripts->calls--;
+  return true;
+}
+
+int call_wait(lua_State *L, lua_KFunction finish) {
+  struct waiter *waiter = waiter_of(L);
+  if (task_can_wait(L)) return task_wait(L, finish);
+  while (waiter->under_way) store_wait(waiter->script->scripts->options.store, -1);
   return finish(L, LUA_OK, 0);
+}
+
+int call_run(lua_State *L, lua_KFunction finish) {
+  return call_submit(L) ? finish(L, LUA_OK, 0) : call_wait(L, finish);
 }
 
 struct store_call *call_answer(lua_State *L, const char *method) {

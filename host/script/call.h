@@ -20,11 +20,11 @@ struct waiter {
   struct task *task;       /* borrowed; NULL: the script's main chunk */
   struct store_call *call; /* owned, but the store's while it is under way */
   bool under_way;
-  lua_State *L;          /* an update's caller; its arguments stand in the frame of its store call */
-  int64_t expires_at_ms; /* the new expiry that the update asks for; 0: none */
-  bool default_json;     /* the update's default is a table, and its slot holds the table's JSON */
-  bool ran;              /* the update's function was called; what came of it is on top of L */
-  bool raised;           /*   and that is an error */
+  lua_State *L;            /* an update's caller; its arguments stand in the frame of its store call */
+  int64_t expires_at_ms;   /* the new expiry that the update asks for; 0: none */
+  struct buf default_json; /* of the update's default, where that is a table and the call has to wait */
+  bool ran;                /* the update's function was called; what came of it is on top of L */
+  bool raised;             /*   and that is an error */
 };
 
 void waiter_init(struct waiter *waiter, struct script *script, struct task *task);
@@ -43,6 +43,10 @@ struct store_call *call_begin(lua_State *L, enum store_op op, struct bucket *buc
 /* Submits the call and, when the answer is there, goes on with `finish`: at once, after yielding to the host,
  * or, where Lua cannot yield, after blocking. The return statement of a C function. */
 int call_run(lua_State *L, lua_KFunction finish);
+
+/* The two halves of call_run: true when the answer is there; waiting for it. */
+bool call_submit(lua_State *L);
+int call_wait(lua_State *L, lua_KFunction finish);
 
 /* The answered call; raises its error, prefixed with "appData:get: ". */
 struct store_call *call_answer(lua_State *L, const char *method);

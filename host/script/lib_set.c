@@ -58,8 +58,9 @@ static enum moonkeep_code unknown_option(lua_State *L, int key, struct err *err)
 
 int64_t store_check_options(lua_State *L, int index, struct bucket *bucket, const char *method) {
   int64_t expires_at_ms = 0;
-  struct err err = {.code = MOONKEEP_OK};
+  struct err err;
   if (lua_isnoneornil(L, index)) return 0;
+  err.code = MOONKEEP_OK;
   if (!lua_istable(L, index)) {
     err_set(&err, MOONKEEP_INVALID_VALUE, "options is a %s, not a table", luaL_typename(L, index));
     store_fail(L, bucket, method, NULL, 0, &err);

@@ -22,14 +22,24 @@
 
 #define STORE "moonkeep.store"
 
-struct handle {          /* the userdata that a store is in Lua */
+static const char handle_mark; /* only a handle points to it: scripts make no userdata of their own */
+
+struct handle { /* the userdata that a store is in Lua */
+  const char *mark;
   struct bucket *bucket; /* borrowed: lives as long as the host's store */
 };
 
 /* ---- checks ---- */
 
+/* Comparing metatables by their name would cost more than the rest of a get. */
+static struct handle *handle_at(lua_State *L, int index) {
+  if (lua_type(L, index) != LUA_TUSERDATA || lua_rawlen(L, index) != sizeof(struct handle)) return NULL;
+  struct handle *handle = lua_touserdata(L, index);
+  return handle->mark == &handle_mark ? handle : NULL;
+}
+
 struct bucket *store_check(lua_State *L, const char *method) {
-  struct handle *handle = luaL_testudata(L, 1, STORE);
+  struct handle *handle = handle_at(L, 1);
   if (!handle) fault(L, MOONKEEP_INVALID, "call %s with a colon: appData:%s(…)", method, method);
   if (script_of(L)->in_update)
     fault(L, MOONKEEP_NESTED,
@@ -152,16 +162,12 @@ static int store_deleteLike(lua_State *L) {
 
 /* ---- the userdata ---- */
 
-/* upvalue: the methods */
-static int handle_index(lua_State *L) {
-  const struct handle *handle = luaL_checkudata(L, 1, STORE);
-  lua_pushvalue(L, 2);
-  if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL) return 1;
-  const char *name = bucket_name(handle->bucket);
+/* (methods, key): what a store does not have. */
+static int no_method(lua_State *L) {
   if (lua_type(L, 2) != LUA_TSTRING)
-    return luaL_error(L, "%s has methods, no values: use %s:get(key)", name, name);
+    return luaL_error(L, "a store has methods, no values: use store:get(key)");
   const char *word = lua_tostring(L, 2);
-  return luaL_error(L, "%s has no method \"%s\"%s", name, word, lib_guess(L, lua_upvalueindex(1), word));
+  return luaL_error(L, "a store has no method \"%s\"%s", word, lib_guess(L, 1, word));
 }
 
 static int handle_newindex(lua_State *L) {
@@ -185,7 +191,10 @@ static void add_class(lua_State *L) {
   lib_add_set(L);
   lib_add_update(L);
   lib_add_scan(L);
-  lua_pushcclosure(L, handle_index, 1);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, no_method);
+  lua_setfield(L, -2, "__index");
+  lua_setmetatable(L, -2);
   lua_setfield(L, -2, "__index");
   lua_pushcfunction(L, handle_newindex);
   lua_setfield(L, -2, "__newindex");
@@ -223,7 +232,7 @@ static int dataStore_index(lua_State *L) {
   if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL) return 1;
   struct bucket *bucket = check_bucket(L);
   struct handle *handle = lua_newuserdatauv(L, sizeof *handle, 0);
-  handle->bucket = bucket;
+  *handle = (struct handle){&handle_mark, bucket};
   luaL_setmetatable(L, STORE);
   lua_pushvalue(L, 2);
   lua_pushvalue(L, -2);

@@ -23,33 +23,44 @@ struct turn { /* valid while the function runs */
   struct store_call *call;
   const struct value *current;
   enum store_verdict verdict;
-  struct err *err; /* what the verdict STORE_FAIL says */
+  struct err err; /* what the verdict STORE_FAIL says */
 };
 
-/* Pushes what the update begins with where the key is absent: a copy of its own of a table. */
-static void push_default(lua_State *to, const struct waiter *waiter) {
+/* Encodes the value at index into the scratch of all scripts. */
+static enum moonkeep_code encode(lua_State *L, struct scripts *scripts, int index, const char *name,
+                                 struct err *err) {
+  struct buf *json = &scripts->scratch;
+  buf_clear(json);
+  enum moonkeep_code code =
+      value_encode(L, index, name, store_value_limit(scripts->options.store), json, err);
+  return !code && json->failed ? err_memory(err) : code;
+}
+
+/* Pushes what the update begins with where the key is absent: of a table a copy. Refuses what is no value. */
+static enum moonkeep_code push_default(lua_State *to, const struct waiter *waiter, struct err *err) {
+  struct scripts *scripts = waiter->script->scripts;
   lua_State *L = waiter->L;
-  size_t len;
-  if (waiter->default_json) {
-    const char *json = lua_tolstring(L, DEFAULT, &len);
-    store_push(to, waiter->call->bucket, "update", json, len);
-    return;
-  }
+  const struct buf *json = waiter->default_json.data ? &waiter->default_json : &scripts->scratch;
+  bool table = lua_istable(L, DEFAULT);
   lua_pushvalue(L, DEFAULT);
   if (to != L) lua_xmove(L, to, 1);
+  if (!table && lua_type(to, -1) != LUA_TSTRING && !lua_isnumber(to, -1)) return MOONKEEP_OK;
+  enum moonkeep_code code = json == &scripts->scratch ? encode(to, scripts, -1, "default", err) : MOONKEEP_OK;
+  if (code || !table) return code;
+  lua_pop(to, 1);
+  store_push(to, waiter->call->bucket, "update", json->data, json->len);
+  return MOONKEEP_OK;
 }
 
 /* The value that the function has returned, which is on top: encoded for the store. */
 static void take_value(lua_State *C, struct turn *turn) {
   struct scripts *scripts = turn->waiter->script->scripts;
-  struct buf *json = &scripts->scratch;
-  buf_clear(json);
-  size_t limit = store_value_limit(scripts->options.store);
   turn->verdict = STORE_FAIL;
-  if (value_encode(C, -1, "value", limit, json, turn->err) != MOONKEEP_OK) return;
-  struct value *value = json->failed ? NULL : value_new(json->data, json->len, turn->waiter->expires_at_ms);
+  if (encode(C, scripts, -1, "value", &turn->err) != MOONKEEP_OK) return;
+  const struct buf *json = &scripts->scratch;
+  struct value *value = value_new(json->data, json->len, turn->waiter->expires_at_ms);
   if (!value) {
-    err_memory(turn->err);
+    err_memory(&turn->err);
     return;
   }
   turn->call->value = value;
@@ -63,10 +74,9 @@ static void judge(lua_State *C, struct turn *turn) {
     turn->verdict = STORE_ERASE;
   } else if (lua_isnil(C, -1)) {
     turn->verdict = STORE_FAIL;
-    err_set(turn->err, MOONKEEP_INVALID_VALUE,
+    err_set(&turn->err, MOONKEEP_INVALID_VALUE,
             "the function returned nil for key \"%.200s\" (a forgotten return? return moonkeep.absent to "
-            "delete the "
-            "key, moonkeep.unchanged to leave it)",
+            "delete the key, moonkeep.unchanged to leave it)",
             turn->call->key);
   } else {
     take_value(C, turn);
@@ -81,8 +91,8 @@ static int run_function(lua_State *C) {
   lua_xmove(waiter->L, C, 1);
   if (turn->current)
     store_push(C, turn->call->bucket, "update", turn->current->json, turn->current->len);
-  else
-    push_default(C, waiter);
+  else if (push_default(C, waiter, &turn->err) != MOONKEEP_OK)
+    return 1; /* the verdict is STORE_FAIL */
   lua_call(C, 1, 1);
   judge(C, turn);
   return 1;
@@ -105,19 +115,18 @@ static void run_turn(struct turn *turn) {
   lua_xmove(C, waiter->L, 1);
   if (!waiter->raised) return;
   turn->verdict = STORE_FAIL;
-  err_set(turn->err, MOONKEEP_INVALID, "the function raised an error");
+  err_set(&turn->err, MOONKEEP_INVALID, "the function raised an error");
 }
 
 /* store_call.apply */
 static enum store_verdict apply(struct store_call *call, const struct value *current) {
-  struct turn turn = {.waiter = call->ctx, .call = call, .current = current, .verdict = STORE_FAIL};
-  turn.err = mem_alloc(sizeof *turn.err);
-  if (!turn.err) return STORE_FAIL;
+  struct turn turn; /* not cleared: the room for an error is large */
+  turn.waiter = call->ctx;
+  turn.call = call;
+  turn.current = current;
+  turn.verdict = STORE_FAIL;
   run_turn(&turn);
-  if (turn.verdict == STORE_FAIL)
-    call->err = turn.err;
-  else
-    mem_free(turn.err);
+  if (turn.verdict == STORE_FAIL && (call->err = mem_alloc(sizeof *call->err))) *call->err = turn.err;
   return turn.verdict;
 }
 
@@ -125,10 +134,11 @@ static enum store_verdict apply(struct store_call *call, const struct value *cur
 
 static void push_kept(lua_State *L, struct waiter *waiter) {
   const struct store_call *call = waiter->call;
+  struct err err;
   if (call->value)
     store_push(L, call->bucket, "update", call->value->json, call->value->len);
-  else
-    push_default(L, waiter);
+  else if (push_default(L, waiter, &err) != MOONKEEP_OK)
+    store_fail(L, call->bucket, "update", NULL, 0, &err);
 }
 
 /* Whether the function's error is the answer. Where the disk has failed what the function saw, that is: then
@@ -157,22 +167,29 @@ static int update_end(lua_State *L, int status, lua_KContext ctx) {
   return 1;
 }
 
-/* Refuses a default that is no value; a table's JSON takes its place, so that what happens to the table while
- * the call waits makes no difference. */
-static bool check_default(lua_State *L, struct bucket *bucket, const char *key, size_t key_len) {
-  struct scripts *scripts = script_of(L)->scripts;
-  struct buf *json = &scripts->scratch;
+/* What can never be a value is refused at once; the rest is looked at when the default is needed. */
+static void check_default(lua_State *L, struct bucket *bucket, const char *key, size_t key_len) {
   struct err err;
-  if (lua_isnil(L, DEFAULT) || lua_isboolean(L, DEFAULT) || lua_isinteger(L, DEFAULT)) return false;
-  buf_clear(json);
-  enum moonkeep_code code =
-      value_encode(L, DEFAULT, "default", store_value_limit(scripts->options.store), json, &err);
-  if (code == MOONKEEP_OK && json->failed) code = err_memory(&err);
-  if (code != MOONKEEP_OK) store_fail(L, bucket, "update", key, key_len, &err);
-  if (!lua_istable(L, DEFAULT)) return false;
-  lua_pushlstring(L, json->data, json->len);
-  lua_replace(L, DEFAULT);
-  return true;
+  int type = lua_type(L, DEFAULT);
+  if (type == LUA_TNIL || type == LUA_TBOOLEAN || type == LUA_TNUMBER || type == LUA_TSTRING ||
+      type == LUA_TTABLE)
+    return;
+  if (encode(L, script_of(L)->scripts, DEFAULT, "default", &err) != MOONKEEP_OK)
+    store_fail(L, bucket, "update", key, key_len, &err);
+}
+
+/* While the call waits its default may be changed: a copy of a table is kept, as JSON. */
+static void keep_default(lua_State *L, struct waiter *waiter) {
+  struct err err;
+  struct scripts *scripts = waiter->script->scripts;
+  struct bucket *bucket = waiter->call->bucket;
+  if (!lua_istable(L, DEFAULT)) return;
+  enum moonkeep_code code = encode(L, scripts, DEFAULT, "default", &err);
+  if (!code) buf_add(&waiter->default_json, scripts->scratch.data, scripts->scratch.len);
+  if (!code && waiter->default_json.failed) code = err_memory(&err);
+  if (!code) return;
+  waiter_drop(waiter);
+  store_fail(L, bucket, "update", NULL, 0, &err);
 }
 
 static int store_update(lua_State *L) {
@@ -185,14 +202,15 @@ static int store_update(lua_State *L) {
     return fault(L, MOONKEEP_INVALID, "%s:update: fn is a %s, not a function: update(key, fn, default)",
                  bucket_name(bucket), luaL_typename(L, FN));
   int64_t expires_at_ms = store_check_options(L, OPTIONS, bucket, "update");
-  bool default_json = check_default(L, bucket, key, len);
+  check_default(L, bucket, key, len);
   struct store_call *call = call_begin(L, STORE_UPDATE, bucket, key, len);
   struct waiter *waiter = waiter_of(L);
-  waiter->default_json = default_json;
   waiter->expires_at_ms = expires_at_ms;
   call->apply = apply;
   call->keep_expiry = expires_at_ms == 0;
-  return call_run(L, update_end);
+  if (call_submit(L)) return update_end(L, LUA_OK, 0);
+  if (!waiter->ran) keep_default(L, waiter);
+  return call_wait(L, update_end);
 }
 
 void lib_add_update(lua_State *L) {

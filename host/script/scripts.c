@@ -14,7 +14,7 @@
 #include "script/script.h"
 #include "script/task.h"
 
-enum { RUN_JOBS = 1000 }; /* how many jobs scripts_run does before the loop gets its turn */
+enum { RUN_JOBS = 64 }; /* how many jobs scripts_run does before the loop gets its turn */
 
 /* ---- the folder ---- */
 

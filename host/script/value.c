@@ -208,6 +208,7 @@ static enum moonkeep_code encode_string(struct encoder *e, int index, const char
   size_t len;
   const char *text = lua_tolstring(e->L, index, &len);
   if (e->out->len - e->start + len > e->limit) return refuse_size(e);
+  if (json_put_plain(e->out, text, len)) return MOONKEEP_OK;
   if (utf8_valid(text, len) != len) return refuse(e, fault);
   json_put_string(e->out, text, len);
   return MOONKEEP_OK;

@@ -193,6 +193,12 @@ static void run_group(struct commit *commit, struct group *group) {
   commit->doubtful |= code == MOONKEEP_UNKNOWN;
 }
 
+static void time_group(struct commit *commit, struct group *group) {
+  int64_t began = clock_ticks_us();
+  run_group(commit, group);
+  group->took_us = clock_ticks_us() - began;
+}
+
 static void run_erase(struct commit *commit, struct erase_job *erase) {
   struct err err;
   struct store_call *call = erase->call;
@@ -219,7 +225,7 @@ static void try_once_more(struct commit *commit) {
 }
 
 static void run(struct commit *commit, struct job *job) {
-  if (job->kind == JOB_GROUP) run_group(commit, list_of(job, struct group, job));
+  if (job->kind == JOB_GROUP) time_group(commit, list_of(job, struct group, job));
   if (job->kind == JOB_ERASE) run_erase(commit, list_of(job, struct erase_job, job));
   if (job->kind == JOB_FOLD) run_fold(commit, list_of(job, struct fold_job, job));
   if (job->kind == JOB_STOP) try_once_more(commit);

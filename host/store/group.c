@@ -175,7 +175,8 @@ static void raise_epoch(struct store *store, const struct group *failed) {
 }
 
 void group_take_in(struct store *store, struct group *group) {
-  store->inflight--;
+  store->took_us = group->took_us;
+  if (--store->inflight == 0) store->free_us = clock_ticks_us();
   if (group->job.err) {
     raise_epoch(store, group);
     fail_group(store, group, group->job.err);

@@ -53,6 +53,7 @@ struct group {
   uint64_t epoch;         /* of failures: see front.c */
   struct change *changes; /* owned */
   size_t count, cap, bytes;
+  int64_t took_us;   /* how long writing it took */
   struct list calls; /* that wait for it; the front's */
 };
 

@@ -209,12 +209,16 @@ void store_pump(struct store *store) {
   cache_trim(store);
 }
 
-void store_kick(struct store *store) {
-  if (store->inflight == 0) group_hand_over(store);
+/* While callers go on calling, waiting for more of them is worth as long as a commit takes: from then on the
+ * disk and the callers work side by side. */
+void store_kick(struct store *store, bool busy) {
+  if (store->inflight > 0 || !store->open) return;
+  if (busy && clock_ticks_us() - store->free_us < store->took_us) return;
+  group_hand_over(store);
 }
 
 bool store_wait(struct store *store, int timeout_ms) {
-  store_kick(store);
+  store_kick(store, false);
   struct pollfd poll_fd = {.fd = store->outbox.fd, .events = POLLIN};
   int n;
   while ((n = poll(&poll_fd, 1, timeout_ms)) < 0 && errno == EINTR) {}

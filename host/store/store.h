@@ -191,8 +191,8 @@ bool store_peek(struct store *store, struct bucket *bucket, const char *key, siz
 
 int store_fd(const struct store *store); /* readable when store_pump has something to do */
 void store_pump(struct store *store);    /* hands out answers; never waits; not from `done` or `apply` */
-void store_kick(struct store *store);    /* sends gathered changes on their way when the disk is free: call it
-                                            before the loop goes to sleep */
+void store_kick(struct store *store, bool busy); /* sends gathered changes on their way when the disk is free:
+                                         call it before the loop goes to sleep */
 bool store_wait(struct store *store,
                 int timeout_ms); /* kicks, waits for answers (-1: for ever) and pumps; false: none came */
 size_t store_pending(const struct store *store); /* calls that are not answered yet */

@@ -61,6 +61,8 @@ struct store {
   struct group *open;  /* gathers changes; NULL: there are none */
   struct group *spare; /* one for use again, or NULL */
   size_t inflight;     /* groups that the commit thread has */
+  int64_t took_us;     /* how long the last one took there */
+  int64_t free_us;     /* since when it has had none, on the clock of clock_ticks_us */
   uint64_t next_seq;
   uint64_t durable_seq; /* of the newest group that is known to be on the disk */
   uint64_t epoch;       /* raised by each failure: groups of an older one built on what is not there */

@@ -95,7 +95,7 @@ void rig_run(struct rig *rig, const char *source) {
 void rig_settle(struct rig *rig) {
   for (;;) {
     bool more = scripts_run(rig->scripts);
-    store_kick(rig->store);
+    store_kick(rig->store, more);
     store_pump(rig->store);
     if (more) continue;
     if (scripts_load(rig->scripts).running == 0) return;

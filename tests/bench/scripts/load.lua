@@ -26,8 +26,9 @@ local function gain(member)
 end
 
 local turn = 0
+local newcomer = fresh(0)
 local ops = {
-  update = function() appData:update(key(), gain, fresh(0)) end,
+  update = function() appData:update(key(), gain, newcomer) end,
   set = function()
     turn = turn + 1
     appData:set(key(), fresh(turn))

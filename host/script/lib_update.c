@@ -36,19 +36,30 @@ static enum moonkeep_code encode(lua_State *L, struct scripts *scripts, int inde
   return !code && json->failed ? err_memory(err) : code;
 }
 
-/* Pushes what the update begins with where the key is absent: of a table a copy. Refuses what is no value. */
-static enum moonkeep_code push_default(lua_State *to, const struct waiter *waiter, struct err *err) {
+/* Keeps a copy of a table that is the default, as JSON: the script goes on owning the table. */
+static enum moonkeep_code copy_default(struct waiter *waiter, struct err *err) {
   struct scripts *scripts = waiter->script->scripts;
+  if (waiter->default_json.len > 0) return MOONKEEP_OK;
+  enum moonkeep_code code = encode(waiter->L, scripts, DEFAULT, "default", err);
+  if (code) return code;
+  buf_add(&waiter->default_json, scripts->scratch.data, scripts->scratch.len);
+  return waiter->default_json.failed ? err_memory(err) : MOONKEEP_OK;
+}
+
+/* Pushes what the update begins with where the key is absent. Refuses what is no value. */
+static enum moonkeep_code push_default(lua_State *to, struct waiter *waiter, struct err *err) {
   lua_State *L = waiter->L;
-  const struct buf *json = waiter->default_json.data ? &waiter->default_json : &scripts->scratch;
-  bool table = lua_istable(L, DEFAULT);
+  enum moonkeep_code code = MOONKEEP_OK;
+  if (lua_istable(L, DEFAULT)) {
+    code = copy_default(waiter, err);
+    if (!code)
+      store_push(to, waiter->call->bucket, "update", waiter->default_json.data, waiter->default_json.len);
+    return code;
+  }
+  if (!lua_isnil(L, DEFAULT)) code = encode(L, waiter->script->scripts, DEFAULT, "default", err);
+  if (code) return code;
   lua_pushvalue(L, DEFAULT);
   if (to != L) lua_xmove(L, to, 1);
-  if (!table && lua_type(to, -1) != LUA_TSTRING && !lua_isnumber(to, -1)) return MOONKEEP_OK;
-  enum moonkeep_code code = json == &scripts->scratch ? encode(to, scripts, -1, "default", err) : MOONKEEP_OK;
-  if (code || !table) return code;
-  lua_pop(to, 1);
-  store_push(to, waiter->call->bucket, "update", json->data, json->len);
   return MOONKEEP_OK;
 }
 
@@ -178,16 +189,11 @@ static void check_default(lua_State *L, struct bucket *bucket, const char *key, 
     store_fail(L, bucket, "update", key, key_len, &err);
 }
 
-/* While the call waits its default may be changed: a copy of a table is kept, as JSON. */
+/* While the call waits, what becomes of the table makes no difference. */
 static void keep_default(lua_State *L, struct waiter *waiter) {
   struct err err;
-  struct scripts *scripts = waiter->script->scripts;
   struct bucket *bucket = waiter->call->bucket;
-  if (!lua_istable(L, DEFAULT)) return;
-  enum moonkeep_code code = encode(L, scripts, DEFAULT, "default", &err);
-  if (!code) buf_add(&waiter->default_json, scripts->scratch.data, scripts->scratch.len);
-  if (!code && waiter->default_json.failed) code = err_memory(&err);
-  if (!code) return;
+  if (!lua_istable(L, DEFAULT) || copy_default(waiter, &err) == MOONKEEP_OK) return;
   waiter_drop(waiter);
   store_fail(L, bucket, "update", NULL, 0, &err);
 }

@@ -242,3 +242,22 @@ test("an iterator is one task's at a time", function()
   same(iterator(), "each0001")
   yes(refused and not refused[1] and refused[2]:find("another task", 1, true))
 end)
+
+test("an update's default is as it was when the call was made", function()
+  local default, got = {n = 1}, nil
+  bot.spawn(function() got = store:update("begins", function(t) return t end, default) end)
+  bot.sleep(0) -- the update waits for its key
+  default.n = 2
+  while not got do bot.sleep(0) end
+  same(got, {n = 1})
+end)
+
+test("a default that cannot be kept ends the update, and nothing of it comes later", function()
+  for _ = 1, 3 do
+    raises("invalid_value", "default.x is a function", store.update, store, "never", print, {x = print})
+    bot.sleep(0.01)
+    same(store:get "never", nil)
+  end
+  same(store:update("never", function(n) return n + 1 end, 1), 2)
+  same(store:update("never", function(n) return n + 1 end, {x = print}), 3) -- it is not needed
+end)

@@ -116,14 +116,17 @@ FUZZ_SECONDS ?= 20
 fuzz: $(BUILD)/.lint-deps
 	@BUILD="$(BUILD)" FUZZ_SECONDS=$(FUZZ_SECONDS) bash tests/fuzz/run.sh
 
-# What it costs: see tests/README.md.
-$(BUILD)/tests/bench/plain: $(BUILD)/tests/bench/plain.o
+# What it costs: see tests/README.md. BENCH: options of tests/bench/bench.c.
+BENCH_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/bench/*.c))
+$(BUILD)/tests/bench/bench: $(BENCH_OBJECTS) $(LIBRARY)
 	$(SAY) LINK $@
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 bench: $(BUILD)/.deps
-	@$(MAKE) --no-print-directory $(BUILD)/moonkeep $(BUILD)/tests/bench/plain
-	@BUILD="$(BUILD)" bash tests/bench/run.sh
+	@$(MAKE) --no-print-directory $(BUILD)/tests/bench/bench
+	@rm -rf "$(BUILD)/bench" && mkdir -p "$(BUILD)/bench/data"
+	@"$(BUILD)/tests/bench/bench" --json "$(BUILD)/bench/store.json" $(BENCH) "$(BUILD)/bench/data"
+	@rm -rf "$(BUILD)/bench/data"
 
 clean:
 	rm -rf "$(BUILD)" "$(BUILD)-asan" "$(BUILD)-tsan" "$(BUILD)-edges"

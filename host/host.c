@@ -113,6 +113,14 @@ static void set_alarm(struct host *host) {
     uv_timer_start(&host->timer, on_timer, next > now ? (uint64_t)(next - now) : 0, 0);
 }
 
+static void tell_listeners(struct host *host) {
+  for (struct list *at = host->listeners.next, *next; at != &host->listeners; at = next) {
+    next = at->next;
+    struct host_listener *listener = list_of(at, struct host_listener, link);
+    if (listener->before_sleep) listener->before_sleep(listener);
+  }
+}
+
 /* Before each sleep: timers fire, ready tasks run, gathered changes are sent on their way. A new phase makes
  * new tasks ready, which run in the same turn. */
 static void on_before_sleep(uv_prepare_t *prepare) {
@@ -126,6 +134,7 @@ static void on_before_sleep(uv_prepare_t *prepare) {
     advance(host);
   } while (host->phase != phase && host->phase != ENDED);
   store_kick(host->store, more);
+  tell_listeners(host);
   set_alarm(host);
   if (more)
     uv_idle_start(&host->busy, on_busy);
@@ -243,6 +252,10 @@ enum moonkeep_code host_emit(struct host *host, const char *json, size_t len, st
 
 size_t host_events(const struct host *host) {
   return host->events;
+}
+
+size_t host_slowed(const struct host *host) {
+  return host->scripts ? scripts_slowed(host->scripts) : 0;
 }
 
 /* ---- opening and closing ---- */

@@ -43,7 +43,8 @@ size_t host_scripts(const struct host *host); /* how many are loaded */
 /* Every action of the scripts is handed to every listener, in the order in which they were added. */
 struct host_listener {
   void (*action)(struct host_listener *, const char *json, size_t len); /* see scripts_options.action */
-  struct list link;                                                     /* the host's */
+  void (*before_sleep)(struct host_listener *); /* when what could run has run; NULL: need not know */
+  struct list link;                             /* the host's */
 };
 void host_on_action(struct host *host, struct host_listener *listener); /* borrowed until host_off_action */
 void host_off_action(struct host *host, struct host_listener *listener);
@@ -59,8 +60,10 @@ struct host_event {
 enum moonkeep_code host_emit(struct host *host, const char *json, size_t len, struct host_event *event,
                              struct err *err);
 
-/* Events whose done has not been called: stop reading at a few thousand. */
+/* Events whose done has not been called, and tasks that stand in line for the store, which events may leave
+ * behind: stop reading at some thousands, and go on before_sleep. */
 size_t host_events(const struct host *host);
+size_t host_slowed(const struct host *host);
 
 /* Runs the loop until the host has ended. */
 void host_run(struct host *host);

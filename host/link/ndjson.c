@@ -66,14 +66,19 @@ static void on_output_failed(struct output *output, int error) {
 
 /* ---- in ---- */
 
-static bool has_room(struct ndjson *ndjson, size_t events) {
-  return host_events(ndjson->host) <= events && !output_is_much(&ndjson->output);
+/* As a part of what is allowed: 1 for all of it, 2 for half. */
+static bool has_room(struct ndjson *ndjson, size_t part) {
+  return host_events(ndjson->host) <= NDJSON_EVENTS / part &&
+         host_slowed(ndjson->host) <= NDJSON_SLOWED / part && !output_is_much(&ndjson->output);
 }
 
 static void go_on(struct ndjson *ndjson) {
-  if (ndjson->lines.paused && !ndjson->closing && !ndjson->lines.closing &&
-      has_room(ndjson, NDJSON_EVENTS / 2))
+  if (ndjson->lines.paused && !ndjson->closing && !ndjson->lines.closing && has_room(ndjson, 2))
     lines_resume(&ndjson->lines);
+}
+
+static void before_sleep(struct host_listener *listener) {
+  go_on(list_of(listener, struct ndjson, listener));
 }
 
 static void on_drained(struct output *output) {
@@ -89,7 +94,6 @@ static void on_done(struct host_event *event, const struct scripts_outcome *outc
   }
   it->next = ndjson->spare;
   ndjson->spare = it;
-  go_on(ndjson);
 }
 
 static struct under_way *take_spare(struct ndjson *ndjson) {
@@ -128,7 +132,7 @@ static void on_line(struct lines *lines, const char *text, size_t len) {
   } else if (code) {
     answer_bad_line(ndjson, err.message);
   }
-  if (!has_room(ndjson, NDJSON_EVENTS)) lines_pause(lines);
+  if (!has_room(ndjson, 1)) lines_pause(lines);
 }
 
 static void on_too_long(struct lines *lines) {
@@ -152,6 +156,7 @@ enum moonkeep_code ndjson_new(struct ndjson **out, const struct log *log, struct
   if (!ndjson) return err_memory(err);
   ndjson->log = log;
   ndjson->listener.action = on_action;
+  ndjson->listener.before_sleep = before_sleep;
   list_init(&ndjson->listener.link);
   output_init(&ndjson->output);
   ndjson->output.drained = on_drained;

@@ -17,6 +17,10 @@ enum {
   NDJSON_EVENTS = 4096,                       /* events under way above which no more are read */
 };
 
+#ifndef NDJSON_SLOWED
+#define NDJSON_SLOWED 16384 /* tasks in line for the store above which no more are read */
+#endif
+
 struct ndjson;
 
 enum moonkeep_code ndjson_new(struct ndjson **out, const struct log *log, struct err *err);

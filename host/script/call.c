@@ -1,5 +1,6 @@
 #include "script/call.h"
 
+#include <lauxlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -42,6 +43,32 @@ void waiter_drop(struct waiter *waiter) {
   call->ctx = waiter->script->scripts;
   call->done = abandoned;
   call->apply = refuse;
+}
+
+/* The method that has waited for room begins anew: its frame is as it was. */
+static int begin_anew(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  lua_Debug frame;
+  lua_getstack(L, 0, &frame);
+  lua_getinfo(L, "f", &frame);
+  lua_CFunction method = lua_tocfunction(L, -1);
+  lua_pop(L, 1);
+  waiter_of(L)->admitted = true;
+  return method(L);
+}
+
+void call_await_room(lua_State *L) {
+  struct waiter *waiter = waiter_of(L);
+  struct scripts *scripts = waiter->script->scripts;
+  struct store *store = scripts->options.store;
+  bool admitted = waiter->admitted;
+  waiter->admitted = false;
+  if (admitted || (store_has_room(store) && list_empty(&scripts->slowed))) return;
+  if (task_can_wait(L)) {
+    task_slow(waiter->task);
+    task_wait(L, begin_anew);
+  }
+  while (!store_has_room(store)) store_wait(store, -1);
 }
 
 struct store_call *call_begin(lua_State *L, enum store_op op, struct bucket *bucket, const char *key,

@@ -20,6 +20,7 @@ struct waiter {
   struct task *task;       /* borrowed; NULL: the script's main chunk */
   struct store_call *call; /* owned, but the store's while it is under way */
   bool under_way;
+  bool admitted;           /* its task has waited for room and may make a call */
   lua_State *L;            /* an update's caller; its arguments stand in the frame of its store call */
   int64_t expires_at_ms;   /* the new expiry that the update asks for; 0: none */
   struct buf default_json; /* of the update's default, where that is a table and the call has to wait */
@@ -35,6 +36,11 @@ struct waiter *waiter_of(lua_State *L);
 /* Frees the call, or leaves it to free itself when its answer comes. An update function that has not run is
  * not run any more. */
 void waiter_drop(struct waiter *waiter);
+
+/* To be called by a method, before it has touched its arguments: waits until the store has room for one more
+ * call, in line with other tasks. In a task it may not return: then the task yields to the host, and the
+ * method begins anew when its turn has come. So what waits in line has no call yet, only its task. */
+void call_await_room(lua_State *L);
 
 /* Begins a call: makes it, in the caller's waiter. Raises `memory`. */
 struct store_call *call_begin(lua_State *L, enum store_op op, struct bucket *bucket, const char *key,

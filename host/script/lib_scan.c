@@ -174,6 +174,7 @@ static int scan(lua_State *L, const char *method, enum store_want want, lua_KFun
     push_array(L, 0);
     return 1;
   }
+  call_await_room(L);
   begin_scan(L, bucket, pattern, len, &range)->want = want;
   return call_run(L, finish);
 }
@@ -194,6 +195,7 @@ static int store_count(lua_State *L) {
   size_t len;
   static const struct range all;
   struct bucket *bucket = store_check(L, "count");
+  call_await_room(L);
   const char *pattern = store_check_pattern_at(L, 2, bucket, "count", &len);
   begin_scan(L, bucket, pattern, len, &all)->want = STORE_COUNT;
   return call_run(L, count_end);
@@ -283,6 +285,7 @@ static int each_next(lua_State *L) {
   if (script_of(L)->in_update)
     return fault(L, MOONKEEP_NESTED, "%s:each: a store call inside an update function",
                  bucket_name(each->bucket));
+  call_await_room(L);
   return read_page(L, each);
 }
 

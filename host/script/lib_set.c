@@ -228,6 +228,7 @@ static int set_table(lua_State *L, struct bucket *bucket) {
 static int store_set(lua_State *L) {
   struct rows rows;
   struct bucket *bucket = store_check(L, "set");
+  call_await_room(L);
   if (lua_istable(L, 2)) return set_table(L, bucket);
   lua_settop(L, 4);
   int64_t expires_at_ms = store_check_options(L, 4, bucket, "set");

@@ -125,6 +125,7 @@ static int store_get(lua_State *L) {
   const char *key = store_check_key_at(L, 2, bucket, "get", &len);
   if (store_peek(script_of(L)->scripts->options.store, bucket, key, len, &value))
     return push_got(L, bucket, value);
+  call_await_room(L);
   call_begin(L, STORE_GET, bucket, key, len);
   return call_run(L, get_end);
 }
@@ -139,6 +140,7 @@ static int delete_end(lua_State *L, int status, lua_KContext ctx) {
 static int store_delete(lua_State *L) {
   size_t len;
   struct bucket *bucket = store_check(L, "delete");
+  call_await_room(L);
   const char *key = store_check_key_at(L, 2, bucket, "delete", &len);
   call_begin(L, STORE_DELETE, bucket, key, len);
   return call_run(L, delete_end);
@@ -154,6 +156,7 @@ static int delete_like_end(lua_State *L, int status, lua_KContext ctx) {
 static int store_deleteLike(lua_State *L) {
   size_t len;
   struct bucket *bucket = store_check(L, "deleteLike");
+  call_await_room(L);
   const char *pattern = store_check_pattern_at(L, 2, bucket, "deleteLike", &len);
   struct store_call *call = call_begin(L, STORE_DELETE_LIKE, bucket, NULL, 0);
   if (!store_call_pattern(call, pattern, len)) return fault(L, MOONKEEP_MEMORY, "out of memory");

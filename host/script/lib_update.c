@@ -201,6 +201,7 @@ static void keep_default(lua_State *L, struct waiter *waiter) {
 static int store_update(lua_State *L) {
   size_t len;
   struct bucket *bucket = store_check(L, "update");
+  call_await_room(L);
   lua_settop(L, OPTIONS);
   luaL_checkstack(L, 8, NULL); /* also for what the function's turn puts there */
   const char *key = store_check_key_at(L, KEY, bucket, "update", &len);

@@ -29,8 +29,10 @@ struct scripts {
   struct list all;                /* of scripts, by name */
   size_t count;
   struct list ready; /* jobs, first come first served over all scripts */
-  struct list held;  /* events that came before scripts_start */
-  size_t events;     /* that are not done */
+  size_t slowed_count;
+  struct list slowed; /* tasks that want to call the store and wait until it has room */
+  struct list held;   /* events that came before scripts_start */
+  size_t events;      /* that are not done */
   bool started;
   bool closing;
   size_t tasks, sleeping, timers, queued; /* see scripts_load */

@@ -133,6 +133,7 @@ static struct scripts *make(const struct scripts_options *options) {
   if (!scripts->options.clock) scripts->options.clock = &clock_system;
   list_init(&scripts->all);
   list_init(&scripts->ready);
+  list_init(&scripts->slowed);
   list_init(&scripts->held);
   return scripts;
 }
@@ -214,12 +215,23 @@ enum moonkeep_code scripts_emit(struct scripts *scripts, const char *name, size_
 
 /* ---- running ---- */
 
+static bool run_first(struct list *jobs) {
+  struct list *node = list_pop(jobs);
+  if (!node) return false;
+  struct job *job = list_of(node, struct job, link);
+  job->run(job);
+  return true;
+}
+
+/* Each has run, and made its call, before the next one is let go: so no more go than there is room for. */
+static bool run_slowed(struct scripts *scripts) {
+  return store_has_room(scripts->options.store) && run_first(&scripts->slowed);
+}
+
 bool scripts_run(struct scripts *scripts) {
   for (unsigned n = 0; n < RUN_JOBS; n++) {
-    struct list *node = list_pop(&scripts->ready);
-    if (!node) return false;
-    struct job *job = list_of(node, struct job, link);
-    job->run(job);
+    bool ran = run_slowed(scripts);
+    if (!run_first(&scripts->ready) && !ran) return false;
   }
   return !list_empty(&scripts->ready);
 }
@@ -233,6 +245,10 @@ static int64_t next_due(const struct script *script) {
   for (struct list *node = script->tasks.next; node != &script->tasks; node = node->next)
     next_ms = earlier(&list_of(node, struct task, link)->timer, next_ms);
   return next_ms;
+}
+
+size_t scripts_slowed(const struct scripts *scripts) {
+  return scripts->slowed_count;
 }
 
 struct scripts_load scripts_load(const struct scripts *scripts) {

@@ -77,6 +77,10 @@ struct scripts_load {
 };
 struct scripts_load scripts_load(const struct scripts *scripts);
 
+/* Tasks that want to call the store and stand in line until it has room: none, unless too much is going on.
+ */
+size_t scripts_slowed(const struct scripts *scripts);
+
 /* Ends all sleepers (their tasks are dropped and their events answered as failed) and all timers. */
 void scripts_end_waits(struct scripts *scripts);
 

@@ -85,6 +85,12 @@ void task_wake(struct task *task) {
   list_add(&task->script->scripts->ready, &task->job.link);
 }
 
+void task_slow(struct task *task) {
+  task->state = TASK_SLOWED;
+  list_add(&task->script->scripts->slowed, &task->job.link);
+  task->script->scripts->slowed_count++;
+}
+
 /* A `start` handler that has ended, or sleeps and may do so for ever, holds up the script's events no longer.
  */
 static void has_started(struct task *task) {
@@ -109,6 +115,7 @@ static void run_task(struct job *job) {
   struct script *script = task->script;
   int args = task->args, results;
   task->args = 0;
+  script->scripts->slowed_count -= task->state == TASK_SLOWED;
   task->state = TASK_RUNNING;
   script->current = task;
   script->can_wait = true;
@@ -161,6 +168,7 @@ int task_sleep(lua_State *L, int64_t ms, lua_KFunction finish) {
 void task_drop(struct task *task, const char *why) {
   struct scripts *scripts = task->script->scripts;
   list_take(&task->job.link);
+  scripts->slowed_count -= task->state == TASK_SLOWED;
   if (task->state == TASK_SLEEPING) {
     timer_clear(scripts->options.timers, &task->timer);
     scripts->sleeping--;

@@ -1,7 +1,7 @@
 /* Tasks: coroutines that the host resumes. One for each handler call, timer and spawn.
  *
- * Private to host/script. A task is ready (in the queue), running, waiting for a store call or sleeping; when
- * its function returns, its coroutine is kept for the next task. */
+ * Private to host/script. A task is ready (in the queue), running, waiting for a store call, slowed (in line
+ * to make one) or sleeping; when its function returns, its coroutine is kept for the next task. */
 #ifndef SCRIPT_TASK_H
 #define SCRIPT_TASK_H
 
@@ -12,7 +12,7 @@
 #include "script/call.h"
 #include "script/script.h"
 
-enum task_state { TASK_IDLE, TASK_READY, TASK_RUNNING, TASK_WAITING, TASK_SLEEPING };
+enum task_state { TASK_IDLE, TASK_READY, TASK_RUNNING, TASK_WAITING, TASK_SLOWED, TASK_SLEEPING };
 
 struct task {
   struct job job;
@@ -44,6 +44,7 @@ int task_sleep(lua_State *L, int64_t ms,
                lua_KFunction finish); /* the same, wakes by itself; may raise (memory) */
 
 void task_wake(struct task *task);
+void task_slow(struct task *task); /* puts it in line for the store; task_wait comes next */
 
 /* Ends a task that does not run: its coroutine is left to the collector, its event has failed. */
 void task_drop(struct task *task, const char *why);

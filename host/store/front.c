@@ -19,6 +19,7 @@ void front_answer(struct store *store, struct store_call *call) {
   bool at_once = call->state == CALL_SUBMITTING;
   call->state = CALL_DONE;
   store->pending--;
+  store->pending_bytes -= call->bytes;
   if (!at_once) call->done(call);
 }
 
@@ -84,6 +85,38 @@ void front_take_in(struct store *store, struct job *job) {
 
 /* ---- submitting ---- */
 
+/* The call carries so much more while it is under way. */
+void front_charge(struct store *store, struct store_call *call, size_t bytes) {
+  call->bytes += bytes;
+  store->pending_bytes += bytes;
+}
+
+static void charge(struct store *store, struct store_call *call) {
+  size_t bytes = sizeof *call + call->key_len;
+  for (size_t i = 0; i < call->row_count; i++) {
+    const struct store_row *row = &call->rows[i];
+    bytes += sizeof *row + row->key_len + sizeof *row->value + row->value->len;
+  }
+  call->bytes = 0;
+  front_charge(store, call, bytes);
+}
+
+bool store_has_room(const struct store *store) {
+  return store->pending < STORE_ROOM_CALLS && store->pending_bytes < STORE_ROOM_BYTES;
+}
+
+/* The call itself is counted already; however large it is, it is let in where it is alone. */
+static enum moonkeep_code check_room(const struct store *store, const struct store_call *call,
+                                     struct err *err) {
+  if (store->pending <= STORE_CALLS && store->pending_bytes - call->bytes < STORE_CALLS_BYTES)
+    return MOONKEEP_OK;
+  return err_set(
+      err, MOONKEEP_BUSY,
+      "%zu calls with %zu MiB wait for an answer already; at most %d calls or %d MiB may. Make more "
+      "when some have been answered",
+      store->pending - 1, (store->pending_bytes - call->bytes) >> 20, STORE_CALLS, STORE_CALLS_BYTES >> 20);
+}
+
 static enum moonkeep_code check_rows(const struct store *store, const struct store_call *call,
                                      struct err *err) {
   size_t bytes = 0;
@@ -105,6 +138,8 @@ static enum moonkeep_code check_rows(const struct store *store, const struct sto
 
 static enum moonkeep_code check(const struct store *store, const struct store_call *call, struct err *err) {
   if (store->closing) return err_set(err, MOONKEEP_CLOSED, "the store has been closed");
+  enum moonkeep_code code = check_room(store, call, err);
+  if (code) return code;
   switch (call->op) {
   case STORE_GET:
   case STORE_UPDATE:
@@ -123,6 +158,7 @@ bool store_submit(struct store *store, struct store_call *call) {
   call->state = CALL_SUBMITTING;
   call->turn = ++store->turns;
   store->pending++;
+  charge(store, call);
   enum moonkeep_code code = check(store, call, &err);
   if (code)
     front_fail(store, call, &err);

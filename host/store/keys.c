@@ -112,6 +112,7 @@ static void run_update(struct store *store, struct store_call *call, struct entr
   switch (call->apply(call, current)) {
   case STORE_WRITE:
     if (call->keep_expiry) call->value->expires_at_ms = current ? current->expires_at_ms : 0;
+    front_charge(store, call, sizeof *call->value + call->value->len);
     run_write(store, call, entry, call->value);
     break;
   case STORE_ERASE:

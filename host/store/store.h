@@ -30,7 +30,17 @@ enum {
   STORE_VALUE_BYTES = 4 << 20,  /* the longest value, as JSON, where the options say nothing */
   STORE_LIST_BYTES = 16 << 20,  /* the most that one list of rows may hold, keys and JSON together */
   STORE_CACHE_BYTES = 64 << 20, /* what the cache may take, where the options say nothing */
+  STORE_CALLS = 64 << 10,       /* calls under way, above which more are refused */
+  STORE_CALLS_BYTES = 64 << 20, /* the same of what they carry: keys, values, themselves */
 };
+
+/* What may be under way before those who can wait should: enough to keep the disk busy, and no more. */
+#ifndef STORE_ROOM_CALLS
+#define STORE_ROOM_CALLS 8192
+#endif
+#ifndef STORE_ROOM_BYTES
+#define STORE_ROOM_BYTES (8 << 20)
+#endif
 
 struct store;
 struct bucket; /* a named store, such as appData; lives as long as the store */
@@ -156,6 +166,7 @@ struct store_call {
   struct list link;
   struct group *group;
   struct barrier *barrier;
+  size_t bytes;   /* that it counts for, while it is under way */
   char *own_keys; /* owned: copies of the rows' keys, of a call that may have to wait */
   uint64_t turn;  /* its place among all calls submitted */
   size_t before;  /* older calls that have to run first */
@@ -179,8 +190,13 @@ void store_call_free(struct store_call *call);                                  
 enum moonkeep_code store_check_key(const char *what, const char *key, size_t len, struct err *err);
 enum moonkeep_code store_check_pattern(const char *what, const char *pattern, size_t len, struct err *err);
 
-/* Submits a call. True: it is answered already, and `done` will not be called. False: `done` will be. */
+/* Submits a call. True: it is answered already, and `done` will not be called. False: `done` will be.
+ * Memory is bounded: above STORE_CALLS or STORE_CALLS_BYTES under way a call fails with busy. Who makes many
+ * waits while store_has_room says no, and never comes to that. */
 bool store_submit(struct store *store, struct store_call *call);
+
+/* Whether more should be submitted now. When not, answers will come, and with them room. */
+bool store_has_room(const struct store *store);
 
 /* A cached value without a call: true when what the key holds durably is known, and then *value is borrowed
  * until the next call on this store (NULL: absent, or expired). */

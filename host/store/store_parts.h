@@ -72,6 +72,7 @@ struct store {
   size_t parked;        /* calls that wait at an entry or a barrier and have not run */
   uint64_t parked_turn; /* of the call that was parked last */
   size_t pending;       /* calls not answered */
+  size_t pending_bytes; /* what they carry */
   bool closing;
 
   struct outbox outbox;
@@ -91,6 +92,7 @@ bool cache_is_free(const struct store *store, const struct entry *entry); /* whe
 void cache_trim(struct store *store); /* lets go of what is over the limit */
 
 /* front.c */
+void front_charge(struct store *store, struct store_call *call, size_t bytes);
 void front_answer(struct store *store, struct store_call *call);
 void front_fail(struct store *store, struct store_call *call, const struct err *why);
 void front_fail_memory(struct store *store, struct store_call *call);

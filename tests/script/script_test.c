@@ -467,3 +467,105 @@ TEST(every_allocation_may_fail) {
   CHECK(nth > 500); /* it did come to the end */
   rig_deinit(&rig);
 }
+
+/* ---- too many at once ---- */
+
+/* Runs until only timers are left, and says how many store calls were under way at most. The store gets its
+ * turn only when nothing else can run: a slow disk. */
+static size_t settle_and_count(struct rig *rig) {
+  size_t most = 0;
+  while (scripts_load(rig->scripts).running > 0) {
+    while (scripts_run(rig->scripts)) {}
+    if (store_pending(rig->store) > most) most = store_pending(rig->store);
+    if (store_pending(rig->store) > 0) store_wait(rig->store, -1);
+  }
+  return most;
+}
+
+/* Each task makes two calls: nobody's second comes before anybody's first. */
+TEST(tasks_stand_in_line_for_a_store_that_has_no_room) {
+  struct rig rig;
+  struct err err;
+  long tasks = check_rounds(3 * STORE_ROOM_CALLS + 100);
+  char source[800];
+  snprintf(
+      source, sizeof source,
+      "local tasks, order = %ld, {}\n"
+      "bot.on('start', function()\n"
+      "  for i = 1, tasks do bot.spawn(function()\n"
+      "    local function write() appData:update('last', function() order[#order + 1] = i return i end) end\n"
+      "    if i %% 3 == 0 then coroutine.wrap(write)() else write() end\n"
+      "    write()\n"
+      "    if not tasks or #order < 2 * tasks then return end\n"
+      "    for n = 1, tasks do assert(order[n] == n, n) end\n"
+      "    bot.act{action = 'done'}\n"
+      "    tasks = nil\n"
+      "  end) end\n"
+      "end)\n",
+      tasks);
+  rig_init(&rig);
+  rig_write(&rig, "bot.lua", source);
+  if (rig_try_open(&rig, &err)) FAIL("%s", err.message);
+  scripts_start(rig.scripts);
+  size_t most = settle_and_count(&rig);
+  HAS(rig_actions(&rig), "\"done\"");
+  CHECK_INT(scripts_slowed(rig.scripts), 0);
+  if (most > STORE_ROOM_CALLS) FAIL("%zu calls were under way", most);
+  rig_deinit(&rig);
+}
+
+TEST(what_tasks_write_at_once_is_bounded_in_bytes) {
+  enum { VALUE_BYTES = 100000 };
+  struct rig rig;
+  struct err err;
+  rig_init(&rig);
+  rig_write(&rig, "bot.lua",
+            "local big = ('x'):rep(100000)\n"
+            "bot.on('start', function()\n"
+            "  for i = 1, 400 do bot.spawn(function() appData:set('k' .. i, big) end) end\n"
+            "end)\n");
+  if (rig_try_open(&rig, &err)) FAIL("%s", err.message);
+  scripts_start(rig.scripts);
+  size_t most = settle_and_count(&rig);
+  CHECK_STR(rig_log(&rig), "");
+  if (most > STORE_ROOM_BYTES / VALUE_BYTES + 1) FAIL("%zu calls were under way", most);
+  rig_deinit(&rig);
+}
+
+TEST(where_lua_cannot_yield_a_call_waits_for_room_by_blocking) {
+  struct rig rig;
+  struct err err;
+  char source[600];
+  snprintf(source, sizeof source,
+           "bot.on('start', function()\n"
+           "  for i = 1, %d do bot.spawn(function() appData:set('k' .. i, i) end) end\n"
+           "  bot.spawn(function()\n"
+           "    table.sort({1, 2}, function(a, b) appData:set('sorted', true) return a < b end)\n"
+           "    bot.act{action = 'done', sorted = appData:get('sorted')}\n"
+           "  end)\n"
+           "end)\n",
+           STORE_ROOM_CALLS + 100);
+  rig_init(&rig);
+  rig_write(&rig, "bot.lua", source);
+  if (rig_try_open(&rig, &err)) FAIL("%s", err.message);
+  scripts_start(rig.scripts);
+  size_t most = settle_and_count(&rig);
+  HAS(rig_actions(&rig), "\"sorted\":true");
+  if (most > STORE_ROOM_CALLS) FAIL("%zu calls were under way", most);
+  rig_deinit(&rig);
+}
+
+TEST(closing_drops_what_stands_in_line) {
+  struct rig rig;
+  struct err err;
+  char source[400];
+  snprintf(
+      source, sizeof source,
+      "for i = 1, %d do bot.spawn(function() appData:set('k' .. i, i) appData:set('again', i) end) end\n",
+      2 * STORE_ROOM_CALLS + 100);
+  rig_init(&rig);
+  rig_write(&rig, "bot.lua", source);
+  if (rig_try_open(&rig, &err)) FAIL("%s", err.message);
+  while (scripts_slowed(rig.scripts) == 0) scripts_run(rig.scripts);
+  rig_deinit(&rig);
+}

@@ -311,3 +311,111 @@ TEST(a_closed_store_refuses) {
   CHECK_STR(sync_get(store, "appData", "k"), "4");
   sync_close(store);
 }
+
+/* ---- too many at once ---- */
+
+enum { CROWD_KEYS = 1000 };
+
+struct crowd { /* what became of very many calls */
+  size_t waiting, saved, refused;
+  long submitted;
+  long last[CROWD_KEYS]; /* the newest value of each key that was saved, as it was submitted */
+};
+
+static void crowd_count(struct store_call *call) {
+  struct crowd *crowd = call->ctx;
+  crowd->saved += !call->err;
+  crowd->refused += call->err != NULL;
+  if (call->err) CHECK_INT(call->err->code, MOONKEEP_BUSY);
+  if (call->err) CHECK(strstr(call->err->message, "wait for an answer already"));
+  store_call_free(call);
+}
+
+static void crowd_answered(struct store_call *call) {
+  struct crowd *crowd = call->ctx;
+  long n = strtol(call->rows[0].value->json, NULL, 10);
+  if (!call->err) {
+    CHECK(crowd->last[n % CROWD_KEYS] < n); /* in the order in which they were submitted */
+    crowd->last[n % CROWD_KEYS] = n;
+  }
+  crowd_count(call);
+}
+
+static void crowd_submit(struct store *store, struct crowd *crowd, struct bucket *bucket) {
+  char key[24], json[24];
+  long n = ++crowd->submitted;
+  snprintf(key, sizeof key, "k%ld", n % CROWD_KEYS);
+  snprintf(json, sizeof json, "%ld", n);
+  struct store_call *call = make_set(bucket, key, json, 0);
+  call->done = crowd_answered;
+  call->ctx = crowd;
+  if (store_submit(store, call)) crowd_answered(call);
+}
+
+static void crowd_check(struct store *store, const struct crowd *crowd) {
+  char key[24], json[24];
+  for (int i = 0; i < CROWD_KEYS; i++) {
+    snprintf(key, sizeof key, "k%d", i);
+    snprintf(json, sizeof json, "%ld", crowd->last[i]);
+    CHECK_STR(sync_get(store, "appData", key), json);
+  }
+}
+
+/* ROUNDS: how many calls. */
+TEST(what_is_submitted_above_the_limit_is_refused_and_the_rest_is_kept_in_order) {
+  long calls = check_rounds(200000);
+  struct crowd crowd = {0};
+  const char *dir = temp_dir();
+  struct store *store = sync_open(dir);
+  struct bucket *bucket = sync_bucket(store, "appData");
+  while (crowd.submitted < calls) {
+    crowd_submit(store, &crowd, bucket);
+    CHECK(store_pending(store) <= STORE_CALLS);
+  }
+  while (store_pending(store) > 0) store_wait(store, -1);
+  CHECK_INT(crowd.saved + crowd.refused, calls);
+  CHECK(crowd.saved >= STORE_CALLS && crowd.refused > 0);
+  crowd_submit(store, &crowd, bucket); /* then there is room again */
+  sync_close(store);
+  CHECK_INT(crowd.saved + crowd.refused, calls + 1);
+  store = sync_open(dir);
+  crowd_check(store, &crowd);
+  sync_close(store);
+}
+
+TEST(what_calls_carry_is_bounded_too) {
+  struct crowd crowd = {0};
+  struct store *store = sync_open(temp_dir());
+  struct bucket *bucket = sync_bucket(store, "appData");
+  enum { VALUE_BYTES = 1 << 20 };
+  char *json = malloc(VALUE_BYTES);
+  memset(json, '1', VALUE_BYTES - 1);
+  json[VALUE_BYTES - 1] = '\0';
+  for (int i = 0; i < 100; i++) {
+    struct store_call *call = make_set(bucket, "big", json, 0);
+    call->done = crowd_count;
+    call->ctx = &crowd;
+    if (store_submit(store, call)) crowd_count(call);
+  }
+  free(json);
+  CHECK_INT(crowd.refused, 100 - (STORE_CALLS_BYTES / VALUE_BYTES));
+  sync_close(store);
+  CHECK_INT(crowd.saved + crowd.refused, 100);
+}
+
+TEST(who_waits_for_room_is_never_refused) {
+  struct crowd crowd = {0};
+  struct store *store = sync_open(temp_dir());
+  struct bucket *bucket = sync_bucket(store, "appData");
+  while (crowd.submitted < 20000) {
+    if (store_has_room(store))
+      crowd_submit(store, &crowd, bucket);
+    else
+      store_wait(store, -1);
+    CHECK(store_pending(store) <= STORE_ROOM_CALLS);
+  }
+  while (store_pending(store) > 0) store_wait(store, -1);
+  CHECK_INT(crowd.saved, 20000);
+  crowd_check(store, &crowd);
+  sync_close(store);
+}

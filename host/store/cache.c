@@ -4,12 +4,19 @@
 #include "base/mem.h"
 #include "store/store_parts.h"
 
-/* Entries looked at for each one that may have to go: enough to find one, few enough not to be felt. */
-enum { LOOKS = 16 };
+/* Entries looked at for each call, and for each entry that was made since, which a list has many of: enough
+ * to find one that may go, few enough not to be felt. */
+enum { LOOKS = 16, LOOKS_FOR_NEW = 4 };
 
+/* What a block costs that the system gives out: it rounds up, and keeps its size in front. */
+static size_t block(size_t bytes) {
+  return (bytes + sizeof(size_t) + 15) & ~(size_t)15;
+}
+
+/* With the slot in the table, of which there are twice as many as entries at worst. */
 static size_t weight(const struct entry *entry) {
-  return sizeof *entry + entry->link.key_len + 1 +
-         (entry->durable ? sizeof *entry->durable + entry->durable->len : 0);
+  return 2 * sizeof(void *) + block(sizeof *entry + entry->link.key_len + 1) +
+         (entry->durable ? block(sizeof *entry->durable + entry->durable->len + 1) : 0);
 }
 
 struct entry *cache_find(struct bucket *bucket, const char *key, size_t len) {
@@ -31,6 +38,7 @@ struct entry *cache_get(struct store *store, struct bucket *bucket, const char *
   list_add(&store->ages, &entry->age);
   map_put(&bucket->entries, &entry->link, entry->key, len);
   store->cache_bytes += weight(entry);
+  store->cache_new++;
   return entry;
 }
 
@@ -63,7 +71,9 @@ bool cache_is_free(const struct store *store, const struct entry *entry) {
 
 /* A second chance for each: what has been used since the last look goes to the end once more. */
 void cache_trim(struct store *store) {
-  for (int looks = LOOKS; looks > 0 && store->cache_bytes > store->cache_limit; looks--) {
+  size_t looks = LOOKS + LOOKS_FOR_NEW * store->cache_new;
+  store->cache_new = 0;
+  for (; looks > 0 && store->cache_bytes > store->cache_limit; looks--) {
     if (list_empty(&store->ages)) return;
     struct entry *entry = list_of(store->ages.next, struct entry, age);
     if (!entry->touched && cache_is_free(store, entry)) {

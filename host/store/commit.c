@@ -3,10 +3,12 @@
 #include "base/mem.h"
 #include "store/journal.h"
 
-/* Above this each commit folds first, and callers feel it as waiting. */
+/* Above this much journal each commit folds first, and callers feel it as waiting. What is not folded is in
+ * the front's memory too, where a small change takes thrice as much: so it is less with a small cache. */
 #ifndef COMMIT_JOURNAL_BYTES
 #define COMMIT_JOURNAL_BYTES (64 << 20)
 #endif
+enum { LEAST_JOURNAL_BYTES = 2 << 20 };
 #ifndef COMMIT_WAL_PAGES
 #define COMMIT_WAL_PAGES 1000 /* a checkpoint of 4 MiB costs a stall of some 80 ms at worst */
 #endif
@@ -164,8 +166,13 @@ static void encode(struct commit *commit, const struct group *group) {
   }
 }
 
+static size_t journal_limit(const struct commit *commit) {
+  size_t limit = LEAST_JOURNAL_BYTES + commit->cache_bytes / 4;
+  return limit < COMMIT_JOURNAL_BYTES ? limit : COMMIT_JOURNAL_BYTES;
+}
+
 static enum moonkeep_code save(struct commit *commit, struct group *group, struct err *err) {
-  while (commit->engine.journal_bytes > COMMIT_JOURNAL_BYTES && !commit->broken && !commit->complained)
+  while (commit->engine.journal_bytes > journal_limit(commit) && !commit->broken && !commit->complained)
     fold_slice(commit);
   enum moonkeep_code code = be_whole(commit, err);
   if (code) return code;

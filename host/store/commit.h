@@ -13,10 +13,11 @@
 struct commit {
   struct engine engine; /* the thread's, once it runs */
   struct inbox inbox;
-  struct outbox *outbox; /* borrowed, as are the next five */
+  struct outbox *outbox; /* borrowed, as are the next three, clock and log */
   const struct folder *folder;
   struct view *view; /* closed under view_lock when the file has to be opened anew */
   pthread_mutex_t *view_lock;
+  size_t cache_bytes; /* the front's limit */
   const struct clock *clock;
   const struct log *log;
   _Atomic uint64_t folded_seq; /* the tables show every group up to this one; any thread reads it */

@@ -59,8 +59,15 @@ static enum moonkeep_code read_counters(struct engine *engine, struct err *err) 
   return MOONKEEP_OK;
 }
 
-static enum moonkeep_code connect(struct engine *engine, struct err *err) {
+static enum moonkeep_code open_file(struct engine *engine, struct err *err) {
+  char sql[64];
+  sqlite3_snprintf(sizeof sql, sql, "PRAGMA cache_size=-%d", (int)(engine->cache_bytes >> 10));
   enum moonkeep_code code = sql_open(&engine->db, engine->path, true, err);
+  return code ? code : sql_run(engine->db, sql, "open the store file", err);
+}
+
+static enum moonkeep_code connect(struct engine *engine, struct err *err) {
+  enum moonkeep_code code = open_file(engine, err);
   int64_t version = 0;
   if (!code) code = schema_recognise(engine->db, engine->path, &version, err);
   if (!code) code = sql_run(engine->db, "PRAGMA journal_mode=WAL", "open the store file", err);
@@ -103,8 +110,10 @@ static enum moonkeep_code take_over(struct engine *engine, struct err *err) {
 }
 
 enum moonkeep_code engine_open(struct engine *engine, const struct folder *folder, const char *path,
-                               const struct log *log, struct err *err) {
-  *engine = (struct engine){.path = path, .log = log}; /* next_expiry_ms 0: the first sweep finds it out */
+                               size_t cache_bytes, const struct log *log, struct err *err) {
+  *engine = (struct engine){.path = path,
+                            .log = log,
+                            .cache_bytes = cache_bytes}; /* next_expiry_ms 0: the first sweep finds it out */
   enum moonkeep_code code = schema_check_header(path, err);
   if (!code) code = connect(engine, err);
   if (!code && engine->journal_bytes > 0)

@@ -29,6 +29,7 @@ struct engine {
   sqlite3 *db;
   const char *path;      /* borrowed */
   const struct log *log; /* borrowed */
+  size_t cache_bytes;    /* of pages; more than a fold dirties is best */
   struct shelves shelves;
   sqlite3_stmt *append;
   sqlite3_stmt
@@ -42,9 +43,10 @@ struct engine {
   int64_t next_expiry_ms; /* no row expires before; INT64_MAX: none does */
 };
 
-/* Opens the store file, makes or migrates it, and folds what a crash has left in the journal. */
+/* Opens the store file, makes or migrates it, and folds what a crash has left in the journal. cache_bytes:
+ * how much memory pages may take. */
 enum moonkeep_code engine_open(struct engine *engine, const struct folder *folder, const char *path,
-                               const struct log *log, struct err *err);
+                               size_t cache_bytes, const struct log *log, struct err *err);
 
 /* Clean: everything is folded and checkpointed first, and the write-ahead log is gone. Otherwise, or after an
  * error, the files stay as they are. Closes in any case. */

@@ -38,22 +38,30 @@ static enum moonkeep_code erase(struct engine *engine, struct shelf *shelf,
 }
 
 /* Whether another program has changed the key after the journal was written. */
-static bool is_edited(struct engine *engine, const struct journal_change *change) {
-  if (!engine->edited) return false;
+static enum moonkeep_code is_edited(struct engine *engine, const struct journal_change *change, bool *edited,
+                                    struct err *err) {
+  *edited = false;
+  if (!engine->edited) return MOONKEEP_OK;
   sqlite3_bind_text64(engine->edited, 1, change->bucket, change->bucket_len, SQLITE_STATIC, SQLITE_UTF8);
   sqlite3_bind_text64(engine->edited, 2, change->key, change->key_len, SQLITE_STATIC, SQLITE_UTF8);
-  bool edited = sqlite3_step(engine->edited) == SQLITE_ROW;
+  int rc = sqlite3_step(engine->edited);
+  *edited = rc == SQLITE_ROW;
+  enum moonkeep_code code = rc == SQLITE_ROW || rc == SQLITE_DONE
+                                ? MOONKEEP_OK
+                                : sql_fail(engine->db, rc, "look for edited rows", err);
   sqlite3_reset(engine->edited);
   sqlite3_clear_bindings(engine->edited);
-  return edited;
+  return code;
 }
 
 static enum moonkeep_code apply(struct engine *engine, const struct journal_change *change, struct err *err) {
-  if (is_edited(engine, change)) return MOONKEEP_OK;
+  bool edited;
+  enum moonkeep_code code = is_edited(engine, change, &edited, err);
+  if (code || edited) return code;
   struct shelf *shelf = shelf_of(&engine->shelves, change->bucket, change->bucket_len, err);
   if (!shelf) return err->code;
   if (!shelf->made) {
-    enum moonkeep_code code = schema_make_bucket(engine->db, shelf->name, err);
+    code = schema_make_bucket(engine->db, shelf->name, err);
     if (code) return code;
     shelf->made = true;
   }

@@ -4,11 +4,11 @@
 
 #include "base/mem.h"
 
-/* The writer's cache of 16 MiB holds the pages that a fold of random keys dirties. cache_spill is off because
- * an error in a statement that spills has already rolled the whole transaction back. secure_delete would
- * write zeros over every journal row that is folded. The text encoding and trusted_schema keep a strange file
- * from running anything of its own. */
-static const char settings[] = "PRAGMA cache_spill=OFF;"
+/* cache_spill is on, so that a transaction of any size takes no more memory than the cache; an error in a
+ * statement that spills has already rolled the whole transaction back, so whoever writes gives up at the
+ * first one. secure_delete would write zeros over every journal row that is folded. The text encoding and
+ * trusted_schema keep a strange file from running anything of its own. */
+static const char settings[] = "PRAGMA cache_spill=ON;"
                                "PRAGMA secure_delete=OFF;"
                                "PRAGMA trusted_schema=OFF;"
                                "PRAGMA wal_autocheckpoint=0;";
@@ -35,8 +35,7 @@ static enum moonkeep_code set_up(sqlite3 *db, bool writer, struct err *err) {
   sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
   sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
   enum moonkeep_code code = sql_run(db, settings, "open the store file", err);
-  if (!code && writer)
-    code = sql_run(db, "PRAGMA synchronous=FULL; PRAGMA cache_size=-16384", "open the store file", err);
+  if (!code && writer) code = sql_run(db, "PRAGMA synchronous=FULL", "open the store file", err);
   if (!code && !writer) code = sql_run(db, "PRAGMA query_only=ON", "open the store file", err);
   return code;
 }

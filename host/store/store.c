@@ -56,6 +56,19 @@ static void free_bucket(struct map_link *link, void *ctx) {
 
 /* ---- opening ---- */
 
+#ifndef STORE_LEAST_PAGES
+#define STORE_LEAST_PAGES (4 << 20)
+#endif
+
+/* What the caller allows the caches to take: a quarter goes to the pages that the writer works on, which
+ * should hold what a fold of random keys dirties, and need not hold more. */
+static void share_cache(struct store *store, size_t bytes) {
+  enum { LEAST_PAGES = STORE_LEAST_PAGES, MOST_PAGES = 16 << 20 };
+  size_t pages = bytes / 4 < MOST_PAGES ? bytes / 4 : MOST_PAGES;
+  store->cache_limit = bytes - pages;
+  store->page_bytes = pages > LEAST_PAGES ? pages : LEAST_PAGES;
+}
+
 static void free_store(struct store *store) {
   while (!list_empty(&store->ages)) cache_drop(store, list_of(store->ages.next, struct entry, age));
   map_each(&store->buckets, free_bucket, store);
@@ -71,7 +84,7 @@ static struct store *new_store(const struct store_options *options) {
   store->clock = options->clock ? options->clock : &clock_system;
   store->log = options->log;
   store->value_bytes = options->value_bytes ? options->value_bytes : STORE_VALUE_BYTES;
-  store->cache_limit = options->cache_bytes ? options->cache_bytes : STORE_CACHE_BYTES;
+  share_cache(store, options->cache_bytes ? options->cache_bytes : STORE_CACHE_BYTES);
   store->folder = (struct folder){.fd = -1, .lock_fd = -1};
   list_init(&store->ages);
   list_init(&store->barriers);
@@ -111,6 +124,7 @@ static bool start_threads(struct store *store) {
   commit->folder = &store->folder;
   commit->view = &store->reader.view;
   commit->view_lock = &store->reader.lock;
+  commit->cache_bytes = store->cache_limit;
   commit->clock = store->clock;
   commit->log = store->log;
   atomic_init(&commit->folded_seq, commit->engine.folded_seq);
@@ -127,7 +141,8 @@ static bool start_threads(struct store *store) {
 
 static enum moonkeep_code open_file(struct store *store, struct err *err) {
   struct engine *engine = &store->commit.engine;
-  enum moonkeep_code code = engine_open(engine, &store->folder, store->path, store->log, err);
+  enum moonkeep_code code =
+      engine_open(engine, &store->folder, store->path, store->page_bytes, store->log, err);
   if (code) return code;
   code = schema_buckets(engine->db, know_bucket, store, err);
   if (!code && !make_queues(store))

@@ -50,13 +50,16 @@ struct barrier {
 struct store {
   const struct clock *clock;
   const struct log *log;
-  size_t value_bytes, cache_limit;
+  size_t value_bytes;
+  size_t cache_limit; /* of the entries */
+  size_t page_bytes;  /* of SQLite's pages, for the writer */
   struct folder folder;
   char *path; /* owned: of the store file */
 
   struct map buckets;
   struct list ages; /* all entries, the one looked at longest ago first */
   size_t cache_bytes;
+  size_t cache_new; /* entries made since the cache was trimmed */
 
   struct group *open;  /* gathers changes; NULL: there are none */
   struct group *spare; /* one for use again, or NULL */

@@ -129,7 +129,12 @@ bench: $(BUILD)/.deps
 	@"$(BUILD)/tests/bench/bench" --json "$(BUILD)/bench/store.json" $(BENCH) "$(BUILD)/bench/data"
 	@rm -rf "$(BUILD)/bench/data"
 
+# What size costs: ten million keys beside a hundred thousand.
+bench-size: $(BUILD)/.deps
+	@$(MAKE) --no-print-directory $(BUILD)/moonkeep
+	@BUILD="$(BUILD)" bash tests/bench/size.sh
+
 clean:
 	rm -rf "$(BUILD)" "$(BUILD)-asan" "$(BUILD)-tsan" "$(BUILD)-edges"
 
-.PHONY: all deps run test lint format asan tsan edges fuzz bench clean
+.PHONY: all deps run test lint format asan tsan edges fuzz bench bench-size clean

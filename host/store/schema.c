@@ -143,6 +143,9 @@ enum moonkeep_code schema_recognise(sqlite3 *db, const char *path, int64_t *vers
         "the store file %s is another program's database; nothing was changed. Name another folder with "
         "--data",
         path);
+  if (*version < 0)
+    return err_set(err, MOONKEEP_CORRUPT, "the store file %s is damaged: its version is %d", path,
+                   (int)*version);
   if (*version > SCHEMA_VERSION)
     return err_set(
         err, MOONKEEP_INVALID,

@@ -20,7 +20,8 @@ enum {
 enum moonkeep_code schema_check_header(const char *path, struct err *err);
 
 /* Whether the open file is ours, or empty; *version says how far it has come (0: empty). invalid: it is
- * another program's database, or from a newer moonkeep. Changes nothing. */
+ * another program's database, or from a newer moonkeep. corrupt: no moonkeep wrote such a version. Changes
+ * nothing. */
 enum moonkeep_code schema_recognise(sqlite3 *db, const char *path, int64_t *version, struct err *err);
 
 /* Brings the open file from `version` to today's, all in one transaction. */

@@ -177,6 +177,13 @@ TEST(a_file_from_a_newer_moonkeep_is_refused_and_left_alone) {
   CHECK_STR(sync_sql(dir, "PRAGMA user_version"), "99");
 }
 
+TEST(a_file_whose_version_cannot_be_is_refused) {
+  const char *dir = temp_dir();
+  sync_close(sync_open(dir));
+  sync_sql(dir, "PRAGMA user_version=-2147483646"); /* 2 with one bit flipped */
+  CHECK(strstr(refusal(dir, MOONKEEP_CORRUPT), "is damaged: its version is -2147483646"));
+}
+
 TEST(a_file_of_version_1_is_brought_up_to_date) {
   const char *dir = temp_dir();
   sync_sql(dir,

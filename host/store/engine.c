@@ -44,14 +44,17 @@ enum moonkeep_code engine_tighten(struct engine *engine, struct err *err) {
 }
 
 static enum moonkeep_code read_counters(struct engine *engine, struct err *err) {
-  int64_t epoch, folded, last, bytes;
+  int64_t epoch, folded, first, last, bytes;
   sqlite3 *db = engine->db;
   static const char doing[] = "read the store file";
   enum moonkeep_code code = sql_number(db, "SELECT value FROM _meta WHERE name='epoch'", doing, &epoch, err);
   if (!code) code = sql_number(db, "SELECT value FROM _meta WHERE name='folded_seq'", doing, &folded, err);
+  if (!code) code = sql_number(db, "SELECT min(seq) FROM _journal", doing, &first, err);
   if (!code) code = sql_number(db, "SELECT max(seq) FROM _journal", doing, &last, err);
   if (!code) code = sql_number(db, "SELECT sum(length(changes)) FROM _journal", doing, &bytes, err);
   if (code) return code;
+  /* A fold takes its rows away: what is there is not folded, whatever a damaged note says. */
+  if (first > 0 && first <= folded) folded = first - 1;
   engine->epoch = (uint64_t)epoch;
   engine->folded_seq = (uint64_t)folded;
   engine->last_seq = (uint64_t)(last > folded ? last : folded);
@@ -75,6 +78,7 @@ static enum moonkeep_code connect(struct engine *engine, struct err *err) {
     log_write(engine->log, LOG_INFO, "store", "bringing %s from version %d to %d", engine->path, (int)version,
               SCHEMA_VERSION);
   if (!code) code = schema_migrate(engine->db, version, err);
+  if (!code) code = schema_check_own_tables(engine->db, engine->path, err);
   if (!code) code = read_counters(engine, err);
   if (!code)
     code = sql_prepare(engine->db, "INSERT INTO _journal(seq, at, changes, sum) VALUES(?1, ?2, ?3, ?4)",

@@ -41,14 +41,16 @@ enum moonkeep_code schema_check_header(const char *path, struct err *err) {
 
 /* ---- migrations: each takes the file from one version to the next ---- */
 
+/* The host's own tables. */
+#define META "CREATE TABLE _meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID"
+#define JOURNAL                                                                                              \
+  "CREATE TABLE _journal(seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, changes BLOB NOT NULL,"               \
+  " sum INTEGER NOT NULL)"
+#define EDITED "CREATE TABLE _edited(store, key, PRIMARY KEY(store, key)) WITHOUT ROWID"
+
 /* Version 1: the journal, the host's notes, and one table a bucket. */
 static enum moonkeep_code to_version_1(sqlite3 *db, struct err *err) {
-  return sql_run(db,
-                 "CREATE TABLE _meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;"
-                 "INSERT INTO _meta VALUES('epoch', 1), ('folded_seq', 0);"
-                 "CREATE TABLE _journal(seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, changes BLOB NOT NULL,"
-                 " sum INTEGER NOT NULL);",
-                 doing, err);
+  return sql_run(db, META "; INSERT INTO _meta VALUES('epoch', 1), ('folded_seq', 0); " JOURNAL, doing, err);
 }
 
 /* What version 2 adds to a table: expired rows are found by an index, and triggers notice what other programs
@@ -92,8 +94,7 @@ static enum moonkeep_code guard_bucket(void *ctx, const char *name, struct err *
 }
 
 static enum moonkeep_code to_version_2(sqlite3 *db, struct err *err) {
-  enum moonkeep_code code =
-      sql_run(db, "CREATE TABLE _edited(store, key, PRIMARY KEY(store, key)) WITHOUT ROWID", doing, err);
+  enum moonkeep_code code = sql_run(db, EDITED, doing, err);
   return code ? code : schema_buckets(db, guard_bucket, db, err);
 }
 
@@ -170,4 +171,40 @@ enum moonkeep_code schema_migrate(sqlite3 *db, int64_t version, struct err *err)
   if (!code) code = sql_run(db, "COMMIT", doing, err);
   if (code && !sqlite3_get_autocommit(db)) sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
   return code;
+}
+
+/* ---- the host's own tables ---- */
+
+#define PAGES_OF(table, words) "SELECT count(*) FROM pragma_quick_check('" table "') WHERE quick_check " words
+
+/* Each gives a number, which is 0 when all is well. A check of pages tells in words what it could not read.
+ */
+static const struct own_check {
+  const char *sql;
+  enum moonkeep_code code;
+  const char *fault;
+} own_checks[] = {
+    {"SELECT 3 - count(*) FROM sqlite_schema WHERE sql IN ('" META "', '" JOURNAL "', '" EDITED "')",
+     MOONKEEP_CORRUPT, "its schema has changed"},
+    {"SELECT count(*) FROM sqlite_schema WHERE rootpage>0 GROUP BY rootpage HAVING count(*)>1",
+     MOONKEEP_CORRUPT, "two of its tables share a page"},
+    {PAGES_OF("_journal", "LIKE '%to get%page%'"), MOONKEEP_IO, "its journal cannot be read"},
+    {PAGES_OF("_journal", "<>'ok'"), MOONKEEP_CORRUPT, "its journal is not whole"},
+    {"SELECT count(*) FROM _journal WHERE seq<1", MOONKEEP_CORRUPT, "its journal is not whole"},
+    {PAGES_OF("_meta", "LIKE '%to get%page%'"), MOONKEEP_IO, "its table _meta cannot be read"},
+    {PAGES_OF("_meta", "<>'ok'"), MOONKEEP_CORRUPT, "its table _meta is not whole"},
+    {"SELECT 2 - count(*) FROM _meta WHERE typeof(value)='integer' AND"
+     " (name='epoch' AND value>0 OR name='folded_seq' AND value>=0)",
+     MOONKEEP_CORRUPT, "its table _meta is not whole"},
+};
+
+enum moonkeep_code schema_check_own_tables(sqlite3 *db, const char *path, struct err *err) {
+  for (size_t i = 0; i < sizeof own_checks / sizeof *own_checks; i++) {
+    int64_t faults;
+    enum moonkeep_code code = sql_number(db, own_checks[i].sql, "read the store file", &faults, err);
+    if (code) return code;
+    if (faults != 0)
+      return err_set(err, own_checks[i].code, "the store file %s is damaged: %s", path, own_checks[i].fault);
+  }
+  return MOONKEEP_OK;
 }

@@ -27,6 +27,11 @@ enum moonkeep_code schema_recognise(sqlite3 *db, const char *path, int64_t *vers
 /* Brings the open file from `version` to today's, all in one transaction. */
 enum moonkeep_code schema_migrate(sqlite3 *db, int64_t version, struct err *err);
 
+/* Whether the host's own tables are as it has made them; corrupt: they are not. No checksum stands over them,
+ * and damage could hide rows of the journal without a word. They are small when a file is opened, so all of
+ * their pages are looked at. */
+enum moonkeep_code schema_check_own_tables(sqlite3 *db, const char *path, struct err *err);
+
 /* Makes the table of a bucket where it is missing, inside the caller's transaction. */
 enum moonkeep_code schema_make_bucket(sqlite3 *db, const char *name, struct err *err);
 

@@ -184,6 +184,40 @@ TEST(a_file_whose_version_cannot_be_is_refused) {
   CHECK(strstr(refusal(dir, MOONKEEP_CORRUPT), "is damaged: its version is -2147483646"));
 }
 
+TEST(the_journal_is_taken_over_whatever_a_damaged_note_says_of_it) {
+  const char *dir = temp_dir();
+  pid_t child = fork();
+  if (child == 0) {
+    struct store *store = sync_open(dir);
+    sync_set(store, "appData", "alice", "1");
+    sync_flush(store);
+    sync_set(store, "appData", "alice", "2");
+    kill(getpid(), SIGKILL);
+  }
+  waitpid(child, NULL, 0);
+  CHECK_STR(sync_sql(dir, "SELECT value FROM appData"), "1");
+  sync_sql(dir, "UPDATE _meta SET value=value+64 WHERE name='folded_seq'");
+  struct store *store = sync_open(dir);
+  CHECK_STR(sync_get(store, "appData", "alice"), "2");
+  sync_close(store);
+}
+
+TEST(a_file_whose_own_tables_are_damaged_is_refused) {
+  static const char *const damages[] = {
+      "UPDATE _meta SET name='folded_reqs' WHERE name='folded_seq'",
+      "UPDATE _meta SET value=-value-1",
+      "UPDATE _meta SET value='1' WHERE name='epoch'",
+      "PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql=replace(sql, 'seq INTEGER', 'seq INTEGAR')",
+      "INSERT INTO _journal VALUES(-1, 0, x'00', 0)",
+  };
+  for (int i = 0; i < 5; i++) {
+    const char *dir = temp_dir();
+    sync_close(sync_open(dir));
+    sync_sql(dir, damages[i]);
+    CHECK(strstr(refusal(dir, MOONKEEP_CORRUPT), "appdata.db is damaged: its "));
+  }
+}
+
 TEST(a_file_of_version_1_is_brought_up_to_date) {
   const char *dir = temp_dir();
   sync_sql(dir,

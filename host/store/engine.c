@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "store/journal.h"
+#include "store/row.h"
 #include "store/schema.h"
 #include "store/sum.h"
 #include "store/engine_parts.h"
@@ -13,9 +14,10 @@ static const char *const statements[SHELF_KINDS] = {
         "INSERT INTO \"%w\"(key, value, expires_at, sum) VALUES(?1, ?2, ?3, ?4) ON CONFLICT(key) DO "
         "UPDATE SET value=excluded.value, expires_at=excluded.expires_at, sum=excluded.sum",
     [ENGINE_ERASE] = "DELETE FROM \"%w\" WHERE key=?1",
-    [ENGINE_RANGE] = "SELECT rowid, key, expires_at FROM \"%w\" WHERE key>=?1 AND key<?2 ORDER BY key",
-    [ENGINE_EXPIRED] = "SELECT rowid, key, value, expires_at, sum FROM \"%w\" WHERE expires_at<=?1 "
-                       "ORDER BY expires_at LIMIT ?2 OFFSET ?3",
+    [ENGINE_RANGE] = "SELECT i.key, " ROW_COLUMNS ", i.rowid FROM " ROW_FROM
+                     " WHERE i.key>=?1 AND i.key<?2 ORDER BY i.key",
+    [ENGINE_EXPIRED] = "SELECT t.key, " ROW_COLUMNS ", i.rowid FROM " ROW_FROM " WHERE i.expires_at<=?1 "
+                       "ORDER BY i.expires_at LIMIT ?2 OFFSET ?3",
 };
 
 /* Called by SQLite after each commit with the pages that the log then holds. */

@@ -6,8 +6,8 @@
 #include "store/journal.h"
 #include "store/like.h"
 #include "store/range.h"
+#include "store/row.h"
 #include "store/schema.h"
-#include "store/sum.h"
 
 enum { BATCH = 1000 }; /* rows are gathered, then deleted: nothing is deleted under a running SELECT */
 
@@ -52,13 +52,17 @@ static enum moonkeep_code gather(struct engine *engine, struct erasure *erasure,
   batch->count = 0;
   range_bind(&erasure->range, rows);
   while (!code && batch->count < BATCH && (rc = sqlite3_step(rows)) == SQLITE_ROW) {
-    const char *key = (const char *)sqlite3_column_text(rows, 1);
-    size_t len = (size_t)sqlite3_column_bytes(rows, 1);
+    const char *key = (const char *)sqlite3_column_text(rows, 0);
+    size_t len = (size_t)sqlite3_column_bytes(rows, 0);
     if (!key) code = err_memory(err);
     if (!key || !like_match(erasure->pattern, erasure->pattern_len, key, len)) continue;
-    int64_t expires = sqlite3_column_int64(rows, 2);
+    if (!row_has_its_key(rows)) {
+      code = row_damaged(erasure->shelf->name, key, len, "the key that leads to it is another", err);
+      continue;
+    }
+    int64_t expires = sqlite3_column_int64(rows, 3);
     erasure->count += expires == 0 || expires > erasure->now_ms;
-    batch->rowids[batch->count++] = sqlite3_column_int64(rows, 0);
+    batch->rowids[batch->count++] = sqlite3_column_int64(rows, 5);
     if (batch->count == BATCH) code = range_continue(&erasure->range, key, len, err);
   }
   if (!code && rc != SQLITE_ROW && rc != SQLITE_DONE) code = sql_fail(engine->db, rc, "find rows", err);
@@ -120,15 +124,17 @@ enum moonkeep_code engine_erase_like(struct engine *engine, uint64_t seq, int64_
 
 /* ---- expired ---- */
 
-/* A row whose checksum does not match stays: its expiry may be what is damaged. */
-static bool is_whole(sqlite3_stmt *row, const char *bucket) {
-  if (sqlite3_column_type(row, 4) == SQLITE_NULL) return true;
-  const char *key = (const char *)sqlite3_column_text(row, 1);
-  const char *json = (const char *)sqlite3_column_text(row, 2);
-  return key && json &&
-         sqlite3_column_int64(row, 4) == sum_row(bucket, key, (size_t)sqlite3_column_bytes(row, 1), json,
-                                                 (size_t)sqlite3_column_bytes(row, 2),
-                                                 sqlite3_column_int64(row, 3));
+/* A damaged row stays: its expiry may be what is damaged, or the index that says it. */
+static enum moonkeep_code take_expired(sqlite3_stmt *rows, struct shelf *shelf, int64_t now_ms,
+                                       struct batch *batch, struct err *err) {
+  struct row row;
+  enum moonkeep_code code = row_read(rows, shelf->name, &row, err);
+  if (code && code != MOONKEEP_CORRUPT) return code;
+  if (!code && row.expires_at_ms != 0 && row.expires_at_ms <= now_ms)
+    batch->rowids[batch->count++] = sqlite3_column_int64(rows, 5);
+  else
+    shelf->damaged++;
+  return MOONKEEP_OK;
 }
 
 static enum moonkeep_code gather_expired(struct engine *engine, struct shelf *shelf, int64_t now_ms,
@@ -141,15 +147,11 @@ static enum moonkeep_code gather_expired(struct engine *engine, struct shelf *sh
   sqlite3_bind_int64(rows, 1, now_ms);
   sqlite3_bind_int64(rows, 2, ENGINE_SWEEP_ROWS);
   sqlite3_bind_int64(rows, 3, shelf->damaged);
-  int rc;
-  for (; (rc = sqlite3_step(rows)) == SQLITE_ROW; seen++) {
-    if (is_whole(rows, shelf->name))
-      batch->rowids[batch->count++] = sqlite3_column_int64(rows, 0);
-    else
-      shelf->damaged++;
-  }
-  enum moonkeep_code code =
-      rc == SQLITE_DONE ? MOONKEEP_OK : sql_fail(engine->db, rc, "find expired rows", err);
+  enum moonkeep_code code = MOONKEEP_OK;
+  int rc = SQLITE_DONE;
+  for (; !code && (rc = sqlite3_step(rows)) == SQLITE_ROW; seen++)
+    code = take_expired(rows, shelf, now_ms, batch, err);
+  if (!code && rc != SQLITE_DONE) code = sql_fail(engine->db, rc, "find expired rows", err);
   sqlite3_reset(rows);
   if (!code && seen == ENGINE_SWEEP_ROWS) *more = true;
   return code;
@@ -162,8 +164,7 @@ static enum moonkeep_code sweep_shelf(struct engine *engine, struct shelf *shelf
   enum moonkeep_code code = gather_expired(engine, shelf, now_ms, &batch, more, err);
   if (!code) code = delete_batch(engine, shelf, &batch, err);
   if (!code && shelf->damaged > damaged)
-    log_write(engine->log, LOG_ERROR, "store",
-              "%u expired rows of %s do not match their checksum and were left alone",
+    log_write(engine->log, LOG_ERROR, "store", "%u expired rows of %s are damaged and were left alone",
               shelf->damaged - damaged, shelf->name);
   return code;
 }

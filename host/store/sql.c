@@ -108,7 +108,7 @@ static bool table_exists(sqlite3 *db, const char *name) {
 }
 
 static int prepare(struct shelves *shelves, struct shelf *shelf, int kind) {
-  char *sql = sqlite3_mprintf(shelves->sql[kind], shelf->name);
+  char *sql = sqlite3_mprintf(shelves->sql[kind], shelf->name, shelf->name);
   int rc = SQLITE_NOMEM;
   if (sql)
     rc = sqlite3_prepare_v3(shelves->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &shelf->statements[kind], NULL);

@@ -30,8 +30,8 @@ enum moonkeep_code sql_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **out,
 /* Makes the error of a result code: full, io, memory, corrupt. */
 enum moonkeep_code sql_fail(sqlite3 *db, int rc, const char *doing, struct err *err);
 
-/* The prepared statements of one connection that name a bucket: `sql[kind]` has `"%w"` where the name goes.
- * Made when first used. An embedded struct. */
+/* The prepared statements of one connection that name a bucket: `sql[kind]` has `"%w"` where the name goes,
+ * twice at most. Made when first used. An embedded struct. */
 enum { SHELF_KINDS = 4 };
 
 struct shelf {

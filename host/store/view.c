@@ -5,13 +5,13 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "store/like.h"
-#include "store/sum.h"
+#include "store/row.h"
 
 enum { LOAD, SCAN };
 
 static const char *const statements[SHELF_KINDS] = {
-    [LOAD] = "SELECT key, value, expires_at, sum FROM \"%w\" WHERE key=?1",
-    [SCAN] = "SELECT key, value, expires_at, sum FROM \"%w\" WHERE key>=?1 AND key<?2 ORDER BY key",
+    [LOAD] = "SELECT ?1, " ROW_COLUMNS " FROM " ROW_FROM " WHERE i.key=?1",
+    [SCAN] = "SELECT i.key, " ROW_COLUMNS " FROM " ROW_FROM " WHERE i.key>=?1 AND i.key<?2 ORDER BY i.key",
 };
 
 void view_init(struct view *view, const char *path) {
@@ -36,46 +36,24 @@ static enum moonkeep_code connect(struct view *view, sqlite3 **db, struct shelve
 
 /* ---- one row ---- */
 
-struct row {
-  const char *key, *json;
-  size_t key_len, json_len;
-  int64_t expires_at_ms;
-};
-
-static enum moonkeep_code damaged(const char *bucket, const struct row *row, const char *why,
-                                  struct err *err) {
-  return err_key(err, MOONKEEP_CORRUPT, row->key, row->key_len,
-                 "the row of key \"%.*s\" in %s is damaged: %s",
-                 (int)(row->key_len < 200 ? row->key_len : 200), row->key, bucket, why);
-}
-
-/* Rows that other programs wrote have no checksum; those have to be JSON, and become compact. */
+/* Rows that other programs wrote have to be JSON, and become compact. */
 static enum moonkeep_code adopt(const char *bucket, struct row *row, struct buf *scratch, struct err *err) {
   struct err why;
   buf_clear(scratch);
   enum moonkeep_code code = json_compact(scratch, row->json, row->json_len, SIZE_MAX, &why);
   if (code == MOONKEEP_MEMORY) return err_memory(err);
-  if (code) return damaged(bucket, row, why.message, err);
+  if (code) return row_damaged(bucket, row->key, row->key_len, why.message, err);
   row->json = scratch->data;
   row->json_len = scratch->len;
   return MOONKEEP_OK;
 }
 
-/* Reads the statement's row and looks at its checksum. The texts are valid until the statement moves on;
- * scratch may come to hold the value. */
+/* Reads the statement's row. The texts are valid until the statement moves on; scratch may come to hold the
+ * value. */
 static enum moonkeep_code read_row(sqlite3_stmt *rows, const char *bucket, struct row *row,
                                    struct buf *scratch, struct err *err) {
-  row->key = (const char *)sqlite3_column_text(rows, 0);
-  row->key_len = (size_t)sqlite3_column_bytes(rows, 0);
-  row->json = (const char *)sqlite3_column_text(rows, 1);
-  row->json_len = (size_t)sqlite3_column_bytes(rows, 1);
-  row->expires_at_ms = sqlite3_column_int64(rows, 2);
-  if (!row->key || !row->json) return err_memory(err);
-  if (sqlite3_column_type(rows, 3) == SQLITE_NULL) return adopt(bucket, row, scratch, err);
-  int64_t sum = sum_row(bucket, row->key, row->key_len, row->json, row->json_len, row->expires_at_ms);
-  if (sum != sqlite3_column_int64(rows, 3))
-    return damaged(bucket, row, "it does not match its checksum", err);
-  return MOONKEEP_OK;
+  enum moonkeep_code code = row_read(rows, bucket, row, err);
+  return code || !row->foreign ? code : adopt(bucket, row, scratch, err);
 }
 
 /* ---- single keys ---- */
@@ -245,7 +223,7 @@ static enum moonkeep_code take_journal(struct scan *scan, const char *key, size_
     int order = key ? slice_compare(change->key, change->key_len, key, key_len) : -1;
     if (order > 0) break;
     *same |= order == 0;
-    struct row row = {change->key, change->json, change->key_len, change->json_len, change->time_ms};
+    struct row row = {change->key, change->json, change->key_len, change->json_len, change->time_ms, false};
     if (change->op == 'p') code = take(scan, &row, done, err);
   }
   return code;

@@ -52,9 +52,9 @@ static enum moonkeep_code gather(struct engine *engine, struct erasure *erasure,
   batch->count = 0;
   range_bind(&erasure->range, rows);
   while (!code && batch->count < BATCH && (rc = sqlite3_step(rows)) == SQLITE_ROW) {
-    const char *key = (const char *)sqlite3_column_text(rows, 0);
-    size_t len = (size_t)sqlite3_column_bytes(rows, 0);
-    if (!key) code = err_memory(err);
+    size_t len;
+    const char *key = row_key(rows, erasure->shelf->name, &len, err);
+    if (!key) code = err->code;
     if (!key || !like_match(erasure->pattern, erasure->pattern_len, key, len)) continue;
     if (!row_has_its_key(rows)) {
       code = row_damaged(erasure->shelf->name, key, len, "the key that leads to it is another", err);

@@ -8,8 +8,20 @@ static const int64_t last_moment_ms = 253402300799999; /* the end of the year 99
 
 enum moonkeep_code row_damaged(const char *bucket, const char *key, size_t key_len, const char *why,
                                struct err *err) {
+  if (!key) key = ""; /* the row is not there at all */
   return err_key(err, MOONKEEP_CORRUPT, key, key_len, "the row of key \"%.*s\" in %s is damaged: %s",
                  (int)(key_len < 200 ? key_len : 200), key, bucket, why);
+}
+
+const char *row_key(sqlite3_stmt *statement, const char *bucket, size_t *len, struct err *err) {
+  bool is_null = sqlite3_column_type(statement, 0) == SQLITE_NULL;
+  const char *key = (const char *)sqlite3_column_text(statement, 0);
+  *len = (size_t)sqlite3_column_bytes(statement, 0);
+  if (is_null)
+    row_damaged(bucket, NULL, 0, "the index has no key for it", err);
+  else if (!key)
+    err_memory(err);
+  return key;
 }
 
 bool row_has_its_key(sqlite3_stmt *statement) {

@@ -24,6 +24,9 @@ struct row {
   bool foreign; /* another program wrote it: nothing vouches for it */
 };
 
+/* The key that led to the statement's row, column 0; NULL with err. It may be that of another row. */
+const char *row_key(sqlite3_stmt *statement, const char *bucket, size_t *len, struct err *err);
+
 /* Reads the statement's row. corrupt, naming the key: it does not match its checksum, or its key is not the
  * one that led to it. */
 enum moonkeep_code row_read(sqlite3_stmt *statement, const char *bucket, struct row *row, struct err *err);

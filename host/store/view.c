@@ -235,9 +235,9 @@ static enum moonkeep_code take_row(struct scan *scan, bool *done, struct err *er
   struct row row;
   bool in_journal = false;
   /* The key is looked at first: rows that do not match are not read further. */
-  const char *key = (const char *)sqlite3_column_text(scan->rows, 0);
-  size_t key_len = (size_t)sqlite3_column_bytes(scan->rows, 0);
-  if (!key) return err_memory(err);
+  size_t key_len;
+  const char *key = row_key(scan->rows, scan->bucket, &key_len, err);
+  if (!key) return err->code;
   if (!like_match(call->pattern, call->pattern_len, key, key_len)) return MOONKEEP_OK;
   enum moonkeep_code code = take_journal(scan, key, key_len, &in_journal, done, err);
   if (code || *done || in_journal) return code;

@@ -67,7 +67,7 @@ $(BUILD)/tests/%.o: CPPFLAGS += -Itests
 
 BUILD_DEPS = pkg-config liblua5.4-dev lua-cjson-dev libsqlite3-dev libuv1-dev libxxhash-dev
 TEST_DEPS = $(BUILD_DEPS) sqlite3 tmux valgrind
-LINT_DEPS = $(TEST_DEPS) clang clang-format cppcheck lua-check shellcheck libclang-rt-14-dev
+LINT_DEPS = $(TEST_DEPS) clang clang-format cppcheck lua-check shellcheck libclang-rt-14-dev llvm
 
 # Looks what is missing and installs it, saying so. $(1): packages, $(2): the stamp that remembers.
 define install
@@ -112,10 +112,10 @@ tsan:
 edges:
 	+@ONLY_PROGRAMS=1 $(FLAVOUR) BUILD="$(BUILD)-edges" EDGES=1 SANITIZE=address,undefined OPTIMISE=-O1
 
-# Fuzzing, FUZZ_SECONDS for each target; needs clang.
+# Fuzzing, FUZZ_SECONDS for each target, or of the targets with ONLY in their name; COVERAGE=1 says what they reach.
 FUZZ_SECONDS ?= 20
 fuzz: $(BUILD)/.lint-deps
-	@BUILD="$(BUILD)" FUZZ_SECONDS=$(FUZZ_SECONDS) bash tests/fuzz/run.sh
+	@BUILD="$(BUILD)" FUZZ_SECONDS=$(FUZZ_SECONDS) COVERAGE=$(COVERAGE) bash tests/fuzz/run.sh $(ONLY)
 
 # What it costs: see tests/README.md. BENCH: options of tests/bench/bench.c.
 BENCH_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/bench/*.c))

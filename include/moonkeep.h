@@ -25,8 +25,9 @@ enum moonkeep_code {
   MOONKEEP_TIMEOUT,         /* no answer in time: nothing was changed */
   MOONKEEP_UNKNOWN,         /* a disk error leaves open whether the change was saved */
   MOONKEEP_MEMORY,          /* out of memory: nothing was written */
-  MOONKEEP_BUSY,    /* another process has the data folder; or too many calls wait: nothing was done */
-  MOONKEEP_INVALID, /* anything else that the caller got wrong: a setting, an argument, a file */
+  MOONKEEP_BUSY,            /* another process has the folder or writes to the store file, or too many calls
+                               wait: nothing was done */
+  MOONKEEP_INVALID,         /* anything else that the caller got wrong: a setting, an argument, a file */
 };
 
 /* The code's name as scripts see it, such as "invalid_key". Never NULL; any thread. */

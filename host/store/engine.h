@@ -52,8 +52,8 @@ enum moonkeep_code engine_open(struct engine *engine, const struct folder *folde
  * error, the files stay as they are. Closes in any case. */
 enum moonkeep_code engine_close(struct engine *engine, bool clean, struct err *err);
 
-/* Appends a group and makes it durable. full, memory, corrupt: it is not in the file. io: nobody knows; ask
- * engine_reopen. */
+/* Appends a group and makes it durable. full, memory, corrupt, busy: it is not in the file. io: nobody knows;
+ * ask engine_reopen. */
 enum moonkeep_code engine_append(struct engine *engine, uint64_t seq, int64_t at_ms, const void *changes,
                                  size_t len, struct err *err);
 

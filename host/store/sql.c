@@ -20,6 +20,8 @@ enum moonkeep_code sql_fail(sqlite3 *db, int rc, const char *doing, struct err *
   case SQLITE_NOMEM: code = MOONKEEP_MEMORY; break;
   case SQLITE_CORRUPT:
   case SQLITE_NOTADB: code = MOONKEEP_CORRUPT; break;
+  case SQLITE_BUSY:
+    return err_set(err, MOONKEEP_BUSY, "cannot %s: another program is writing to the store file", doing);
   case SQLITE_IOERR:
     if (rc == SQLITE_IOERR_NOMEM) code = MOONKEEP_MEMORY;
     break;

@@ -27,7 +27,8 @@ enum moonkeep_code sql_number(sqlite3 *db, const char *sql, const char *doing, i
 
 enum moonkeep_code sql_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **out, struct err *err);
 
-/* Makes the error of a result code: full, io, memory, corrupt. */
+/* Makes the error of a result code: full, io, memory, corrupt, or busy where another program holds the file
+ * locked. */
 enum moonkeep_code sql_fail(sqlite3 *db, int rc, const char *doing, struct err *err);
 
 /* The prepared statements of one connection that name a bucket: `sql[kind]` has `"%w"` where the name goes,

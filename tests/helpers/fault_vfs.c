@@ -1,6 +1,7 @@
 #include "helpers/fault_vfs.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <sqlite3.h>
 
@@ -164,7 +165,18 @@ static const sqlite3_io_methods methods = {
     .xShmUnmap = shm_unmap,
 };
 
+/* The same without what a write-ahead log needs. */
+static sqlite3_io_methods plain_methods;
+static bool plain;
+
 /* ---- the VFS ---- */
+
+/* Who waits for a lock does not wait long. */
+static int sleep_briefly(sqlite3_vfs *vfs, int us) {
+  (void)vfs;
+  sched_yield();
+  return us;
+}
 
 static int open_file(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int flags, int *out_flags) {
   (void)vfs;
@@ -173,7 +185,7 @@ static int open_file(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int
   file->real = (sqlite3_file *)(void *)(file + 1);
   file->real->pMethods = NULL;
   int rc = system_vfs->xOpen(system_vfs, path, file->real, flags, out_flags);
-  file->base.pMethods = rc == SQLITE_OK ? &methods : NULL;
+  file->base.pMethods = rc != SQLITE_OK ? NULL : plain ? &plain_methods : &methods;
   return rc;
 }
 
@@ -181,6 +193,10 @@ void fault_disarm(void) {
   pthread_mutex_lock(&lock);
   armed.nth = 0;
   pthread_mutex_unlock(&lock);
+}
+
+void fault_without_shared_memory(bool without) {
+  plain = without;
 }
 
 void fault_install(void) {
@@ -191,6 +207,9 @@ void fault_install(void) {
   shim.zName = "fault";
   shim.szOsFile += (int)sizeof(struct file);
   shim.xOpen = open_file;
+  shim.xSleep = sleep_briefly;
+  plain_methods = methods;
+  plain_methods.iVersion = 1;
   if (sqlite3_vfs_register(&shim, 1) != SQLITE_OK) FAIL("cannot register the VFS");
 }
 

@@ -2,7 +2,8 @@
  *
  * fault_install makes it the default, before the test opens a store (and ends a fault that an earlier test
  * has left); fault_arm sets the next fault, which strikes once or from then on until fault_disarm. The
- * counting begins at fault_arm. Any thread may meet the fault; the functions here are called by the test's.
+ * counting begins at fault_arm. Locks are waited for without sleeping. Any thread may meet the fault; the
+ * functions here are called by the test's.
  */
 #ifndef TESTS_FAULT_VFS_H
 #define TESTS_FAULT_VFS_H
@@ -22,6 +23,7 @@ struct fault {
 };
 
 void fault_install(void);
+void fault_without_shared_memory(bool without); /* files opened from now on cannot have a write-ahead log */
 void fault_arm(const struct fault *fault);
 void fault_disarm(void);
 bool fault_struck(void);                /* whether it came to that, since fault_arm */

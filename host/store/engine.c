@@ -64,6 +64,27 @@ static enum moonkeep_code read_counters(struct engine *engine, struct err *err) 
   return MOONKEEP_OK;
 }
 
+/* Where the file system has no shared memory, SQLite stays without a write-ahead log and calls that no error.
+ */
+static enum moonkeep_code use_log(struct engine *engine, struct err *err) {
+  sqlite3_stmt *mode;
+  enum moonkeep_code code = sql_prepare(engine->db, "PRAGMA journal_mode=WAL", &mode, err);
+  if (code) return code;
+  int rc = sqlite3_step(mode);
+  const char *is = rc == SQLITE_ROW ? (const char *)sqlite3_column_text(mode, 0) : NULL;
+  if (rc != SQLITE_ROW)
+    code = sql_fail(engine->db, rc, "open the store file", err);
+  else if (!is)
+    code = err_memory(err);
+  else if (strcmp(is, "wal") != 0)
+    code = err_set(err, MOONKEEP_INVALID,
+                   "the file system of %s cannot share memory between programs, which the store needs (a "
+                   "network file system?); name another folder with --data",
+                   engine->path);
+  sqlite3_finalize(mode);
+  return code;
+}
+
 static enum moonkeep_code open_file(struct engine *engine, struct err *err) {
   char sql[64];
   sqlite3_snprintf(sizeof sql, sql, "PRAGMA cache_size=-%d", (int)(engine->cache_bytes >> 10));
@@ -75,7 +96,7 @@ static enum moonkeep_code connect(struct engine *engine, struct err *err) {
   enum moonkeep_code code = open_file(engine, err);
   int64_t version = 0;
   if (!code) code = schema_recognise(engine->db, engine->path, &version, err);
-  if (!code) code = sql_run(engine->db, "PRAGMA journal_mode=WAL", "open the store file", err);
+  if (!code) code = use_log(engine, err);
   if (!code && version > 0 && version < SCHEMA_VERSION)
     log_write(engine->log, LOG_INFO, "store", "bringing %s from version %d to %d", engine->path, (int)version,
               SCHEMA_VERSION);

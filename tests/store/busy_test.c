@@ -1,4 +1,5 @@
-/* Another program has the store file too, and holds its lock for longer than the store waits. */
+/* Another program has the store file too, and holds its lock for longer than the store waits; or the file
+ * system does not let programs share a file at all. */
 #include <string.h>
 #include <sqlite3.h>
 
@@ -88,4 +89,16 @@ TEST(a_store_that_is_closed_while_another_program_holds_the_file_loses_nothing) 
   store = sync_open(dir);
   CHECK_STR(sync_select(store, "appData", "%"), "k=2");
   sync_close(store);
+}
+
+TEST(a_file_system_without_shared_memory_is_refused) {
+  const char *dir = temp_dir();
+  struct err err;
+  fault_install();
+  fault_without_shared_memory(true);
+  enum moonkeep_code code = sync_try_open(dir, &store, &err);
+  fault_without_shared_memory(false);
+  CHECK_INT(code, MOONKEEP_INVALID);
+  CHECK(strstr(err.message, "cannot share memory between programs"));
+  sync_close(sync_open(dir));
 }

@@ -275,9 +275,19 @@ static bool may_be_anything(const struct fact *fact) {
   return fact->foreign && flip.part == FOREIGN;
 }
 
+/* The journal's change to the first row went to another row of the same key, because the first was hidden. */
+static bool is_before_change(const struct fact *fact, const char *json, size_t len) {
+  return has_journal && fact == facts && len == strlen(fact->json) &&
+         memcmp(json + 2, fact->json + 2, len - 2) == 0;
+}
+
 static void check_value(const struct fact *fact, const char *json, size_t len, int64_t expires_at_ms,
                         const char *doing) {
   if (may_be_anything(fact)) return;
+  if (may_hide() && is_before_change(fact, json, len)) {
+    note(HIDDEN);
+    return;
+  }
   if (len != strlen(fact->json) || memcmp(json, fact->json, len) != 0 || expires_at_ms != expiry(fact))
     ROTTEN("%s says that %.40s is %.*s until %lld", doing, fact->key, (int)(len < 80 ? len : 80), json,
            (long long)expires_at_ms);
@@ -311,7 +321,7 @@ static void check_rows(const char *bucket, const struct store_call *call, bool *
     if (!fact && flip.part != FOREIGN)
       ROTTEN("a key that was never set: %.*s", (int)row->key_len, call->text.data + row->key);
     if (!fact) continue;
-    if (seen[fact - facts]) ROTTEN("%.40s comes twice", fact->key);
+    if (seen[fact - facts] && !may_hide()) ROTTEN("%.40s comes twice", fact->key);
     seen[fact - facts] = true;
     check_value(fact, call->text.data + row->json, row->json_len, row->expires_at_ms, "select");
   }

@@ -14,306 +14,34 @@
 #include "base/mem.h"
 #include "check.h"
 #include "helpers/fault_vfs.h"
+#include "helpers/scenario.h"
 #include "helpers/sync.h"
 #include "helpers/temp.h"
-
-/* ---- what each key may hold ---- */
-
-enum { WORD = 24, CHOICES = 32 };
-
-static const char *const keys[] = {"d0", "d1", "d2", "k0", "k1", "k2", "k3", "k4", "k5", "p0", "p1", "x0"};
-enum { D0, D1, D2, K0, K1, K2, K3, K4, K5, P0, P1, X0, KEYS };
-
-struct choices { /* more than one only where a call has ended as unknown */
-  char words[CHOICES][WORD];
-  int count;
-};
-
-static struct choices model[KEYS];
-static unsigned turn;
-
-static bool may_hold(int key, const char *word) {
-  for (int i = 0; i < model[key].count; i++)
-    if (strcmp(model[key].words[i], word) == 0) return true;
-  return false;
-}
-
-static void may_also_hold(int key, const char *word) {
-  if (may_hold(key, word)) return;
-  CHECK(model[key].count < CHOICES);
-  snprintf(model[key].words[model[key].count++], WORD, "%s", word);
-}
-
-static void holds(int key, const char *word) {
-  model[key].count = 0;
-  may_also_hold(key, word);
-}
-
-static void check_value(int key, const char *word) {
-  if (!may_hold(key, word))
-    FAIL("%s holds %s, not %s%s", keys[key], word, model[key].words[0], model[key].count > 1 ? " or …" : "");
-}
-
-/* ---- calls that wait together ---- */
-
-struct attempt {
-  struct store_call *call;
-  int first, last; /* the keys that it changes; -1: none */
-  char word[WORD]; /* what they get */
-  char seen[WORD]; /* what an update was given */
-  bool done;
-};
-
-static struct store *store;
-static struct attempt attempts[16];
-static int attempt_count;
-
-static void copy_word(char *word, const struct value *value) {
-  snprintf(word, WORD, "%.*s", WORD - 1, value ? value->json : "absent");
-}
-
-static void note_done(struct store_call *call) {
-  ((struct attempt *)call->ctx)->done = true;
-}
-
-static struct attempt *attempt(struct store_call *call, int first, int last, const char *word) {
-  CHECK(attempt_count < 16);
-  struct attempt *mine = &attempts[attempt_count++];
-  *mine = (struct attempt){.call = call, .first = first, .last = last};
-  snprintf(mine->word, WORD, "%s", word);
-  call->ctx = mine;
-  call->done = note_done;
-  return mine;
-}
-
-static struct bucket *bucket(void) {
-  return sync_bucket(store, "appData");
-}
-
-static struct store_call *on_key(enum store_op op, int key) {
-  return store_call_new(op, bucket(), keys[key], strlen(keys[key]));
-}
-
-static const char *new_word(void) {
-  static char word[WORD];
-  snprintf(word, sizeof word, "%u", ++turn);
-  return word;
-}
-
-static void submit(struct attempt *mine) {
-  mine->done = store_submit(store, mine->call);
-}
-
-static void set_until(int key, int64_t expires_at_ms) {
-  const char *word = new_word();
-  submit(attempt(make_set(bucket(), keys[key], word, expires_at_ms), key, key, word));
-}
-
-static void set(int key) {
-  set_until(key, 0);
-}
-
-static void set_pair(void) {
-  const char *word = new_word();
-  struct store_call *call = store_call_new(STORE_SET, bucket(), NULL, 0);
-  call->rows = mem_alloc(2 * sizeof *call->rows);
-  call->row_count = 2;
-  for (int i = 0; i < 2; i++)
-    call->rows[i] = (struct store_row){keys[P0 + i], 2, value_new(word, strlen(word), 0)};
-  submit(attempt(call, P0, P1, word));
-}
-
-static enum store_verdict change(struct store_call *call, const struct value *current) {
-  struct attempt *mine = call->ctx;
-  copy_word(mine->seen, current);
-  call->value = value_new(mine->word, strlen(mine->word), 0);
-  return STORE_WRITE;
-}
-
-static void update(int key) {
-  struct attempt *mine = attempt(on_key(STORE_UPDATE, key), key, key, new_word());
-  mine->call->apply = change;
-  submit(mine);
-}
-
-static void delete (int key) {
-  submit(attempt(on_key(STORE_DELETE, key), key, key, "absent"));
-}
-
-static void delete_like_d(void) {
-  struct store_call *call = store_call_new(STORE_DELETE_LIKE, bucket(), NULL, 0);
-  store_call_pattern(call, "d%", 2);
-  submit(attempt(call, D0, D2, "absent"));
-}
-
-static void get(int key) {
-  submit(attempt(on_key(STORE_GET, key), -1, -1, keys[key]));
-}
-
-static void scan(void) {
-  submit(attempt(make_scan(bucket(), "__"), -1, -1, ""));
-}
-
-static void flush(void) {
-  submit(attempt(store_call_new(STORE_FLUSH, NULL, NULL, 0), -1, -1, ""));
-}
-
-/* A write-ahead log that has grown so far is checkpointed. */
-static void write_much(void) {
-  struct store_call *call = store_call_new(STORE_SET, sync_bucket(store, "wide"), NULL, 0);
-  struct value *value = value_new(NULL, 4 << 20, 0);
-  memset(value->json, '1', 4 << 20);
-  call->rows = mem_alloc(sizeof *call->rows);
-  call->rows[0] = (struct store_row){"wide", 4, value};
-  call->row_count = 1;
-  submit(attempt(call, -1, -1, ""));
-}
-
-static int key_of(const char *name, size_t len) {
-  for (int key = 0; key < KEYS; key++)
-    if (strlen(keys[key]) == len && memcmp(keys[key], name, len) == 0) return key;
-  FAIL("a key %.*s that was never set", (int)len, name);
-}
-
-static void judge_scan(const struct store_call *call) {
-  bool found[KEYS] = {false};
-  for (size_t i = 0; i < call->found_count; i++) {
-    const struct store_found *row = &call->found_rows[i];
-    char word[WORD];
-    int key = key_of(call->text.data + row->key, row->key_len);
-    snprintf(word, sizeof word, "%.*s", (int)row->json_len, call->text.data + row->json);
-    check_value(key, word);
-    found[key] = true;
-  }
-  for (int key = 0; key < KEYS; key++)
-    if (!found[key]) check_value(key, "absent");
-}
-
-static void judge(struct attempt *mine) {
-  struct store_call *call = mine->call;
-  enum moonkeep_code code = call->err ? call->err->code : MOONKEEP_OK;
-  if (code && code != MOONKEEP_IO && code != MOONKEEP_FULL && code != MOONKEEP_UNKNOWN)
-    FAIL("a call ends in %s: %s", moonkeep_code_name(code), call->err->message);
-  if (*mine->seen) check_value(mine->first, mine->seen);
-  for (int key = mine->first; key >= 0 && key <= mine->last; key++) {
-    if (!code) holds(key, mine->word);
-    if (code == MOONKEEP_UNKNOWN) may_also_hold(key, mine->word);
-  }
-  char word[WORD];
-  copy_word(word, call->value);
-  if (!code && call->op == STORE_GET) check_value(key_of(call->key, call->key_len), word);
-  if (!code && call->op == STORE_SCAN) judge_scan(call);
-  store_call_free(call);
-}
-
-static void finish(void) {
-  for (int i = 0; i < attempt_count; i++)
-    while (!attempts[i].done)
-      if (!store_wait(store, 10000)) FAIL("a call is not answered");
-  for (int i = 0; i < attempt_count; i++) judge(&attempts[i]);
-  attempt_count = 0;
-}
-
-/* ---- the scenario ---- */
-
-static bool opened(const char *dir) {
-  struct err err;
-  enum moonkeep_code code = sync_try_open(dir, &store, &err);
-  if (code && code != MOONKEEP_IO && code != MOONKEEP_FULL)
-    FAIL("opening ends in %s: %s", moonkeep_code_name(code), err.message);
-  return code == MOONKEEP_OK;
-}
-
-static void close_store(bool must_go_well) {
-  struct err err;
-  enum moonkeep_code code = store_close(store, &err);
-  store = NULL;
-  if (code && must_go_well) FAIL("cannot close: %s", err.message);
-}
-
-static void first_half(bool wide) {
-  set(K0), set(K1), set(K2), set_pair(), set(D0), set(D1), set(D2);
-  finish();
-  sync_advance(1100);
-  update(K0), update(K3), delete (K1), get(K2);
-  finish();
-  flush(), scan();
-  finish();
-  update(K0);
-  finish();
-  delete_like_d(), update(K4), set_until(X0, store_now_ms(store) + 500);
-  if (wide) write_much();
-  finish();
-  get(K0), get(D0), get(X0);
-  finish();
-  sync_advance(2000);
-  holds(X0, "absent");
-}
-
-static void second_half(bool wide) {
-  set(K5), flush(), get(X0);
-  finish();
-  set_pair(), update(K0), delete (K2), set(D1), get(K3);
-  if (wide) write_much();
-  finish();
-  scan();
-  finish();
-  sync_advance(1100);
-  delete_like_d(), update(K3);
-  finish();
-}
-
-static void scenario(const char *dir, bool wide) {
-  if (!opened(dir)) return;
-  first_half(wide);
-  second_half(wide);
-  close_store(false);
-  if (!opened(dir)) return;
-  for (int key = 0; key < KEYS; key++) get(key);
-  finish();
-  update(K0), flush(), set(D2);
-  finish();
-}
-
-/* ---- afterwards ---- */
 
 /* The disk is whole again: so is the store within five tries, a second of its clock apart. */
 static void serves_again(void) {
   for (int i = 0; i < 5; i++) {
     sync_advance(1100);
-    struct store_call *call = sync_run(store, make_set(bucket(), "k5", "5", 0));
+    struct bucket *bucket = sync_bucket(scenario_store, "appData");
+    struct store_call *call = sync_run(scenario_store, make_set(bucket, "k5", "5", 0));
     bool ok = call->err == NULL;
     store_call_free(call);
     if (!ok) continue;
-    holds(K5, "5");
+    scenario_holds(K5, "5");
     return;
   }
   FAIL("the store does not serve again");
 }
 
-static void check_all(void) {
-  for (int key = 0; key < KEYS; key++) check_value(key, sync_get(store, "appData", keys[key]));
-  CHECK_STR(sync_get(store, "appData", "p0"), sync_get(store, "appData", "p1"));
-  struct attempt all = {.first = -1, .call = sync_run(store, make_scan(bucket(), "__"))};
-  CHECK(!all.call->err);
-  judge(&all);
-}
-
-static void set_up(const char *dir) {
-  sync_close(sync_open(dir));
-  for (int key = 0; key < KEYS; key++) holds(key, "absent");
-  attempt_count = 0;
-}
-
 static void verify(const char *dir) {
   fault_disarm();
-  if (!store) store = sync_open(dir);
+  if (!scenario_store) scenario_store = sync_open(dir);
   serves_again();
-  check_all();
-  close_store(true);
-  store = sync_open(dir);
-  check_all();
-  close_store(true);
+  scenario_check_reads();
+  scenario_close(true);
+  scenario_store = sync_open(dir);
+  scenario_check_reads();
+  scenario_close(true);
   CHECK_STR(sync_sql(dir, "PRAGMA integrity_check"), "ok");
   CHECK_STR(sync_sql(dir, "SELECT count(*) FROM _journal"), "0");
 }
@@ -321,9 +49,10 @@ static void verify(const char *dir) {
 /* Whether the scenario came to the fault. */
 static bool strike(const struct fault *fault, bool wide) {
   const char *dir = temp_dir();
-  set_up(dir);
+  sync_close(sync_open(dir));
+  scenario_begin();
   fault_arm(fault);
-  scenario(dir, wide);
+  scenario_run(dir, wide);
   bool struck = fault_struck();
   verify(dir);
   return struck;
@@ -401,6 +130,12 @@ TEST(a_checkpoint_that_fails_in_the_middle) {
 
 /* ---- when the log cannot be saved either ---- */
 
+static struct store *store;
+
+static struct bucket *bucket(void) {
+  return sync_bucket(store, "appData");
+}
+
 static enum moonkeep_code set_code(const char *key, const char *json) {
   struct store_call *call = sync_run(store, make_set(bucket(), key, json, 0));
   enum moonkeep_code code = call->err ? call->err->code : MOONKEEP_OK;
@@ -436,7 +171,7 @@ TEST(a_change_that_cannot_be_looked_at_is_unknown_and_reads_go_on) {
   sync_close(store);
   store = sync_open(dir);
   CHECK_STR(sync_select(store, "appData", "%"), "k=4 other=5");
-  close_store(true);
+  sync_close(store);
 }
 
 TEST(a_store_that_is_closed_while_it_cannot_write_says_so_and_keeps_what_was_saved) {
@@ -454,7 +189,7 @@ TEST(a_store_that_is_closed_while_it_cannot_write_says_so_and_keeps_what_was_sav
   rmdir(in_the_way);
   store = sync_open(dir);
   CHECK_STR(sync_get(store, "appData", "k"), "1");
-  close_store(true);
+  sync_close(store);
 }
 
 /* The keys that a scan finds, one behind the other. */
@@ -507,13 +242,13 @@ TEST(scans_see_what_cannot_be_folded_because_the_disk_is_full) {
   fault_disarm();
   CHECK_STR(sync_select(store, "appData", "t%"), "t1=1 t2=2 t35=3 t4=1");
   CHECK_INT(set_code("t5", "1"), MOONKEEP_OK);
-  close_store(true);
+  sync_close(store);
 }
 
 TEST(a_delete_like_that_seemed_to_fail_still_says_how_many_went) {
   fault_install();
   store = sync_open(temp_dir());
-  for (int i = 0; i < 3; i++) CHECK_INT(set_code(keys[i], "1"), MOONKEEP_OK);
+  for (int i = 0; i < 3; i++) CHECK_INT(set_code(scenario_keys[i], "1"), MOONKEEP_OK);
   sync_flush(store);
   fault_arm(&(struct fault){.op = FAULT_SYNC, .files = FAULT_WAL, .nth = 1, .rc = SQLITE_IOERR_FSYNC});
   struct store_call *call = store_call_new(STORE_DELETE_LIKE, bucket(), NULL, 0);
@@ -526,7 +261,7 @@ TEST(a_delete_like_that_seemed_to_fail_still_says_how_many_went) {
   if (!wrapped) CHECK_INT(call->count, 3);
   store_call_free(call);
   CHECK_INT(*sync_select(store, "appData", "%") != '\0', wrapped);
-  close_store(true);
+  sync_close(store);
 }
 
 /* As the files are at this moment: what a crash would leave. */
@@ -569,7 +304,7 @@ TEST(a_change_without_memory_for_the_index_of_the_log_is_looked_at) {
   sync_close(store);
   store = sync_open(copy);
   CHECK_INT(sync_delete_like(store, "appData", "w%"), saved ? 4 : 0);
-  close_store(true);
+  sync_close(store);
 }
 
 /* ---- what SQLite hides ---- */
@@ -587,5 +322,5 @@ TEST(a_store_that_cannot_be_read_is_not_taken_for_an_empty_one) {
   CHECK(fault_struck());
   fault_disarm();
   CHECK_STR(sync_select(store, "economy", "%"), "k=1");
-  close_store(true);
+  sync_close(store);
 }

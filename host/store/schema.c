@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
@@ -18,6 +19,16 @@ int schema_is_bucket_name(const char *name) {
          name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] == '\0';
 }
 
+/* Power that goes while SQLite makes a file leaves anything in it, and beside it the journal that takes it
+ * back. */
+static bool journal_is_beside(const char *path) {
+  struct buf journal = {0};
+  buf_printf(&journal, "%s-journal", path);
+  bool is = !journal.failed && access(buf_text(&journal), F_OK) == 0;
+  buf_deinit(&journal);
+  return is;
+}
+
 enum moonkeep_code schema_check_header(const char *path, struct err *err) {
   static const char magic[16] = "SQLite format 3";
   char header[16];
@@ -32,6 +43,7 @@ enum moonkeep_code schema_check_header(const char *path, struct err *err) {
   close(fd);
   if (n < 0) return err_set(err, MOONKEEP_IO, "cannot read the store file %s: %s", path, strerror(why));
   if (n == 0 || (n == (ssize_t)sizeof header && memcmp(header, magic, sizeof magic) == 0)) return MOONKEEP_OK;
+  if (journal_is_beside(path)) return MOONKEEP_OK;
   return err_set(
       err, MOONKEEP_INVALID,
       "the store file %s is not an SQLite database; nothing was changed. Move it away, or name another "

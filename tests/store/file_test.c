@@ -161,6 +161,23 @@ TEST(a_store_file_that_is_not_sqlite_is_refused_and_left_alone) {
   free(text);
 }
 
+/* What power loss leaves that comes while SQLite writes the first page: the file may hold anything, and the
+ * rollback journal, synced before, says that it was empty. */
+TEST(a_file_whose_making_was_cut_short_is_made_again) {
+  static const unsigned char journal[512] = {0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7, /* magic */
+                                             0,    0,    0,    0,    1,    2,    3,    4,    /* no pages */
+                                             0,    0,    0,    0,    0,    0,    2,    0,    /* none before */
+                                             0,    0,    16,   0};
+  static const char page[4096];
+  const char *dir = temp_dir();
+  temp_write_bytes(temp_path(dir, "appdata.db"), page, sizeof page);
+  temp_write_bytes(temp_path(dir, "appdata.db-journal"), journal, sizeof journal);
+  struct store *store = sync_open(dir);
+  sync_set(store, "appData", "k", "1");
+  CHECK_STR(sync_get(store, "appData", "k"), "1");
+  sync_close(store);
+}
+
 TEST(another_programs_database_is_refused_and_left_alone) {
   const char *dir = temp_dir();
   sync_sql(dir, "CREATE TABLE t(x); INSERT INTO t VALUES(1)");

@@ -1,6 +1,7 @@
 #include "store/engine.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "store/journal.h"
@@ -136,13 +137,36 @@ static enum moonkeep_code take_over(struct engine *engine, struct err *err) {
   return code;
 }
 
+/* Whether the last stop was not a clean one: then the log is still there. */
+static bool log_is_left(const char *path) {
+  struct buf log = {0};
+  struct stat st;
+  buf_printf(&log, "%s-wal", path);
+  bool left = log.failed || (stat(buf_text(&log), &st) == 0 && st.st_size > 0);
+  buf_deinit(&log);
+  return left;
+}
+
+/* Behind the end of a log that power loss has cut short there may be frames of groups that nobody was told
+ * of. They would count again as soon as what is missing before them is written once more, to the bit, which
+ * is what a fold or a sweep does that starts over. What is written here has never been written before, so it
+ * cuts them off, before anybody reads. */
+static enum moonkeep_code cut_off(struct engine *engine, struct err *err) {
+  return sql_run(engine->db,
+                 "INSERT INTO _meta(name, value) VALUES('takeovers', 1)"
+                 " ON CONFLICT(name) DO UPDATE SET value=value+1",
+                 "take over the store file", err);
+}
+
 enum moonkeep_code engine_open(struct engine *engine, const struct folder *folder, const char *path,
                                size_t cache_bytes, const struct log *log, struct err *err) {
   *engine = (struct engine){.path = path,
                             .log = log,
                             .cache_bytes = cache_bytes}; /* next_expiry_ms 0: the first sweep finds it out */
+  bool left = log_is_left(path);
   enum moonkeep_code code = schema_check_header(path, err);
   if (!code) code = connect(engine, err);
+  if (!code && left) code = cut_off(engine, err);
   if (!code && engine->journal_bytes > 0)
     log_write(log, LOG_INFO, "store",
               "taking over %zu bytes of changes that were saved but not yet in the tables",

@@ -440,8 +440,24 @@ static void look_around(void) {
   get(any_key());
 }
 
+/* What an earlier run has left open is settled by what the file says now. */
+static bool settled(void) {
+  const char *words[KEYS];
+  char texts[KEYS][WORD];
+  for (int key = 0; key < KEYS; key++) {
+    snprintf(texts[key], WORD, "%s", sync_get(scenario_store, "appData", scenario_keys[key]));
+    words[key] = texts[key];
+  }
+  if (is_over()) return false;
+  const char *why = scenario_wrong(words);
+  if (why) FAIL("%s", why);
+  for (int key = 0; key < KEYS; key++) shown(key, words[key]);
+  for (int key = 0; key < KEYS; key++) model[key].count = 1;
+  return true;
+}
+
 void scenario_run_random(const char *dir, int steps, bool wide) {
-  bool goes_on = opened(dir);
+  bool goes_on = opened(dir) && settled();
   for (int step = 0; goes_on && step < steps; step++) {
     int changes = (int)check_below(8);
     if (changes == 0) look_around();

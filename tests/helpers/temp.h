@@ -8,6 +8,9 @@
  */
 const char *temp_dir(void);
 
+/* The same at once, for tests that make many. */
+void temp_remove(const char *dir);
+
 /* "dir/name"; valid until the eighth call after. */
 const char *temp_path(const char *dir, const char *name);
 

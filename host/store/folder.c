@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,23 +26,7 @@ static enum moonkeep_code fail(struct err *err, const char *doing, const char *p
   return err_set(err, code, "cannot %s the data folder %s: %s", doing, path, strerror(errno));
 }
 
-/* Makes the folder and the ones above it, and each entry durable in its parent. */
-static enum moonkeep_code make_path(const char *path, struct err *err) {
-  char *copy = mem_copy(path, strlen(path));
-  if (!copy) return err_memory(err);
-  enum moonkeep_code code = MOONKEEP_OK;
-  for (char *slash = copy + 1; !code; slash++) {
-    char *end = strchr(slash, '/');
-    if (end) *end = '\0';
-    if (mkdir(copy, 0777) != 0 && errno != EEXIST) code = fail(err, "make", path);
-    if (!end) break;
-    *end = '/';
-    slash = end;
-  }
-  mem_free(copy);
-  return code;
-}
-
+/* Makes the folder's entry in the one above it durable. */
 static enum moonkeep_code sync_parent(const char *path, struct err *err) {
   struct buf parent = {0};
   buf_printf(&parent, "%s/..", path);
@@ -49,11 +34,25 @@ static enum moonkeep_code sync_parent(const char *path, struct err *err) {
   enum moonkeep_code code = MOONKEEP_OK;
   if (parent.failed)
     code = err_memory(err);
-  else if (fd >= 0 && fsync(fd) != 0)
+  else if (fd >= 0 && fsync(fd) != 0 && errno != EINVAL) /* EINVAL: a kind of folder that has no sync */
     code = fail(err, "sync", path);
   if (fd >= 0) close(fd);
   buf_deinit(&parent);
   return code;
+}
+
+/* Makes the folder and the ones above it, from the top, each durable before anything is made in it. One that
+ * is there is synced as well: whoever made it may have been stopped before. */
+static enum moonkeep_code make_path(const char *path, struct err *err) {
+  struct stat st;
+  if (stat(path, &st) != 0) {
+    char *copy = mem_copy(path, strlen(path));
+    enum moonkeep_code code = copy ? make_path(dirname(copy), err) : err_memory(err);
+    mem_free(copy);
+    if (code) return code;
+    if (mkdir(path, 0777) != 0 && errno != EEXIST) return fail(err, "make", path);
+  }
+  return sync_parent(path, err);
 }
 
 static enum moonkeep_code open_dir(struct folder *folder, const char *path, struct err *err) {
@@ -62,7 +61,6 @@ static enum moonkeep_code open_dir(struct folder *folder, const char *path, stru
     return err_set(err, MOONKEEP_INVALID, "the data folder %s is not a folder; name another with --data",
                    path);
   enum moonkeep_code code = make_path(path, err);
-  if (!code) code = sync_parent(path, err);
   if (code) return code;
   folder->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   char *real = folder->fd < 0 ? NULL : realpath(path, NULL);

@@ -230,6 +230,20 @@ TEST(a_group_that_power_loss_took_away_does_not_come_back) {
   sync_close(store);
 }
 
+/* ---- the folders above ---- */
+
+TEST(a_folder_that_is_made_is_synced_into_the_one_above_it) {
+  const char *top = temp_dir(), *one = temp_path(top, "one"), *two = temp_path(one, "two");
+  CHECK(mkdir(one, 0777) == 0); /* by a start that was stopped before it could sync */
+  power_on(top, &(struct power){.cut = POWER_STAYS});
+  sync_close(sync_open(temp_path(two, "three")));
+  CHECK(power_synced(top));
+  CHECK(power_synced(one));
+  CHECK(power_synced(two));
+  CHECK(power_synced(temp_path(two, "three")));
+  power_end();
+}
+
 /* ---- this test can fail ---- */
 
 static int keep_relaxed(void *ctx, int action, const char *pragma, const char *value, const char *db,

@@ -431,7 +431,7 @@ static void change_something(bool wide) {
   case 12: write_much(); break;
   }
   if (check_below(4) == 0) get(any_key());
-  if (check_below(4) == 0) store_kick(scenario_store); /* what comes next is another group's */
+  if (check_below(4) == 0) store_kick(scenario_store, false); /* what comes next is another group's */
 }
 
 static void look_around(void) {

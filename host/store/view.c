@@ -7,11 +7,13 @@
 #include "store/like.h"
 #include "store/row.h"
 
-enum { LOAD, SCAN };
+enum { LOAD, SCAN, BELOW, ABOVE };
 
 static const char *const statements[SHELF_KINDS] = {
     [LOAD] = "SELECT ?1, " ROW_COLUMNS " FROM " ROW_FROM " WHERE i.key=?1",
-    [SCAN] = "SELECT i.key, " ROW_COLUMNS " FROM " ROW_FROM " WHERE i.key>=?1 AND i.key<?2 ORDER BY i.key",
+    [SCAN] = "SELECT i.key, " ROW_COLUMNS " FROM " ROW_FROM " WHERE i.key>=?1 ORDER BY i.key",
+    [BELOW] = "SELECT i.key, t.key FROM " ROW_FROM " WHERE i.key<?1 ORDER BY i.key DESC LIMIT 1",
+    [ABOVE] = "SELECT i.key, t.key FROM " ROW_FROM " WHERE i.key>?1 ORDER BY i.key LIMIT 1",
 };
 
 void view_init(struct view *view, const char *path) {
@@ -56,6 +58,34 @@ static enum moonkeep_code read_row(sqlite3_stmt *rows, const char *bucket, struc
   return code || !row->foreign ? code : adopt(bucket, row, scratch, err);
 }
 
+/* ---- what is not there ---- */
+
+/* The error of an entry of the index that is not its row's. */
+static enum moonkeep_code misled(const char *bucket, const char *key, size_t key_len, struct err *err) {
+  return err_key(err, MOONKEEP_CORRUPT, key, key_len,
+                 "the index of %s is damaged near key \"%.*s\": an entry leads to a row of another key",
+                 bucket, (int)(key_len < 200 ? key_len : 200), key);
+}
+
+/* Where a key is not found, the entry of the index on this side of its place has to be whole: one that is
+ * damaged stands where the key would be found. */
+static enum moonkeep_code check_beside(struct shelves *shelves, struct shelf *shelf, int side,
+                                       const char *key, size_t key_len, struct err *err) {
+  err->code = MOONKEEP_OK;
+  sqlite3_stmt *entry = shelf_statement(shelves, shelf, side, err);
+  if (!entry) return err->code;
+  sqlite3_bind_text64(entry, 1, key, key_len, SQLITE_STATIC, SQLITE_UTF8);
+  int rc = sqlite3_step(entry);
+  enum moonkeep_code code = MOONKEEP_OK;
+  if (rc == SQLITE_ROW && !row_has_its_key(entry))
+    code = misled(shelf->name, key, key_len, err);
+  else if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+    code = sql_fail(shelves->db, rc, "read the store", err);
+  sqlite3_reset(entry);
+  sqlite3_clear_bindings(entry);
+  return code;
+}
+
 /* ---- single keys ---- */
 
 enum moonkeep_code view_begin_loads(struct view *view, struct err *err) {
@@ -94,7 +124,9 @@ enum moonkeep_code view_load(struct view *view, const char *bucket, const char *
     code = sql_fail(view->loads, rc, "read the store", err);
   sqlite3_reset(rows);
   sqlite3_clear_bindings(rows);
-  return code;
+  if (rc != SQLITE_DONE) return code;
+  code = check_beside(&view->load_shelves, shelf, BELOW, key, key_len, err);
+  return code ? code : check_beside(&view->load_shelves, shelf, ABOVE, key, key_len, err);
 }
 
 /* ---- scans ---- */
@@ -143,8 +175,10 @@ static enum moonkeep_code begin_scan(struct view *view, struct scan *scan, struc
   err->code = MOONKEEP_OK;
   struct shelf *shelf = shelf_of(&view->scan_shelves, scan->bucket, strlen(scan->bucket), err);
   scan->rows = shelf ? shelf_statement(&view->scan_shelves, shelf, SCAN, err) : NULL;
-  if (scan->rows) range_bind(&scan->range, scan->rows);
-  return err->code;
+  if (!scan->rows) return err->code;
+  const char *from = scan->range.from.len ? scan->range.from.data : "";
+  sqlite3_bind_text64(scan->rows, 1, from, scan->range.from.len, SQLITE_STATIC, SQLITE_UTF8);
+  return check_beside(&view->scan_shelves, shelf, BELOW, from, scan->range.from.len, err);
 }
 
 void view_end_scan(struct view *view, struct scan *scan) {
@@ -229,22 +263,10 @@ static enum moonkeep_code take_journal(struct scan *scan, const char *key, size_
   return code;
 }
 
-static enum moonkeep_code take_row(struct scan *scan, bool *done, struct err *err) {
-  struct store_call *call = scan->call;
-  struct buf scratch = {0};
-  struct row row;
-  bool in_journal = false;
-  /* The key is looked at first: rows that do not match are not read further. */
-  size_t key_len;
-  const char *key = row_key(scan->rows, scan->bucket, &key_len, err);
-  if (!key) return err->code;
-  if (!like_match(call->pattern, call->pattern_len, key, key_len)) return MOONKEEP_OK;
-  enum moonkeep_code code = take_journal(scan, key, key_len, &in_journal, done, err);
-  if (code || *done || in_journal) return code;
-  code = read_row(scan->rows, scan->bucket, &row, &scratch, err);
-  if (!code) code = take(scan, &row, done, err);
-  buf_deinit(&scratch);
-  return code;
+/* Whether the key lies behind the scan's range. */
+static bool is_behind(const struct scan *scan, const char *key, size_t key_len) {
+  const struct buf *to = &scan->range.to;
+  return to->len > 0 && slice_compare(key, key_len, to->data, to->len) >= 0;
 }
 
 /* Behind the last row of the table: what only the journal has. */
@@ -252,6 +274,27 @@ static enum moonkeep_code take_rest(struct scan *scan, bool *done, struct err *e
   bool ignored = false;
   enum moonkeep_code code = take_journal(scan, NULL, 0, &ignored, done, err);
   *done = true;
+  return code;
+}
+
+static enum moonkeep_code take_row(struct scan *scan, bool *done, struct err *err) {
+  struct store_call *call = scan->call;
+  struct buf scratch = {0};
+  struct row row;
+  bool in_journal = false;
+  size_t key_len;
+  const char *key = row_key(scan->rows, scan->bucket, &key_len, err);
+  if (!key) return err->code;
+  bool behind = is_behind(scan, key, key_len);
+  if (behind || !like_match(call->pattern, call->pattern_len, key, key_len)) {
+    if (!row_has_its_key(scan->rows)) return misled(scan->bucket, key, key_len, err);
+    return behind ? take_rest(scan, done, err) : MOONKEEP_OK;
+  }
+  enum moonkeep_code code = take_journal(scan, key, key_len, &in_journal, done, err);
+  if (code || *done || in_journal) return code;
+  code = read_row(scan->rows, scan->bucket, &row, &scratch, err);
+  if (!code) code = take(scan, &row, done, err);
+  buf_deinit(&scratch);
   return code;
 }
 

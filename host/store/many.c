@@ -11,8 +11,7 @@ static void send_scan(struct store *store, struct store_call *call, uint64_t jou
     return;
   }
   scan->job.kind = JOB_SCAN;
-  scan->scan = (struct scan){
-      .call = call, .bucket = call->bucket->name, .now_ms = store_now_ms(store), .journal_seq = journal_seq};
+  scan->scan = (struct scan){.call = call, .bucket = call->bucket->name, .journal_seq = journal_seq};
   inbox_put(&store->reader.inbox, &scan->job);
 }
 

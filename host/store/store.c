@@ -130,7 +130,7 @@ static bool start_threads(struct store *store) {
   atomic_init(&commit->folded_seq, commit->engine.folded_seq);
   store->durable_seq = commit->engine.last_seq;
   store->next_seq = store->durable_seq + 1;
-  view_init(&store->reader.view, store->path);
+  view_init(&store->reader.view, store->path, store->clock);
   if (!reader_start(&store->reader)) return false;
   if (commit_start(commit)) return true;
   struct job job = {0};

@@ -16,8 +16,8 @@ static const char *const statements[SHELF_KINDS] = {
     [ABOVE] = "SELECT i.key, t.key FROM " ROW_FROM " WHERE i.key>?1 ORDER BY i.key LIMIT 1",
 };
 
-void view_init(struct view *view, const char *path) {
-  *view = (struct view){.path = path};
+void view_init(struct view *view, const char *path, const struct clock *clock) {
+  *view = (struct view){.path = path, .clock = clock};
 }
 
 void view_close(struct view *view) {
@@ -161,6 +161,20 @@ static enum moonkeep_code read_journal(struct view *view, struct scan *scan, str
   return code;
 }
 
+/* The scan sees the tables of one moment, and what has expired is what had by then. Where the clock goes on
+ * while they are opened, a change from after an expiry could be seen beside what had expired: then once more.
+ */
+static enum moonkeep_code begin_moment(struct view *view, struct scan *scan, struct err *err) {
+  for (int tries = 100;; tries--) {
+    scan->now_ms = clock_wall_ms(view->clock);
+    enum moonkeep_code code =
+        sql_run(view->scans, "BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1", "read the store", err);
+    if (code || tries == 0 || clock_wall_ms(view->clock) == scan->now_ms) return code;
+    code = sql_run(view->scans, "COMMIT", "read the store", err);
+    if (code) return code;
+  }
+}
+
 static enum moonkeep_code begin_scan(struct view *view, struct scan *scan, struct err *err) {
   struct store_call *call = scan->call;
   forget_results(call);
@@ -168,7 +182,7 @@ static enum moonkeep_code begin_scan(struct view *view, struct scan *scan, struc
   enum moonkeep_code code = connect(view, &view->scans, &view->scan_shelves, err);
   if (!code)
     code = range_of(&scan->range, call->pattern, call->pattern_len, call->after, call->after_len, err);
-  if (!code) code = sql_run(view->scans, "BEGIN", "read the store", err);
+  if (!code) code = begin_moment(view, scan, err);
   if (!code) code = read_journal(view, scan, err);
   if (code) return code;
   view->scan = scan;

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "store/range.h"
 #include "store/slice.h"
@@ -15,13 +16,14 @@
 #include "store/store.h"
 
 struct view {
-  const char *path; /* borrowed */
+  const char *path; /* borrowed, and so is the clock */
+  const struct clock *clock;
   sqlite3 *loads, *scans;
   struct shelves load_shelves, scan_shelves;
   struct scan *scan; /* the one under way; borrowed */
 };
 
-void view_init(struct view *view, const char *path);
+void view_init(struct view *view, const char *path, const struct clock *clock);
 void view_close(
     struct view *view); /* it opens itself again when it is next used; a scan under way starts over */
 
@@ -38,7 +40,7 @@ enum moonkeep_code view_load(struct view *view, const char *bucket, const char *
 struct scan {
   struct store_call *call; /* borrowed */
   const char *bucket;      /* borrowed */
-  int64_t now_ms;          /* what has expired by then is not there */
+  int64_t now_ms;          /* the clock at its moment: what has expired by then is not there */
   uint64_t journal_seq;    /* what the journal holds up to this group counts too: where it cannot be folded */
   struct slice journal;
   size_t next; /* of its steps: what comes behind the rows that have been walked */

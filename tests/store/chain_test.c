@@ -228,6 +228,35 @@ TEST(a_load_never_shows_less_than_what_was_acknowledged_before_it) {
   sync_close(store);
 }
 
+/* The reader is busy with a scan when another one is called; before its turn comes, a key expires and only
+ * then another one is written. It must not show both. */
+TEST(a_scan_shows_nothing_beside_what_was_written_after_it_had_expired) {
+  fault_install();
+  struct store *store = sync_open(temp_dir());
+  struct bucket *bucket = sync_bucket(store, "appData");
+  bool answered = false;
+  unfinished = 0;
+  sync_set_until(store, "appData", "a", "1", store_now_ms(store) + 10);
+  sync_flush(store);
+  fault_hold_read();
+  submit(store, make_scan(bucket, "%"));
+  fault_await();
+  struct store_call *call = make_scan(bucket, "%");
+  call->ctx = &answered;
+  call->done = note_answer;
+  bool at_once = store_submit(store, call);
+  sync_advance(10);
+  sync_set(store, "appData", "b", "2");
+  sync_flush(store);
+  fault_release();
+  while (!at_once && !answered) store_wait(store, -1);
+  CHECK_INT(call->found_count, 1);
+  CHECK_BYTES(call->text.data + call->found_rows[0].key, call->found_rows[0].key_len, "b", 1);
+  store_call_free(call);
+  finish(store);
+  sync_close(store);
+}
+
 static void end_in_error(struct store_call *call) {
   CHECK(call->err);
   CHECK_INT(call->err->code, MOONKEEP_INVALID_KEY);

@@ -118,7 +118,9 @@ static int prepare(struct shelves *shelves, struct shelf *shelf, int kind) {
   return rc;
 }
 
-/* Looks at the file. While that fails, SQLite says "no such table" of every table that it has not met yet. */
+/* Looks at the file. While that fails, SQLite says "no such table" of every table that it has not met yet;
+ * and where tables come into being while it looks, that they have changed. In a transaction they stand still
+ * from here on. */
 static enum moonkeep_code read_schema(sqlite3 *db, struct err *err) {
   int64_t tables;
   return sql_number(db, "SELECT count(*) FROM sqlite_schema", "read the store", &tables, err);
@@ -126,7 +128,7 @@ static enum moonkeep_code read_schema(sqlite3 *db, struct err *err) {
 
 static sqlite3_stmt *make(struct shelves *shelves, struct shelf *shelf, int kind, struct err *err) {
   int rc = prepare(shelves, shelf, kind);
-  if (rc == SQLITE_ERROR) {
+  if (rc == SQLITE_ERROR || rc == SQLITE_SCHEMA) {
     if (read_schema(shelves->db, err)) return NULL;
     rc = prepare(shelves, shelf, kind);
   }

@@ -255,6 +255,13 @@ void fault_await(void) {
   pthread_mutex_unlock(&lock);
 }
 
+bool fault_is_held(void) {
+  pthread_mutex_lock(&lock);
+  bool held = hold == HOLD_HELD;
+  pthread_mutex_unlock(&lock);
+  return held;
+}
+
 void fault_release(void) {
   set_hold(HOLD_NONE);
 }

@@ -32,8 +32,9 @@ long fault_count_wal(enum fault_op op); /* those on the log alone */
 
 /* The reader thread's next read of the file or its log waits until fault_release; fault_await says that it
  * has come to it. */
-void fault_hold_read(void);
+void fault_hold_read(void); /* one that is held goes on, and the one behind it is held */
 void fault_await(void);
+bool fault_is_held(void);
 void fault_release(void);
 
 #endif

@@ -257,6 +257,51 @@ TEST(a_scan_shows_nothing_beside_what_was_written_after_it_had_expired) {
   sync_close(store);
 }
 
+/* It does not wait for what the reader has in hand, as a flush would. */
+static void make_bucket(struct store *store, const char *dir) {
+  static int made;
+  char name[16];
+  snprintf(name, sizeof name, "made%d", made++);
+  sync_set(store, name, "k", "1");
+  while (strcmp(sync_sql(dir, "SELECT count(*) FROM _journal"), "0") != 0) {} /* folded when idle */
+}
+
+/* Other stores come into being before a key is looked up in one that is not there, and while the reader is at
+ * its nth read of what stores there are. */
+static void look_while_stores_come(struct store *store, const char *dir, int nth) {
+  struct store_call *call = make_get(sync_bucket(store, "none"), "k");
+  bool answered = false;
+  call->ctx = &answered;
+  call->done = note_answer;
+  make_bucket(store, dir);
+  fault_hold_read();
+  bool at_once = store_submit(store, call);
+  while (!at_once && !answered) {
+    store_wait(store, 0);
+    if (!fault_is_held()) continue;
+    if (--nth == 0) make_bucket(store, dir);
+    fault_hold_read();
+  }
+  fault_release();
+  if (call->err) FAIL("%s", call->err->message);
+  CHECK(!call->value);
+  store_call_free(call);
+}
+
+TEST(a_store_that_is_not_there_is_empty_whatever_stores_come_into_being) {
+  fault_install();
+  const char *dir = temp_dir();
+  struct store *store = open_without_cache(dir);
+  for (int i = 0; i < 20; i++) { /* so many that there is something to read */
+    char name[16];
+    snprintf(name, sizeof name, "before%d", i);
+    sync_set(store, name, "k", "1");
+  }
+  look_while_stores_come(store, dir, 0); /* the reader knows the tables now */
+  for (int nth = 1; nth <= 3; nth++) look_while_stores_come(store, dir, nth);
+  sync_close(store);
+}
+
 static void end_in_error(struct store_call *call) {
   CHECK(call->err);
   CHECK_INT(call->err->code, MOONKEEP_INVALID_KEY);

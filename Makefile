@@ -39,9 +39,11 @@ SOURCES = $(wildcard host/*.c host/*/*.c)
 OBJECTS = $(SOURCES:%.c=$(BUILD)/%.o)
 LIBRARY = $(filter-out $(BUILD)/host/main.o,$(OBJECTS))
 
-TEST_SOURCES = $(wildcard tests/base/*_test.c tests/store/*_test.c tests/script/*_test.c tests/link/*_test.c)
+TEST_SOURCES = $(wildcard tests/base/*_test.c tests/store/*_test.c tests/script/*_test.c tests/link/*_test.c \
+  tests/history/*_test.c)
 TEST_HELPERS = tests/check.c $(wildcard tests/helpers/*.c)
 TESTS = $(TEST_SOURCES:%.c=$(BUILD)/%)
+CHECKER = $(filter-out %_test.c,$(wildcard tests/history/*.c))
 
 all: $(BUILD)/moonkeep
 
@@ -58,15 +60,28 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_HELPERS:%.c=$(BUILD)/%.o) $(LIBRARY)
 	$(SAY) LINK $@
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+$(filter $(BUILD)/tests/history/%,$(TESTS)): $(CHECKER:%.c=$(BUILD)/%.o)
+
 $(BUILD)/tests/%.o: CPPFLAGS += -Itests
+
+# The history test with a fault planted in one source of the store.
+MUTANT_OF = $(BUILD)/tests/history/history_test.o $(CHECKER:%.c=$(BUILD)/%.o) $(TEST_HELPERS:%.c=$(BUILD)/%.o) $(LIBRARY)
+$(BUILD)/mutants/%: tests/history/mutants/%.patch $(MUTANT_OF)
+	@mkdir -p $(@D)
+	$(SAY) PLANT $<
+	$(Q)patch --quiet --output=$@.c $$(sed -n 's|^--- a/||p' $<) $<
+	$(Q)$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) -c -o $@.o $@.c
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $@.o \
+	  $$(printf '%s\n' $(MUTANT_OF) | grep -v "/$$(sed -n 's|^--- a/\(.*\)c$$|\1o|p' $<)$$") $(LIBS)
 .SECONDARY: # objects are kept
 
--include $(OBJECTS:.o=.d) $(TEST_SOURCES:%.c=$(BUILD)/%.d) $(TEST_HELPERS:%.c=$(BUILD)/%.d)
+-include $(OBJECTS:.o=.d) $(TEST_SOURCES:%.c=$(BUILD)/%.d) $(TEST_HELPERS:%.c=$(BUILD)/%.d) \
+  $(CHECKER:%.c=$(BUILD)/%.d)
 
 # ---- what has to be installed ----
 
 BUILD_DEPS = pkg-config liblua5.4-dev lua-cjson-dev libsqlite3-dev libuv1-dev libxxhash-dev
-TEST_DEPS = $(BUILD_DEPS) sqlite3 tmux valgrind
+TEST_DEPS = $(BUILD_DEPS) patch sqlite3 tmux valgrind
 LINT_DEPS = $(TEST_DEPS) clang clang-format cppcheck lua-check shellcheck libclang-rt-14-dev llvm
 
 # Looks what is missing and installs it, saying so. $(1): packages, $(2): the stamp that remembers.

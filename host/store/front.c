@@ -176,7 +176,7 @@ bool store_peek(struct store *store, struct bucket *bucket, const char *key, siz
                 const struct value **value) {
   if (store->closing || !list_empty(&store->barriers)) return false;
   struct entry *entry = cache_find(bucket, key, len);
-  if (!entry || !entry->known || entry->loading) return false;
+  if (!entry || !entry->known || entry->loading || keys_must_wait(store, entry)) return false;
   entry->touched = true;
   *value = keys_live(store, entry->durable);
   return true;

@@ -75,10 +75,14 @@ static enum moonkeep_code claim(struct store *store, const struct bucket *bucket
 
 /* ---- running ---- */
 
+bool keys_must_wait(const struct store *store, const struct entry *entry) {
+  bool shows = entry->known && (!entry->durable || keys_live(store, entry->durable));
+  return !shows && group_pending(store, entry);
+}
+
 static void run_get(struct store *store, struct store_call *call, struct entry *entry) {
-  struct group *group = group_pending(store, entry);
-  if (!entry->known && group) { /* only what is on its way is known: it will be durable, or asked again */
-    group_join(call, group);
+  if (keys_must_wait(store, entry)) { /* asked again when it is durable, or has failed */
+    group_join(call, entry->group);
     return;
   }
   call->value = value_ref((struct value *)keys_live(store, entry->durable));

@@ -124,6 +124,9 @@ void barrier_open_gates(struct store *store, uint64_t turn);
 /* keys.c */
 const struct value *keys_live(const struct store *store,
                               const struct value *value); /* NULL when it has expired */
+/* Whether a get has to wait for the change on its way: nothing else is known, or the durable value has
+ * expired since, and the change may have seen it alive. */
+bool keys_must_wait(const struct store *store, const struct entry *entry);
 enum moonkeep_code keys_claim(struct store *store, const char *name,
                               struct err *err); /* may a bucket be named so? */
 void keys_run(struct store *store, struct store_call *call);

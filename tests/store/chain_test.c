@@ -228,6 +228,30 @@ TEST(a_load_never_shows_less_than_what_was_acknowledged_before_it) {
   sync_close(store);
 }
 
+/* An update gives a key a new lease on life just before it expires; it is not durable yet when the old one is
+ * over. Who reads then must not find the key gone, since nothing ever came after it was alive. */
+TEST(a_key_renewed_before_it_expires_is_never_seen_as_gone) {
+  struct store *store = sync_open(temp_dir());
+  struct bucket *bucket = sync_bucket(store, "appData");
+  const struct value *value;
+  bool answered = false;
+  unfinished = 0;
+  sync_set_until(store, "appData", "a", "1", store_now_ms(store) + 10);
+  submit(store, make_set(bucket, "a", "2", store_now_ms(store) + 1000));
+  sync_advance(10);
+  CHECK(!store_peek(store, bucket, "a", 1, &value));
+  struct store_call *call = make_get(bucket, "a");
+  call->ctx = &answered;
+  call->done = note_answer;
+  bool at_once = store_submit(store, call);
+  while (!at_once && !answered) store_wait(store, -1);
+  CHECK(call->value);
+  CHECK_STR(call->value->json, "2");
+  store_call_free(call);
+  finish(store);
+  sync_close(store);
+}
+
 /* The reader is busy with a scan when another one is called; before its turn comes, a key expires and only
  * then another one is written. It must not show both. */
 TEST(a_scan_shows_nothing_beside_what_was_written_after_it_had_expired) {

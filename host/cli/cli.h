@@ -16,7 +16,7 @@ struct cli {
 
 struct command {
   const char *name, *usage, *summary; /* usage: what stands behind the name; summary: half a line */
-  unsigned bit;                       /* enum command_bit */
+  uint64_t bit;                       /* C_… of cli/options.h */
   int least, most;                    /* arguments */
   enum exit_status (*run)(struct cli *cli);
   const char *help; /* paragraphs for `help COMMAND` */

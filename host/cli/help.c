@@ -27,7 +27,7 @@ static enum exit_status show(struct page *page, enum exit_status status) {
   return status;
 }
 
-static void put_commands(struct page *page, unsigned which) {
+static void put_commands(struct page *page, uint64_t which) {
   for (size_t i = 0; i < commands_count; i++) {
     char call[64];
     if (!(commands[i].bit & which)) continue;
@@ -46,7 +46,7 @@ static void put_option(struct page *page, const struct option *option) {
 }
 
 /* The options of one of these commands that are not options of one of those. */
-static void put_options(struct page *page, unsigned which, unsigned but) {
+static void put_options(struct page *page, uint64_t which, uint64_t but) {
   for (size_t i = 0; i < options_count; i++)
     if (options_table[i].commands & which && !(options_table[i].commands & but))
       put_option(page, &options_table[i]);
@@ -62,7 +62,7 @@ enum exit_status help_short(struct cli *cli) {
   struct page page = {.cli = cli, .stream = CONSOLE_ERR};
   buf_puts(&page.text, PURPOSE);
   buf_putc(&page.text, '\n');
-  put_commands(&page, C_ALL & ~(unsigned)C_HELP);
+  put_commands(&page, C_ALL & ~C_HELP);
   buf_puts(&page.text, "\nTry `moonkeep chat`. `moonkeep --help` tells more.\n");
   return show(&page, EXIT_USAGE);
 }

@@ -35,6 +35,7 @@ const struct option options_table[] = {
 };
 enum { OPTIONS = sizeof options_table / sizeof *options_table };
 const size_t options_count = OPTIONS;
+_Static_assert(OPTIONS <= 64, "settings.given has a bit for each");
 
 /* ---- near names ---- */
 
@@ -189,7 +190,7 @@ static enum moonkeep_code read_option(struct reader *reader, const char *word, s
   const struct option *option = find_option(word, len);
   if (!option) return no_such_option(word, len, err);
   const char *value = equals ? equals + 1 : NULL;
-  reader->settings->given |= 1u << (option - options_table);
+  reader->settings->given |= UINT64_C(1) << (option - options_table);
   if (option->kind == FLAG) return read_flag(reader->settings, option, value, err);
   if (!value && reader->at < reader->argc) value = reader->argv[reader->at++];
   if (!value)
@@ -237,7 +238,7 @@ enum moonkeep_code options_read(struct settings *settings, int argc, char **argv
 /* ---- the environment ---- */
 
 static enum moonkeep_code settle(struct settings *settings, const struct option *option, bool given,
-                                 unsigned command, const char *command_name, struct err *err) {
+                                 uint64_t command, const char *command_name, struct err *err) {
   bool takes = option->commands & command;
   if (given && !takes)
     return err_set(err, MOONKEEP_INVALID, "%s does not take --%s", command_name, option->name);
@@ -249,7 +250,7 @@ static enum moonkeep_code settle(struct settings *settings, const struct option 
   return take(settings, option, origin, text, err);
 }
 
-enum moonkeep_code options_settle(struct settings *settings, unsigned command, const char *command_name,
+enum moonkeep_code options_settle(struct settings *settings, uint64_t command, const char *command_name,
                                   struct err *err) {
   for (size_t i = 0; i < OPTIONS; i++) {
     enum moonkeep_code code =

@@ -13,21 +13,21 @@
 #include "base/err.h"
 #include "base/log.h"
 
-enum command_bit {
-  C_RUN = 1 << 0,
-  C_CHAT = 1 << 1,
-  C_GET = 1 << 2,
-  C_SET = 1 << 3,
-  C_DELETE = 1 << 4,
-  C_SELECT = 1 << 5,
-  C_KEYS = 1 << 6,
-  C_COUNT = 1 << 7,
-  C_DELETE_LIKE = 1 << 8,
-  C_HELP = 1 << 9,
-  C_HOSTS = C_RUN | C_CHAT,
-  C_STORE = C_GET | C_SET | C_DELETE | C_SELECT | C_KEYS | C_COUNT | C_DELETE_LIKE,
-  C_ALL = C_HOSTS | C_STORE | C_HELP,
-};
+/* Sets of commands, a bit each. */
+#define COMMAND_BIT(n) (UINT64_C(1) << (n))
+#define C_RUN          COMMAND_BIT(0)
+#define C_CHAT         COMMAND_BIT(1)
+#define C_GET          COMMAND_BIT(2)
+#define C_SET          COMMAND_BIT(3)
+#define C_DELETE       COMMAND_BIT(4)
+#define C_SELECT       COMMAND_BIT(5)
+#define C_KEYS         COMMAND_BIT(6)
+#define C_COUNT        COMMAND_BIT(7)
+#define C_DELETE_LIKE  COMMAND_BIT(8)
+#define C_HELP         COMMAND_BIT(9)
+#define C_HOSTS        (C_RUN | C_CHAT)
+#define C_STORE        (C_GET | C_SET | C_DELETE | C_SELECT | C_KEYS | C_COUNT | C_DELETE_LIKE)
+#define C_ALL          (C_HOSTS | C_STORE | C_HELP)
 
 enum { ARGUMENTS = 2 }; /* the most that a command takes */
 
@@ -42,7 +42,7 @@ struct settings {
   const char *after;          /* NULL: from the start */
   double ttl_s, expires_at_s; /* 0: none */
 
-  unsigned given; /* a bit for each option of the table that argv has */
+  uint64_t given; /* a bit for each option of the table that argv has */
 
   const char *command;              /* NULL: none was given */
   const char *arguments[ARGUMENTS]; /* what follows it */
@@ -54,13 +54,13 @@ struct settings {
 enum moonkeep_code options_read(struct settings *settings, int argc, char **argv, struct err *err);
 
 /* Reads the environment for what argv has left open, and refuses options that the command does not take. */
-enum moonkeep_code options_settle(struct settings *settings, unsigned command, const char *command_name,
+enum moonkeep_code options_settle(struct settings *settings, uint64_t command, const char *command_name,
                                   struct err *err);
 
 /* The table, for the help. */
 struct option {
   const char *name, *argument, *preset, *help, *env; /* argument, preset and env may be NULL */
-  unsigned commands;
+  uint64_t commands;
   int kind;
   size_t offset; /* of its place in struct settings */
 };

@@ -63,12 +63,20 @@ void call_await_room(lua_State *L) {
   struct store *store = scripts->options.store;
   bool admitted = waiter->admitted;
   waiter->admitted = false;
-  if (admitted || (store_has_room(store) && list_empty(&scripts->slowed))) return;
+  if (admitted) return;
+  waiter->called_ms = 0;
+  if (store_has_room(store) && list_empty(&scripts->slowed)) return;
+  waiter->called_ms = store_now_ms(store);
   if (task_can_wait(L)) {
     task_slow(waiter->task);
     task_wait(L, begin_anew);
   }
   while (!store_has_room(store)) store_wait(store, -1);
+}
+
+int64_t call_time_ms(lua_State *L) {
+  const struct waiter *waiter = waiter_of(L);
+  return waiter->called_ms ? waiter->called_ms : store_now_ms(waiter->script->scripts->options.store);
 }
 
 struct store_call *call_begin(lua_State *L, enum store_op op, struct bucket *bucket, const char *key,

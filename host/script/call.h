@@ -21,6 +21,7 @@ struct waiter {
   struct store_call *call; /* owned, but the store's while it is under way */
   bool under_way;
   bool admitted;           /* its task has waited for room and may make a call */
+  int64_t called_ms;       /* when the call was made that has waited for room; 0: it has not waited */
   lua_State *L;            /* an update's caller; its arguments stand in the frame of its store call */
   int64_t expires_at_ms;   /* the new expiry that the update asks for; 0: none */
   struct buf default_json; /* of the update's default, where that is a table and the call has to wait */
@@ -41,6 +42,9 @@ void waiter_drop(struct waiter *waiter);
  * call, in line with other tasks. In a task it may not return: then the task yields to the host, and the
  * method begins anew when its turn has come. So what waits in line has no call yet, only its task. */
 void call_await_room(lua_State *L);
+
+/* The wall time at which the method was called, before it waited for room: what a ttl counts from. */
+int64_t call_time_ms(lua_State *L);
 
 /* Begins a call: makes it, in the caller's waiter. Raises `memory`. */
 struct store_call *call_begin(lua_State *L, enum store_op op, struct bucket *bucket, const char *key,

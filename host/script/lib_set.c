@@ -32,7 +32,7 @@ static enum moonkeep_code expiry_from(lua_State *L, const char *field, int64_t *
     return err_set(err, MOONKEEP_INVALID_VALUE, "%s looks like milliseconds; give seconds", field);
   if (*expires_at_ms != 0)
     return err_set(err, MOONKEEP_INVALID_VALUE, "expires_at and ttl are both given; give one of them");
-  int64_t base_ms = ttl ? store_now_ms(script_of(L)->scripts->options.store) : 0;
+  int64_t base_ms = ttl ? call_time_ms(L) : 0;
   int64_t ms = base_ms + (int64_t)llround(seconds * 1000);
   *expires_at_ms = ms > 0 ? ms : 1; /* 0 would be no expiry; what has passed has passed */
   return MOONKEEP_OK;

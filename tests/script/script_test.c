@@ -532,6 +532,34 @@ TEST(what_tasks_write_at_once_is_bounded_in_bytes) {
   rig_deinit(&rig);
 }
 
+TEST(a_ttl_counts_from_the_call_also_where_it_stands_in_line) {
+  struct rig rig;
+  struct err err;
+  char source[400];
+  snprintf(source, sizeof source,
+           "bot.on('start', function()\n"
+           "  for i = 1, %d do bot.spawn(function() appData:set('k' .. i, i, {ttl = 5}) end) end\n"
+           "end)\n"
+           "bot.on('look', function() bot.act{action = 'done', left = appData:count('%%')} end)\n",
+           STORE_ROOM_CALLS + 1);
+  rig_init(&rig);
+  rig_write(&rig, "bot.lua", source);
+  if (rig_try_open(&rig, &err)) FAIL("%s", err.message);
+  scripts_start(rig.scripts);
+  while (scripts_slowed(rig.scripts) == 0) scripts_run(rig.scripts);
+  rig.wall_ms += 4000;
+  rig_settle(&rig);
+  rig_emit(&rig, "look", "{\"event\":\"look\"}");
+  rig_settle(&rig);
+  snprintf(source, sizeof source, "\"left\":%d", STORE_ROOM_CALLS + 1);
+  HAS(rig_actions(&rig), source);
+  rig.wall_ms += 1000;
+  rig_emit(&rig, "look", "{\"event\":\"look\"}");
+  rig_settle(&rig);
+  HAS(rig_actions(&rig), "\"left\":0");
+  rig_deinit(&rig);
+}
+
 TEST(where_lua_cannot_yield_a_call_waits_for_room_by_blocking) {
   struct rig rig;
   struct err err;

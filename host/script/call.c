@@ -74,6 +74,10 @@ void call_await_room(lua_State *L) {
   while (!store_has_room(store)) store_wait(store, -1);
 }
 
+void call_without_room(lua_State *L) {
+  waiter_of(L)->admitted = false;
+}
+
 int64_t call_time_ms(lua_State *L) {
   const struct waiter *waiter = waiter_of(L);
   return waiter->called_ms ? waiter->called_ms : store_now_ms(waiter->script->scripts->options.store);

@@ -43,6 +43,10 @@ void waiter_drop(struct waiter *waiter);
  * method begins anew when its turn has come. So what waits in line has no call yet, only its task. */
 void call_await_room(lua_State *L);
 
+/* The same for a method that has found out that it needs no call: the room it may have waited for is not
+ * kept. */
+void call_without_room(lua_State *L);
+
 /* The wall time at which the method was called, before it waited for room: what a ttl counts from. */
 int64_t call_time_ms(lua_State *L);
 

@@ -123,8 +123,10 @@ static int store_get(lua_State *L) {
   struct bucket *bucket = store_check(L, "get");
   lua_settop(L, 3);
   const char *key = store_check_key_at(L, 2, bucket, "get", &len);
-  if (store_peek(script_of(L)->scripts->options.store, bucket, key, len, &value))
+  if (store_peek(script_of(L)->scripts->options.store, bucket, key, len, &value)) {
+    call_without_room(L);
     return push_got(L, bucket, value);
+  }
   call_await_room(L);
   call_begin(L, STORE_GET, bucket, key, len);
   return call_run(L, get_end);

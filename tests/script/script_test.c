@@ -560,6 +560,33 @@ TEST(a_ttl_counts_from_the_call_also_where_it_stands_in_line) {
   rig_deinit(&rig);
 }
 
+/* The get stands in line, and then the value is there without a call. */
+TEST(a_place_in_line_is_for_one_call) {
+  struct rig rig;
+  struct err err;
+  char source[500];
+  snprintf(source, sizeof source,
+           "bot.on('start', function()\n"
+           "  for i = 1, %d do bot.spawn(function() appData:set('x', i) end) end\n"
+           "  bot.spawn(function()\n"
+           "    appData:get('x')\n"
+           "    local now = os.time()\n"
+           "    appData:set('y', 1, {ttl = 5})\n"
+           "    bot.act{action = 'done', lasts = appData:select('y')[1].expires_at - now}\n"
+           "  end)\n"
+           "end)\n",
+           STORE_ROOM_CALLS);
+  rig_init(&rig);
+  rig_write(&rig, "bot.lua", source);
+  if (rig_try_open(&rig, &err)) FAIL("%s", err.message);
+  scripts_start(rig.scripts);
+  while (scripts_slowed(rig.scripts) == 0) scripts_run(rig.scripts);
+  rig.wall_ms += 4000;
+  rig_settle(&rig);
+  HAS(rig_actions(&rig), "\"lasts\":5");
+  rig_deinit(&rig);
+}
+
 TEST(where_lua_cannot_yield_a_call_waits_for_room_by_blocking) {
   struct rig rig;
   struct err err;

@@ -80,5 +80,6 @@ TEST(no_more_events_are_read_while_the_line_for_the_store_is_long) {
   char *said = temp_read(temp_path(dir, "out"), NULL);
   CHECK_STR(said, "{\"script\":\"bot\",\"action\":\"all\"}\n");
   free(said);
-  if (watch.most > NDJSON_SLOWED + NDJSON_EVENTS) FAIL("%zu tasks stood in line", watch.most);
+  /* While the tasks of the first events are ready, and not yet in line, half as many are read again. */
+  if (watch.most > NDJSON_SLOWED + 2 * NDJSON_EVENTS) FAIL("%zu tasks stood in line", watch.most);
 }

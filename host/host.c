@@ -20,6 +20,7 @@ enum phase {
 struct host {
   uv_loop_t loop;
   uv_poll_t answers; /* the store has some */
+  uv_poll_t changes; /* in the scripts folder */
   uv_timer_t timer;  /* wakes the loop for `timers` and for the end of the grace period */
   uv_prepare_t before_sleep;
   uv_idle_t busy; /* active while tasks are ready, so that the loop does not sleep */
@@ -34,12 +35,14 @@ struct host {
   int64_t grace_ms, grace_ends_ms;
   int64_t patience_ends_ms; /* what still runs then is dropped, except at the end of input */
   bool in_a_hurry;          /* host_stop */
+  bool watching;            /* changes is active */
 };
 
 /* ---- ending ---- */
 
 static void enter(struct host *host, enum phase phase) {
   int64_t now = clock_steady_ms(host->clock);
+  if (host->scripts) scripts_end_reloads(host->scripts);
   host->phase = phase;
   host->grace_ends_ms = now + host->grace_ms;
   host->patience_ends_ms = now + (host->grace_ms > PATIENCE_MS ? host->grace_ms : PATIENCE_MS);
@@ -90,6 +93,13 @@ static void on_answers(uv_poll_t *poll, int status, int events) {
   (void)events;
   struct host *host = poll->data;
   store_pump(host->store);
+}
+
+static void on_changes(uv_poll_t *poll, int status, int events) {
+  (void)status;
+  (void)events;
+  struct host *host = poll->data;
+  scripts_look(host->scripts);
 }
 
 static void on_timer(uv_timer_t *timer) {
@@ -250,6 +260,13 @@ enum moonkeep_code host_emit(struct host *host, const char *json, size_t len, st
   return code;
 }
 
+enum moonkeep_code host_reload(struct host *host, const char *name,
+                               void (*done)(void *ctx, const char *json, size_t len), void *ctx,
+                               struct err *err) {
+  if (!host->scripts) return err_set(err, MOONKEEP_INVALID, "this host has no scripts");
+  return scripts_reload(host->scripts, name, done, ctx, err);
+}
+
 size_t host_events(const struct host *host) {
   return host->events;
 }
@@ -300,8 +317,22 @@ static enum moonkeep_code load_scripts(struct host *host, const struct host_opti
                                  .clock = host->clock,
                                  .log = host->log,
                                  .action = on_action,
-                                 .ctx = host};
+                                 .ctx = host,
+                                 .watch = options->watch,
+                                 .grace_ms = options->grace_ms,
+                                 .left_out = options->left_out,
+                                 .left_out_count = options->left_out_count};
   return scripts_open(&host->scripts, &with, err);
+}
+
+/* Where the descriptor cannot be waited for, changes are found by the looks that come anyway. */
+static void start_scripts(struct host *host) {
+  if (!host->scripts) return;
+  scripts_start(host->scripts);
+  int fd = scripts_watch_fd(host->scripts);
+  if (fd < 0 || uv_poll_init(&host->loop, &host->changes, fd) != 0) return;
+  host->changes.data = host;
+  host->watching = uv_poll_start(&host->changes, UV_READABLE, on_changes) == 0;
 }
 
 static void close_handle(uv_handle_t *handle, void *ctx) {
@@ -340,12 +371,13 @@ enum moonkeep_code host_open(struct host **out, const struct host_options *optio
     host_close(host, NULL);
     return code;
   }
-  if (host->scripts) scripts_start(host->scripts);
+  start_scripts(host);
   *out = host;
   return MOONKEEP_OK;
 }
 
 enum moonkeep_code host_close(struct host *host, struct err *err) {
+  if (host->watching) uv_poll_stop(&host->changes); /* before its descriptor is closed */
   scripts_close(host->scripts);
   close_loop(host);
   enum moonkeep_code code = host->store ? store_close(host->store, err) : MOONKEEP_OK;

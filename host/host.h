@@ -25,8 +25,12 @@ typedef struct uv_loop_s uv_loop_t;
 
 struct host_options {
   struct store_options store;
-  const char *scripts_dir; /* NULL: a host without scripts */
-  int64_t grace_ms;        /* how long sleepers and timers may go on when the host ends */
+  const char *scripts_dir;                 /* NULL: a host without scripts */
+  bool watch;                              /* reload scripts when their files change */
+  const struct scripts_left_out *left_out; /* see scripts.h; borrowed by host_open alone */
+  size_t left_out_count;
+  int64_t grace_ms; /* how long sleepers and timers may go on when the host ends, and what runs in a script
+                     * that has been replaced */
   /* NULL, or one that is there before the scripts are loaded, and so misses nothing. */
   struct host_listener *listener;
   const struct clock *clock; /* NULL: the system's; borrowed until host_close, as is the log */
@@ -64,6 +68,11 @@ enum moonkeep_code host_emit(struct host *host, const char *json, size_t len, st
  * behind: stop reading at some thousands, and go on before_sleep. */
 size_t host_events(const struct host *host);
 size_t host_slowed(const struct host *host);
+
+/* See scripts_reload. invalid where the host has no scripts. */
+enum moonkeep_code host_reload(struct host *host, const char *name,
+                               void (*done)(void *ctx, const char *json, size_t len), void *ctx,
+                               struct err *err);
 
 /* Runs the loop until the host has ended. */
 void host_run(struct host *host);

@@ -26,6 +26,7 @@ static enum moonkeep_code open_host(struct session *session, struct host_listene
                 .lock_wait_ms = LOCK_WAIT_MS,
                 .log = &session->log},
       .scripts_dir = session->scripts,
+      .watch = true,
       .listener = listener,
       .grace_ms = (int64_t)(settings->grace_s * 1000),
       .log = &session->log,

@@ -1,11 +1,13 @@
 #include "script/event.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "script/lib.h"
+#include "script/reload.h"
 
 enum { MESSAGE_BYTES = 4096 }; /* of an error, in an event's answer */
 
@@ -37,22 +39,18 @@ static struct event *take_held(struct script *script) {
   return event;
 }
 
-static void release(struct job *job) {
-  struct script *script = list_of(job, struct script, release);
+void event_release(struct script *script) {
   for (struct event *event; (event = take_held(script));) {
     lib_deliver(script, event);
     event_free(event);
   }
 }
 
-void event_release(struct script *script) {
-  if (list_empty(&script->held)) return;
-  script->release.run = release;
-  list_add(&script->scripts->ready, &script->release.link);
+void event_move_held(struct script *from, struct script *to) {
+  list_join(&to->held, &from->held);
 }
 
 void event_drop_held(struct script *script, const char *why) {
-  list_take(&script->release.link);
   for (struct event *event; (event = take_held(script));) {
     event_fail(event, script, why);
     event_free(event);
@@ -60,8 +58,8 @@ void event_drop_held(struct script *script, const char *why) {
 }
 
 static void deliver_to(struct script *script, struct event *event) {
-  bool waits = !event->lifecycle && (script->starting > 0 || !list_empty(&script->held));
-  if (waits)
+  bool waits = script->starting > 0 || script->handing_over || !list_empty(&script->held);
+  if (waits && !event->lifecycle)
     hold(script, event);
   else
     lib_deliver(script, event);
@@ -85,7 +83,7 @@ static void put_in_line(struct scripts *scripts, struct event *event) {
   scripts->queued++;
 }
 
-struct event *event_queue(struct scripts *scripts, bool lifecycle, const char *name, size_t name_len,
+static struct event *make(struct scripts *scripts, bool lifecycle, const char *name, size_t name_len,
                           const char *json, size_t json_len) {
   struct event *event = mem_alloc(sizeof *event + name_len + json_len + 2);
   if (!event) return NULL;
@@ -99,8 +97,24 @@ struct event *event_queue(struct scripts *scripts, bool lifecycle, const char *n
   event->name_len = name_len;
   event->json_len = json_len;
   scripts->events++;
-  put_in_line(scripts, event);
   return event;
+}
+
+struct event *event_queue(struct scripts *scripts, bool lifecycle, const char *name, size_t name_len,
+                          const char *json, size_t json_len) {
+  struct event *event = make(scripts, lifecycle, name, name_len, json, json_len);
+  if (event) put_in_line(scripts, event);
+  return event;
+}
+
+bool event_deliver_to(struct script *script, const char *name) {
+  char json[32];
+  int len = snprintf(json, sizeof json, "{\"event\":\"%s\"}", name);
+  struct event *event = make(script->scripts, true, name, strlen(name), json, (size_t)len);
+  if (!event) return false;
+  lib_deliver(script, event);
+  event_free(event);
+  return true;
 }
 
 struct event *event_ref(struct event *event) {
@@ -130,7 +144,7 @@ void event_free(struct event *event) {
 }
 
 /* What Lua says need not be UTF-8; what goes out must be. */
-static void put_message(struct buf *out, const char *message) {
+void event_put_text(struct buf *out, const char *message) {
   struct buf text = {0};
   size_t len = strnlen(message, MESSAGE_BYTES);
   while (len > 0) {
@@ -145,13 +159,14 @@ static void put_message(struct buf *out, const char *message) {
   buf_deinit(&text);
 }
 
-void event_fail(struct event *event, const struct script *script, const char *message) {
+void event_fail(struct event *event, struct script *script, const char *message) {
   struct buf *errors = &event->errors;
   buf_putc(errors, errors->len ? ',' : '[');
   event->failed = true;
+  if (event->starts) reload_start_failed(script, message);
   buf_puts(errors, "{\"script\":");
   json_put_string(errors, script->name, strlen(script->name));
   buf_puts(errors, ",\"message\":");
-  put_message(errors, message);
+  event_put_text(errors, message);
   buf_putc(errors, '}');
 }

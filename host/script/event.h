@@ -28,15 +28,23 @@ struct event {
 struct event *event_queue(struct scripts *scripts, bool lifecycle, const char *name, size_t name_len,
                           const char *json, size_t json_len);
 
+/* An event of the host's own for one script: `start` or `stop`, delivered at once. False: no memory. */
+bool event_deliver_to(struct script *script, const char *name);
+
 struct event *event_ref(struct event *event); /* NULL is fine */
 void event_free(struct event *event);         /* gives a reference back; NULL is fine */
 
-/* Events come to a script when its `start` handlers have ended or sleep; until then they are held.
- * event_release lets them go, event_drop_held ends them as failed. */
+/* Events come to a script when its `start` handlers have ended or sleep, and not while it has handed over;
+ * until then they are held. event_release delivers them, event_move_held gives them to the version that takes
+ * over, event_drop_held ends them as failed. */
 void event_release(struct script *script);
+void event_move_held(struct script *from, struct script *to);
 void event_drop_held(struct script *script, const char *why);
 
+/* Appends any text, valid UTF-8 or not, as a JSON string; what is very long is cut. */
+void event_put_text(struct buf *out, const char *text);
+
 /* A handler of this script has failed. */
-void event_fail(struct event *event, const struct script *script, const char *message);
+void event_fail(struct event *event, struct script *script, const char *message);
 
 #endif

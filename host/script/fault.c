@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "script/event.h"
+#include "script/quote.h"
 
 #define FAULT "moonkeep.error"
 
@@ -171,7 +172,7 @@ void fault_of_task(struct task *task) {
 
 static const char trace_key;
 
-/* The message handler of fault_run: keeps the traceback, and does not touch the error. */
+/* The message handler of fault_catch: keeps the traceback, and does not touch the error. */
 static int keep_trace(lua_State *L) {
   luaL_traceback(L, L, NULL, 1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &trace_key);
@@ -186,7 +187,12 @@ static int take_trace(lua_State *L) {
   return 0;
 }
 
-bool fault_run(struct script *script, const char *what) {
+void fault_text_deinit(struct fault_text *text) {
+  buf_deinit(&text->message);
+  buf_deinit(&text->trace);
+}
+
+bool fault_catch(struct script *script, struct fault_text *text) {
   lua_State *L = script->L;
   lua_pushcfunction(L, keep_trace);
   lua_insert(L, -2);
@@ -195,15 +201,16 @@ bool fault_run(struct script *script, const char *what) {
     return true;
   }
   lua_remove(L, -2);
-  fault_report(script, what);
+  fault_describe(script, text);
   return false;
 }
 
-void fault_report(struct script *script, const char *what) {
+void fault_describe(struct script *script, struct fault_text *text) {
   struct report report = {0};
   struct err err;
+  fault_text_deinit(text);
   script_protect(script, take_trace, &report, &err);
   make_report(script, &report);
-  log_report(script, what, &report);
-  report_deinit(&report);
+  *text = (struct fault_text){report.message, report.trace};
+  quote_line(script, buf_text(&text->message), &text->message);
 }

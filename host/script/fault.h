@@ -6,6 +6,7 @@
 
 #include <lua.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "script/script.h"
 #include "script/task.h"
@@ -21,11 +22,17 @@ int fault(lua_State *L, enum moonkeep_code code, const char *format, ...)
 /* Logs the error with which this task died, with its traceback, and tells its event. Never raises. */
 void fault_of_task(struct task *task);
 
-/* Runs the function on top of the main thread's stack, without arguments or results, which it pops. On
- * failure logs the error with its traceback and returns false. Never raises. */
-bool fault_run(struct script *script, const char *what);
+/* What went wrong: the message, the line that it names below it, and the traceback. Zero is empty. */
+struct fault_text {
+  struct buf message, trace;
+};
+void fault_text_deinit(struct fault_text *text);
 
-/* Logs the error on top of the main thread's stack, which it pops: "what: message". Never raises. */
-void fault_report(struct script *script, const char *what);
+/* Runs the function on top of the main thread's stack, without arguments or results, which it pops. False: it
+ * has raised, and the text says what. Never raises. */
+bool fault_catch(struct script *script, struct fault_text *text);
+
+/* Describes the error on top of the main thread's stack, which it pops. Never raises. */
+void fault_describe(struct script *script, struct fault_text *text);
 
 #endif

@@ -43,10 +43,11 @@ const char *lib_guess(lua_State *L, int table, const char *word);
 int64_t lib_check_ms(lua_State *L, int arg);
 
 /* The pieces of bot that have files of their own: each adds its functions to the table on top. */
-void lib_add_on(lua_State *L);     /* on */
-void lib_add_timers(lua_State *L); /* after, every */
-void lib_add_act(lua_State *L);    /* act, send, emit */
-void lib_add_log(lua_State *L);    /* log; and the global print */
+void lib_add_on(lua_State *L);       /* on */
+void lib_add_timers(lua_State *L);   /* after, every */
+void lib_add_act(lua_State *L);      /* act, send, emit */
+void lib_add_log(lua_State *L);      /* log; and the global print */
+void lib_add_handover(lua_State *L); /* handover, and a place for inherited */
 
 /* Makes the action {script=, action="send", channel=, text=} of the values at these indices. */
 int lib_send(lua_State *L, int channel, int text);
@@ -56,6 +57,10 @@ void lib_deliver(struct script *script, struct event *event);
 
 /* rootServer.lifecycle's table, pushed. */
 void lib_push_lifecycle(lua_State *L);
+
+/* What the function of bot.handover gives becomes bot.inherited of the next version. Where there is one,
+ * events wait from now on (`handing_over`). An error in it is logged, and nothing is inherited. */
+void lib_hand_over(struct script *before, struct script *next);
 
 /* When the first timer of a script is due, or INT64_MAX. */
 int64_t lib_next_timer(const struct script *script);

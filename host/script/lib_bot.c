@@ -7,6 +7,7 @@
  *   bot.log.debug/info/warn/error(…)        lib_log.c
  *   bot.sleep(seconds)                      waits; other tasks run. Only in tasks, where Lua can yield
  *   bot.spawn(fn, …)                        a task of its own, once the present one gives up the CPU
+ *   bot.handover(fn)  bot.inherited         lib_handover.c
  *   bot.name                                the script's name
  */
 #include <lauxlib.h>
@@ -36,7 +37,7 @@ static int bot_spawn(lua_State *L) {
 }
 
 void lib_open_bot(lua_State *L) {
-  lua_createtable(L, 0, 10);
+  lua_createtable(L, 0, 12);
   lua_pushcfunction(L, bot_sleep);
   lua_setfield(L, -2, "sleep");
   lua_pushcfunction(L, bot_spawn);
@@ -47,6 +48,7 @@ void lib_open_bot(lua_State *L) {
   lib_add_act(L);
   lib_add_timers(L);
   lib_add_log(L);
+  lib_add_handover(L);
   lib_seal(L, "bot", "inherited");
   lua_setglobal(L, "bot");
 }

@@ -41,11 +41,12 @@ static bool read_module(lua_State *L, const char *file, struct buf *source, stru
   struct script *script = script_of(L);
   const char *dir = script->scripts->options.dir;
   const char *path = lua_pushfstring(L, "%s/%s", dir, file);
+  bool noted = script_add_source(script, file); /* also where there is none: it may come */
   if (!file_exists(path)) return false;
-  if (!file_is_below(dir, path))
-    err_set(err, MOONKEEP_INVALID, "%s is a link that leads out of the scripts folder, or nowhere", file);
-  else if (!script_add_source(script, file))
+  if (!noted)
     err_memory(err);
+  else if (!file_is_below(dir, path))
+    err_set(err, MOONKEEP_INVALID, "%s is a link that leads out of the scripts folder, or nowhere", file);
   else
     err->code = file_read(path, source, err);
   return true;

@@ -81,6 +81,7 @@ static int set_timer(lua_State *L, int64_t delay_ms, int64_t period_ms) {
   luaL_setmetatable(L, TIMER);
   lua_pushvalue(L, 2);
   lua_setiuservalue(L, -2, 1);
+  if (script->stage >= SCRIPT_DRAINING) return 1; /* the timers of a version that is over have ended */
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, ticker);
   int64_t due_ms = clock_steady_ms(scripts->options.clock) + delay_ms;

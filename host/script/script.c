@@ -8,6 +8,8 @@
 #include "script/fault.h"
 #include "script/file.h"
 #include "script/lib.h"
+#include "script/look.h"
+#include "script/reload.h"
 #include "script/task.h"
 
 /* The collector waits until memory has grown to this percentage of what was in use after the last collection:
@@ -79,12 +81,9 @@ const struct log *script_log(const struct script *script) {
 }
 
 bool script_add_source(struct script *script, const char *path) {
-  size_t size = strlen(path) + 1;
-  struct source *source = mem_alloc(sizeof *source + size);
-  if (!source) return false;
-  memcpy(source->path, path, size);
-  list_add(&script->sources, &source->link);
-  return true;
+  struct scripts *scripts = script->scripts;
+  if (script->stage == SCRIPT_LIVE) look_soon(scripts);
+  return source_note(&script->sources, scripts->options.dir, path) != NULL;
 }
 
 /* ---- loading ---- */
@@ -93,12 +92,13 @@ static struct script *make(struct scripts *scripts, const char *name) {
   struct script *script = mem_zero(sizeof *script);
   if (!script) return NULL;
   script->scripts = scripts;
+  script->stage = SCRIPT_NEXT;
   list_init(&script->link);
   list_init(&script->tasks);
   list_init(&script->idle);
   list_init(&script->handlers);
   list_init(&script->held);
-  list_init(&script->release.link);
+  list_init(&script->turn.link);
   list_init(&script->timers);
   list_init(&script->sources);
   waiter_init(&script->waiter, script, NULL);
@@ -129,54 +129,57 @@ static bool open_state(struct script *script, struct err *err) {
   return script_protect(script, open_libs, script, err);
 }
 
-/* Reads and compiles its file: leaves the chunk on the main thread's stack. */
-static bool compile(struct script *script, const char *file, struct err *err) {
-  struct buf source = {0};
-  char *path = file_path(script->scripts->options.dir, file);
-  bool noted = path && script_add_source(script, file);
-  enum moonkeep_code code = noted ? file_read(path, &source, err) : err_memory(err);
-  if (code == MOONKEEP_OK && file_compile(script->L, &source, file) != LUA_OK) {
-    code = err_set(err, MOONKEEP_INVALID, "%s", lua_tostring(script->L, -1));
-    lua_pop(script->L, 1);
-  }
-  buf_deinit(&source);
-  mem_free(path);
-  return code == MOONKEEP_OK;
-}
-
-struct script *script_load(struct scripts *scripts, const char *name, const char *file) {
-  struct err err = {.message = "out of memory"};
+struct script *script_new(struct scripts *scripts, const char *name) {
   struct script *script = make(scripts, name);
-  if (script && open_state(script, &err) && compile(script, file, &err)) {
-    if (fault_run(script, "not loaded")) {
-      waiter_drop(&script->waiter);
-      return script;
-    }
-  } else {
-    log_write(scripts->options.log, LOG_ERROR, name, "not loaded: %s", err.message);
-  }
-  if (script) script_drop(script);
+  struct err err;
+  if (!script || open_state(script, &err)) return script;
+  script_drop(script, "");
   script_free(script);
   return NULL;
 }
 
+/* Reads and compiles its file: leaves the chunk on the main thread's stack. */
+static bool compile(struct script *script, const char *file, struct fault_text *why) {
+  struct buf source = {0};
+  struct err err;
+  char *path = file_path(script->scripts->options.dir, file);
+  bool noted = path && script_add_source(script, file);
+  enum moonkeep_code code = noted ? file_read(path, &source, &err) : err_memory(&err);
+  int status = LUA_OK;
+  if (code)
+    buf_puts(&why->message, err.message);
+  else if ((status = file_compile(script->L, &source, file)) != LUA_OK)
+    fault_describe(script, why);
+  buf_deinit(&source);
+  mem_free(path);
+  return !code && status == LUA_OK;
+}
+
+bool script_load(struct script *script, const char *file, struct script *before, struct fault_text *why) {
+  if (!compile(script, file, why)) return false;
+  if (before) lib_hand_over(before, script);
+  if (!fault_catch(script, why)) return false;
+  waiter_drop(&script->waiter);
+  return true;
+}
+
 /* ---- the end ---- */
 
-void script_drop(struct script *script) {
-  while (!list_empty(&script->tasks))
-    task_drop(list_of(script->tasks.next, struct task, link), "the host stopped");
-  event_drop_held(script, "the host stopped");
+void script_drop(struct script *script, const char *why) {
+  while (!list_empty(&script->tasks)) task_drop(list_of(script->tasks.next, struct task, link), why);
+  event_drop_held(script, why);
   lib_end_timers(script);
   waiter_drop(&script->waiter);
 }
 
 void script_free(struct script *script) {
   if (!script) return;
+  reload_forget(script);
   task_free_idle(script);
   list_take(&script->link);
   lua_close(script->L);
   arena_deinit(&script->arena);
-  for (struct list *node; (node = list_pop(&script->sources));) mem_free(list_of(node, struct source, link));
+  sources_free(&script->sources);
   mem_free(script->name);
   mem_free(script);
 }

@@ -1,7 +1,8 @@
-/* One script: a bot with a Lua state of its own; and the room that all scripts of a host share.
+/* One script: a version of a bot with a Lua state of its own; and the room that all scripts of a host share.
  *
- * Private to host/script. script_load makes a script and runs its main chunk, script_drop ends its tasks and
- * timers, script_free closes its state. Host thread only. */
+ * Private to host/script. script_new makes a script, script_load runs its main chunk, script_drop ends its
+ * tasks and timers, script_free closes its state. Between these it goes through the stages below, which
+ * reload.h tells of. Host thread only. */
 #ifndef SCRIPT_SCRIPT_H
 #define SCRIPT_SCRIPT_H
 
@@ -14,8 +15,12 @@
 #include "script/arena.h"
 #include "script/call.h"
 #include "script/scripts.h"
+#include "script/source.h"
+#include "script/watch.h"
 
+struct bot;
 struct event;
+struct fault_text;
 struct task;
 
 /* What waits in the ready queue for its turn: a task to resume, an event to deliver. */
@@ -26,9 +31,11 @@ struct job {
 
 struct scripts {
   struct scripts_options options; /* what it borrows stays borrowed; dir is ours */
-  struct list all;                /* of scripts, by name */
+  struct list bots;               /* what the folder has, by name: see reload.h */
+  struct list all;                /* of the scripts that get events, by name */
   size_t count;
-  struct list ready; /* jobs, first come first served over all scripts */
+  struct list others; /* scripts that are about to take over, or that drain */
+  struct list ready;  /* jobs, first come first served over all scripts */
   size_t slowed_count;
   struct list slowed; /* tasks that want to call the store and wait until it has room */
   struct list held;   /* events that came before scripts_start */
@@ -38,16 +45,34 @@ struct scripts {
   size_t tasks, sleeping, timers, queued; /* see scripts_load */
   size_t calls;                           /* store calls under way, also those whose task is gone */
   struct buf scratch;                     /* JSON on its way out; never in use while Lua runs */
+  struct watch watch;
+  struct timer look; /* at everything: see look.h */
+  int64_t looked_ms; /* steady time of the last look */
+  int64_t busy_ms;   /* and of the last change to a file that it saw */
+  bool unwatched;    /* there is no inotify, and the log has said so */
+  bool ending;       /* nothing is loaded any more */
 };
 
-struct source { /* a file that a script was made from */
-  struct list link;
-  char path[]; /* below the scripts folder */
+enum script_stage {
+  SCRIPT_LIVE,     /* it gets the events */
+  SCRIPT_NEXT,     /* it is loaded, its `start` handlers run; takes over when these have ended */
+  SCRIPT_DRAINING, /* another version has taken over, or it was removed; its tasks finish */
+  SCRIPT_STOPPING, /* its `stop` handlers run */
+  SCRIPT_OVER,     /* nothing happens to it any more */
 };
 
 struct script {
   struct scripts *scripts; /* borrowed */
-  struct list link;
+  struct list link;        /* in all or others */
+  enum script_stage stage;
+  struct bot *bot;     /* borrowed; while it is live or next */
+  bool handing_over;   /* bot.handover has given the next version what it had: events wait for that one */
+  struct buf legacy;   /* what it has given, as JSON */
+  bool failed;         /* a `start` handler has, before it took over */
+  unsigned generation; /* which version of the bot, from 1 */
+  struct job turn;     /* see reload_poke */
+  struct timer grace;  /* while it drains */
+  int64_t patience_ends_ms;
   char *name;           /* owned */
   lua_State *L;         /* owned: the main thread; the host's own calls into the script run here */
   lua_State *closure;   /* L's: update functions run on it */
@@ -65,7 +90,6 @@ struct script {
   unsigned idle_count;
   unsigned starting;    /* `start` handlers that have neither ended nor gone to sleep: events wait for them */
   struct list held;     /* of held events, in order */
-  struct job release;   /* delivers them, when its turn comes */
   struct list handlers; /* bot.on, in the order of subscription */
   struct list timers;   /* bot.after and bot.every that are set */
   struct list sources;  /* every file that was loaded, the script's own first */
@@ -82,19 +106,23 @@ struct script *script_of(lua_State *L);
 bool thread_is(lua_State *L, unsigned mark);
 void thread_mark(lua_State *L, unsigned mark, bool on);
 
-/* Loads the bot of this name from this file (relative to the folder) and runs it. On failure the log says
- * why. */
-struct script *script_load(struct scripts *scripts, const char *name, const char *file);
+/* A script of this name with its libraries, and nothing in it; NULL: no memory. */
+struct script *script_new(struct scripts *scripts, const char *name);
+
+/* Loads the file (relative to the folder) and runs it. `before` (NULL: none) is the version that goes on
+ * meanwhile: when the file has been compiled, it hands over. False: why says what has failed. */
+bool script_load(struct script *script, const char *file, struct script *before, struct fault_text *why);
 
 /* Ends its tasks, timers and handlers; answers of its store calls may still come. */
-void script_drop(struct script *script);
+void script_drop(struct script *script, const char *why);
 void script_free(struct script *script); /* after script_drop; NULL is fine */
 
 /* Runs body(arg) on the main thread, protected; arg arrives as light userdata at index 1. False: it raised,
  * and err says what. */
 bool script_protect(struct script *script, lua_CFunction body, void *arg, struct err *err);
 
-/* Notes a file that the script was made from; false: no memory. */
+/* Notes a file that the script is about to be made from, or that it has asked for in vain; false: no memory.
+ */
 bool script_add_source(struct script *script, const char *path);
 
 const struct log *script_log(const struct script *script);

@@ -1,125 +1,47 @@
 #include "script/scripts.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/mem.h"
-#include "base/utf8.h"
 #include "script/event.h"
-#include "script/file.h"
+#include "script/finds.h"
 #include "script/lib.h"
+#include "script/look.h"
+#include "script/reload.h"
 #include "script/script.h"
 #include "script/task.h"
 
 enum { RUN_JOBS = 64 }; /* how many jobs scripts_run does before the loop gets its turn */
 
-/* ---- the folder ---- */
+/* ---- open and close ---- */
 
-struct found {       /* a bot: NAME.lua or NAME/init.lua */
-  char *name, *file; /* owned */
-};
-
-struct finds {
-  struct found *all; /* owned */
-  size_t count, cap;
-};
-
-static void finds_deinit(struct finds *finds) {
-  for (size_t i = 0; i < finds->count; i++) {
-    mem_free(finds->all[i].name);
-    mem_free(finds->all[i].file);
-  }
-  mem_free(finds->all);
-}
-
-static bool add_found(struct finds *finds, const char *name, size_t name_len, const char *file) {
-  if (finds->count == finds->cap) {
-    size_t cap = finds->cap ? finds->cap * 2 : 16;
-    struct found *all = mem_resize(finds->all, cap * sizeof *all);
-    if (!all) return false;
-    finds->all = all;
-    finds->cap = cap;
-  }
-  struct found found = {mem_copy(name, name_len), mem_copy(file, strlen(file))};
-  finds->all[finds->count++] = found;
-  return found.name && found.file;
-}
-
-static bool ends_with(const char *text, const char *end) {
-  size_t text_len = strlen(text), end_len = strlen(end);
-  return text_len > end_len && strcmp(text + text_len - end_len, end) == 0;
-}
-
-/* Looks at one name in the folder; false: no memory. */
-static bool look_at(const char *dir, const char *entry, struct finds *finds) {
-  if (entry[0] == '.' || entry[0] == '_' || ends_with(entry, "_test.lua")) return true;
-  char *path = file_path(dir, entry), *init = path ? file_path(path, "init.lua") : NULL;
-  char *init_name = file_path(entry, "init.lua");
-  bool ok = path && init && init_name;
-  struct stat st;
-  if (ok && stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
-    if (file_exists(init)) ok = add_found(finds, entry, strlen(entry), init_name);
-  } else if (ok && ends_with(entry, ".lua")) {
-    ok = add_found(finds, entry, strlen(entry) - 4, entry);
-  }
-  mem_free(path);
-  mem_free(init);
-  mem_free(init_name);
-  return ok;
-}
-
-static enum moonkeep_code read_folder(const char *dir, struct finds *finds, struct err *err) {
-  DIR *folder = opendir(dir);
-  if (!folder && errno == ENOENT)
-    return err_set(err, MOONKEEP_INVALID, "the scripts folder %s does not exist (make it with: mkdir %s)",
-                   dir, dir);
-  if (!folder && errno == ENOTDIR)
-    return err_set(err, MOONKEEP_INVALID, "%s is not a folder; scripts are read from a folder of .lua files",
-                   dir);
-  if (!folder)
-    return err_set(err, MOONKEEP_INVALID, "cannot read the scripts folder %s: %s", dir, strerror(errno));
-  bool ok = true;
-  for (struct dirent *entry; ok && (entry = readdir(folder));) ok = look_at(dir, entry->d_name, finds);
-  closedir(folder);
-  return ok ? MOONKEEP_OK : err_memory(err);
-}
-
-/* By name, and NAME.lua before NAME/init.lua. */
-static int by_name(const void *a, const void *b) {
-  const struct found *x = a, *y = b;
-  int order = strcmp(x->name, y->name);
-  return order ? order : ends_with(x->file, "/init.lua") - ends_with(y->file, "/init.lua");
+static const char *left_out(const struct scripts *scripts, const char *name) {
+  const struct scripts_options *options = &scripts->options;
+  for (size_t i = 0; i < options->left_out_count; i++)
+    if (strcmp(options->left_out[i].name, name) == 0) return options->left_out[i].why;
+  return NULL;
 }
 
 static void load_found(struct scripts *scripts, const struct found *found) {
-  if (utf8_valid(found->name, strlen(found->name)) != strlen(found->name)) {
-    log_write(scripts->options.log, LOG_ERROR, "scripts", "left out, its name is not UTF-8: %s", found->file);
-    return;
-  }
-  struct script *script = script_load(scripts, found->name, found->file);
-  if (!script) return;
-  list_add(&scripts->all, &script->link);
-  scripts->count++;
+  const struct log *log = scripts->options.log;
+  const char *why = left_out(scripts, found->name);
+  struct bot *bot = bot_new(scripts, found->name, found->file);
+  if (!bot)
+    log_write(log, LOG_ERROR, found->name, "not loaded: out of memory");
+  else if (!why)
+    reload_try(bot, true);
+  else if (!source_note(&bot->tried, scripts->options.dir, bot->file)) /* as if it had been tried */
+    log_write(log, LOG_ERROR, found->name, "out of memory");
+  else
+    log_write(log, LOG_WARN, found->name, "left out: %s; save %s to let it in again", why, bot->file);
 }
 
 static void load_all(struct scripts *scripts, const struct finds *finds) {
-  for (size_t i = 0; i < finds->count; i++) {
-    const struct found *found = &finds->all[i];
-    if (i > 0 && strcmp(found[-1].name, found->name) == 0)
-      log_write(scripts->options.log, LOG_WARN, found->name, "left out %s: %s has the same name", found->file,
-                found[-1].file);
-    else
-      load_found(scripts, found);
-  }
+  for (size_t i = 0; i < finds->count; i++) load_found(scripts, &finds->all[i]);
   if (finds->count == 0)
     log_write(scripts->options.log, LOG_WARN, "scripts", "no scripts in %s: put a file like hello.lua there",
               scripts->options.dir);
 }
-
-/* ---- open and close ---- */
 
 static struct scripts *make(const struct scripts_options *options) {
   struct scripts *scripts = mem_zero(sizeof *scripts);
@@ -131,10 +53,13 @@ static struct scripts *make(const struct scripts_options *options) {
   scripts->options = *options;
   scripts->options.dir = dir;
   if (!scripts->options.clock) scripts->options.clock = &clock_system;
+  list_init(&scripts->bots);
   list_init(&scripts->all);
+  list_init(&scripts->others);
   list_init(&scripts->ready);
   list_init(&scripts->slowed);
   list_init(&scripts->held);
+  watch_init(&scripts->watch);
   return scripts;
 }
 
@@ -142,18 +67,28 @@ enum moonkeep_code scripts_open(struct scripts **out, const struct scripts_optio
                                 struct err *err) {
   struct finds finds = {0};
   struct scripts *scripts = NULL;
-  enum moonkeep_code code = read_folder(options->dir, &finds, err);
+  enum moonkeep_code code = finds_read(&finds, options->dir, options->log, err);
   if (code == MOONKEEP_OK) {
     scripts = make(options);
     if (!scripts) code = err_memory(err);
   }
-  if (code == MOONKEEP_OK) {
-    if (finds.count) qsort(finds.all, finds.count, sizeof *finds.all, by_name);
-    load_all(scripts, &finds);
-  }
+  if (code == MOONKEEP_OK) load_all(scripts, &finds);
   finds_deinit(&finds);
   *out = scripts;
   return code;
+}
+
+static void drop_all(struct list *list) {
+  for (struct list *node = list->next; node != list; node = node->next) {
+    struct script *script = list_of(node, struct script, link);
+    script->stage = SCRIPT_OVER;
+    script_drop(script, "the host stopped");
+    reload_forget(script);
+  }
+}
+
+static void free_all(struct list *list) {
+  while (!list_empty(list)) script_free(list_of(list->next, struct script, link));
 }
 
 static void drop_events(struct list *jobs) {
@@ -167,12 +102,16 @@ static void drop_events(struct list *jobs) {
 void scripts_close(struct scripts *scripts) {
   if (!scripts) return;
   scripts->closing = true;
-  for (struct list *node = scripts->all.next; node != &scripts->all; node = node->next)
-    script_drop(list_of(node, struct script, link));
-  drop_events(&scripts->ready); /* with the tasks gone, only events are left in line */
+  scripts_end_reloads(scripts);
+  drop_all(&scripts->all);
+  drop_all(&scripts->others);
+  drop_events(&scripts->ready); /* with the tasks and turns gone, only events are left in line */
   drop_events(&scripts->held);
   while (scripts->calls > 0) store_wait(scripts->options.store, -1);
-  while (!list_empty(&scripts->all)) script_free(list_of(scripts->all.next, struct script, link));
+  free_all(&scripts->all);
+  free_all(&scripts->others);
+  while (!list_empty(&scripts->bots)) bot_free(list_of(scripts->bots.next, struct bot, link));
+  watch_close(&scripts->watch);
   buf_deinit(&scripts->scratch);
   mem_free((char *)scripts->options.dir);
   mem_free(scripts);
@@ -186,21 +125,41 @@ size_t scripts_count(const struct scripts *scripts) {
 
 /* The host's own events have no one who waits for them; where memory is short they are lost, and said to be.
  */
-static void lifecycle(struct scripts *scripts, const char *name, const char *json) {
-  if (!event_queue(scripts, true, name, strlen(name), json, strlen(json)))
-    log_write(scripts->options.log, LOG_ERROR, "scripts", "no %s event: out of memory", name);
+static void lost(struct scripts *scripts, const char *name) {
+  log_write(scripts->options.log, LOG_ERROR, "scripts", "no %s event: out of memory", name);
 }
 
 void scripts_start(struct scripts *scripts) {
   if (scripts->started) return;
-  lifecycle(scripts, "start", "{\"event\":\"start\"}");
   scripts->started = true;
+  for (struct list *node = scripts->all.next; node != &scripts->all; node = node->next)
+    if (!event_deliver_to(list_of(node, struct script, link), "start")) lost(scripts, "start");
   for (struct list *node = scripts->held.next; node != &scripts->held; node = node->next) scripts->queued++;
   list_join(&scripts->ready, &scripts->held);
+  look_open(scripts);
 }
 
 void scripts_stop(struct scripts *scripts) {
-  lifecycle(scripts, "stop", "{\"event\":\"stop\"}");
+  static const char json[] = "{\"event\":\"stop\"}";
+  scripts_end_reloads(scripts);
+  if (!event_queue(scripts, true, "stop", 4, json, sizeof json - 1)) lost(scripts, "stop");
+}
+
+/* ---- reloading ---- */
+
+int scripts_watch_fd(const struct scripts *scripts) {
+  return scripts->watch.fd;
+}
+
+void scripts_look(struct scripts *scripts) {
+  if (watch_read(&scripts->watch)) look_soon(scripts);
+}
+
+void scripts_end_reloads(struct scripts *scripts) {
+  if (scripts->ending) return;
+  scripts->ending = true;
+  look_close(scripts);
+  reload_end(scripts);
 }
 
 enum moonkeep_code scripts_emit(struct scripts *scripts, const char *name, size_t name_len, const char *json,
@@ -247,6 +206,14 @@ static int64_t next_due(const struct script *script) {
   return next_ms;
 }
 
+static int64_t earlier_of(const struct list *list, int64_t next_ms) {
+  for (struct list *node = list->next; node != list; node = node->next) {
+    int64_t due_ms = next_due(list_of(node, struct script, link));
+    if (due_ms < next_ms) next_ms = due_ms;
+  }
+  return next_ms;
+}
+
 size_t scripts_slowed(const struct scripts *scripts) {
   return scripts->slowed_count;
 }
@@ -258,10 +225,7 @@ struct scripts_load scripts_load(const struct scripts *scripts) {
   load.timers = scripts->timers;
   load.events = scripts->events;
   if (load.sleeping + load.timers == 0) return load;
-  for (struct list *node = scripts->all.next; node != &scripts->all; node = node->next) {
-    int64_t due_ms = next_due(list_of(node, struct script, link));
-    if (due_ms < load.next_ms) load.next_ms = due_ms;
-  }
+  load.next_ms = earlier_of(&scripts->all, earlier_of(&scripts->others, INT64_MAX));
   return load;
 }
 
@@ -273,10 +237,15 @@ static void end_sleepers(struct script *script) {
   }
 }
 
-void scripts_end_waits(struct scripts *scripts) {
-  for (struct list *node = scripts->all.next; node != &scripts->all; node = node->next) {
+static void end_waits(struct list *list) {
+  for (struct list *node = list->next; node != list; node = node->next) {
     struct script *script = list_of(node, struct script, link);
     end_sleepers(script);
     lib_end_timers(script);
   }
+}
+
+void scripts_end_waits(struct scripts *scripts) {
+  end_waits(&scripts->all);
+  end_waits(&scripts->others);
 }

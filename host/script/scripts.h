@@ -28,6 +28,11 @@ struct scripts_outcome {
   size_t errors_len;
 };
 
+/* A script that is not loaded until its file has been saved again. */
+struct scripts_left_out {
+  const char *name, *why; /* why: "it was running when the host crashed"; for the log */
+};
+
 struct scripts_options {
   const char *dir;           /* the scripts folder */
   struct store *store;       /* borrowed until scripts_close, as are the next three */
@@ -39,6 +44,10 @@ struct scripts_options {
    * ({"action":"send","channel":…,"text":…}). */
   void (*action)(void *ctx, const char *json, size_t len);
   void *ctx;
+  bool watch;                              /* load scripts anew when their files change, see below */
+  int64_t grace_ms;                        /* how long what runs in a version that was replaced may go on */
+  const struct scripts_left_out *left_out; /* borrowed by scripts_open alone */
+  size_t left_out_count;
 };
 
 /* Errors: invalid (the folder is missing or not a folder: the message says how to make one), memory. A folder
@@ -66,6 +75,25 @@ enum moonkeep_code scripts_emit(struct scripts *scripts, const char *name, size_
  * bounded number; true when there are more. A loop that goes on at once still has to give the store its turn
  * (store_kick, store_pump): tasks that only ever say bot.sleep(0) must not keep the others waiting. */
 bool scripts_run(struct scripts *scripts);
+
+/* Reloading. From scripts_start on the folder is watched, where that is asked for: what has been saved is
+ * loaded beside the version that runs and takes over between two events, what is new is loaded, what is gone
+ * unloaded. scripts_look is to be called when the descriptor is readable (-1: there is none; timers do
+ * without). */
+int scripts_watch_fd(const struct scripts *scripts);
+void scripts_look(struct scripts *scripts);
+
+/* Reloads the script of this name, or all (NULL), whether their files have changed or not, and takes in what
+ * is new or gone. done is called once, from here or later, when each of them has taken over or failed, with
+ * [{"script":"xp","result":"reloaded"},{"script":"shop","result":"failed","error":"shop.lua:3: …"}, …];
+ * results are also "loaded" and "unloaded". Errors, then done is not called: invalid (no such script: the
+ * message names those that there are), closed, memory. */
+enum moonkeep_code scripts_reload(struct scripts *scripts, const char *name,
+                                  void (*done)(void *ctx, const char *json, size_t len), void *ctx,
+                                  struct err *err);
+
+/* The host ends: no version is replaced any more. */
+void scripts_end_reloads(struct scripts *scripts);
 
 /* What is under way, for a host that wants to end. */
 struct scripts_load {

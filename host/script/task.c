@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "script/event.h"
 #include "script/fault.h"
+#include "script/reload.h"
 
 enum { IDLE_TASKS = 256 }; /* coroutines that a script keeps for use again */
 
@@ -96,17 +97,19 @@ void task_slow(struct task *task) {
 static void has_started(struct task *task) {
   if (!task->starts) return;
   task->starts = false;
-  if (--task->script->starting == 0) event_release(task->script);
+  if (--task->script->starting == 0) reload_poke(task->script);
 }
 
 /* The end of a task's life, whichever way it came. */
 static void end(struct task *task, bool reusable) {
+  struct script *script = task->script;
   struct event *event = task->event;
   task->event = NULL;
   has_started(task);
   waiter_drop(&task->waiter);
-  task->script->scripts->tasks--;
+  script->scripts->tasks--;
   give_back(task, reusable);
+  if (script->stage != SCRIPT_LIVE) reload_poke(script);
   event_free(event);
 }
 

@@ -61,8 +61,8 @@ TEST(scripts_are_files_and_folders_with_init_in_order_of_name) {
   rig_write(&rig, "b_test.lua", "print 'no bot'");
   rig_write(&rig, "notes.txt", "print 'no bot'");
   rig_open(&rig);
-  CHECK_STR(rig_log(&rig), "info a: a\ninfo b: b\ninfo c: the file\n"
-                           "warn c: left out c/init.lua: c.lua has the same name\n");
+  CHECK_STR(rig_log(&rig), "warn c: left out c/init.lua: c.lua has the same name\n"
+                           "info a: a\ninfo b: b\ninfo c: the file\n");
   CHECK_INT(scripts_count(rig.scripts), 3);
   rig_deinit(&rig);
 }
@@ -79,7 +79,8 @@ TEST(a_script_that_fails_to_load_is_left_out_and_the_others_run) {
   const char *log = rig_log(&rig);
   HAS(log, "error broken: not loaded: broken.lua:2: ");
   HAS(log, "error bytes: not loaded: attempt to load a binary chunk");
-  HAS(log, "error raises: not loaded: raises.lua:1: on purpose\nstack traceback:\n");
+  HAS(log, "error raises: not loaded: raises.lua:1: on purpose\n    1 | local function f() error('on "
+           "purpose') end\nstack traceback:\n");
   HAS(log, "raises.lua:2: in main chunk\n");
   HAS(log, "error stores: not loaded: stores.lua:2: appData:set: the key is empty (invalid_key)\n");
   HAS(log, "info works: works\n");

@@ -1,0 +1,40 @@
+/* Sources: the files that a script was made from, and what they looked like when they were read.
+ *
+ * A list of them belongs to each version of a script, and to a bot whose last try has failed. A file that was
+ * looked for and not found is a source too: when it appears, the script would become another. */
+#ifndef SCRIPT_SOURCE_H
+#define SCRIPT_SOURCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/list.h"
+
+/* What is seen of a file from outside; two are of one and the same content where they are equal. */
+struct stamp {
+  enum { STAMP_ABSENT, STAMP_FILE, STAMP_NEVER } kind; /* never: equal to none that a file can have */
+  dev_t device;
+  ino_t inode;
+  off_t size;
+  int64_t changed_ns;
+};
+
+struct stamp stamp_of(const char *path);
+bool stamp_same(const struct stamp *a, const struct stamp *b);
+
+struct source {
+  struct list link;
+  struct stamp loaded; /* before it was read */
+  struct stamp seen;   /* at the last look, and since when it has been so: for look.c */
+  int64_t since_ms;
+  char path[]; /* below the scripts folder */
+};
+
+/* Notes a file with its present stamp; once for each path, the last stamp counts. NULL: no memory. */
+struct source *source_note(struct list *sources, const char *dir, const char *path);
+bool source_is_fresh(const struct source *source, const char *dir); /* is still as it was loaded */
+bool sources_fresh(const struct list *sources, const char *dir);
+void sources_free(struct list *sources);
+
+#endif

@@ -1,7 +1,8 @@
 /* `make bench`: update, set and get from Lua beside plain C with SQLite doing upserts in transactions of the
  * same size; in turn, in one run. What counts are the ratios: the rates are this machine's, at this moment.
  *
- *     bench DIR [--rounds N] [--seconds S] [--sustained S] [--json FILE]
+ *     bench DIR [--rounds N] [--seconds S] [--sustained S] [--json FILE] [--only "update object uniform
+ * 1000"]
  *
  * Each measurement is a process of its own, so that nothing of one is left for the next, and the bytes that
  * it wrote can be told. What is shown is the median of the rounds, by rate. */
@@ -17,7 +18,7 @@
 
 enum { ROUNDS_MOST = 99 };
 
-static const char *dir, *json_path;
+static const char *dir, *json_path, *only = ""; /* only: what the name of a measurement has to begin with */
 static int rounds = 3;
 static double seconds = 2, sustained = 60;
 static FILE *json;
@@ -106,8 +107,16 @@ static void headline(const char *what) {
          "tasks", "calls/s", "ratio", "p50 ms", "p99 ms", "max ms", "written");
 }
 
+static bool is_wanted(const struct load *load) {
+  char name[100];
+  snprintf(name, sizeof name, "%s %s %s %u", load->op, shape_names[load->shape],
+           load->zipf ? "zipf" : "uniform", load->tasks);
+  return strncmp(name, only, strlen(only)) == 0;
+}
+
 /* Both sides in turn, round by round. */
 static void compare(struct load load, int count) {
+  if (!is_wanted(&load)) return;
   struct figures ours[ROUNDS_MOST], theirs[ROUNDS_MOST];
   bool upserts = strcmp(load.op, "get") != 0;
   for (int i = 0; i < count; i++) {
@@ -171,16 +180,16 @@ static void compare_the_rest(const char *op) {
 }
 
 static void read_options(int argc, char **argv) {
-  static const struct option names[] = {{"rounds", required_argument, NULL, 'r'},
-                                        {"seconds", required_argument, NULL, 's'},
-                                        {"sustained", required_argument, NULL, 'l'},
-                                        {"json", required_argument, NULL, 'j'},
-                                        {0}};
+  static const struct option names[] = {
+      {"rounds", required_argument, NULL, 'r'},    {"seconds", required_argument, NULL, 's'},
+      {"sustained", required_argument, NULL, 'l'}, {"json", required_argument, NULL, 'j'},
+      {"only", required_argument, NULL, 'o'},      {0}};
   for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
     if (c == 'r') rounds = atoi(optarg);
     if (c == 's') seconds = atof(optarg);
     if (c == 'l') sustained = atof(optarg);
     if (c == 'j') json_path = optarg;
+    if (c == 'o') only = optarg;
     if (c == '?') exit(2);
   }
   dir = argv[optind];

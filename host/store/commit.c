@@ -113,12 +113,20 @@ static enum moonkeep_code fold_everything(struct commit *commit, struct err *err
   return code;
 }
 
-static void fold_slice(struct commit *commit) {
+static void fold_step(struct commit *commit) {
   struct err err;
   enum moonkeep_code code = engine_fold(&commit->engine, &err);
   note_unfolded(commit);
   commit->more_to_do = commit->unfolded_since_ms != 0;
   upkeep_result(commit, code, &err);
+}
+
+/* The journal gets shorter, however large the groups are that come meanwhile. */
+static void fold_as_owed(struct commit *commit) {
+  do {
+    fold_step(commit);
+    commit->owed_rows -= commit->owed_rows < ENGINE_STEP_ROWS ? commit->owed_rows : ENGINE_STEP_ROWS;
+  } while (commit->owed_rows > 0 && commit->more_to_do);
 }
 
 static void checkpoint(struct commit *commit) {
@@ -143,7 +151,8 @@ static void upkeep(struct commit *commit, bool idle) {
   if (be_whole(commit, &err)) return;
   commit->more_to_do = false;
   int64_t since = commit->unfolded_since_ms;
-  if (since && (idle || clock_steady_ms(commit->clock) - since >= FOLD_AFTER_MS)) fold_slice(commit);
+  bool due = since && (idle || clock_steady_ms(commit->clock) - since >= FOLD_AFTER_MS);
+  if (due) fold_as_owed(commit);
   if (!commit->broken) sweep(commit);
   if (!commit->broken) checkpoint(commit);
 }
@@ -173,7 +182,7 @@ static size_t journal_limit(const struct commit *commit) {
 
 static enum moonkeep_code save(struct commit *commit, struct group *group, struct err *err) {
   while (commit->engine.journal_bytes > journal_limit(commit) && !commit->broken && !commit->complained)
-    fold_slice(commit);
+    fold_step(commit);
   enum moonkeep_code code = be_whole(commit, err);
   if (code) return code;
   encode(commit, group);
@@ -203,6 +212,7 @@ static void run_group(struct commit *commit, struct group *group) {
 static void time_group(struct commit *commit, struct group *group) {
   int64_t began = clock_ticks_us();
   run_group(commit, group);
+  commit->owed_rows = 2 * group->count;
   group->took_us = clock_ticks_us() - began;
 }
 

@@ -31,7 +31,8 @@ struct commit {
   int64_t retry_ms;          /* steady: when to try reopening again */
   int64_t unfolded_since_ms; /* steady: when the oldest unfolded group was written; 0: none is */
   int64_t sweep_ms;          /* steady: when the last sweep was */
-  bool more_to_do;           /* the last fold or sweep was only a slice */
+  bool more_to_do;           /* the last fold or sweep was only a part */
+  size_t owed_rows;          /* to be folded before the next group: twice what the last one brought */
   bool complained;           /* upkeep has failed, and the log has it */
   struct buf changes;
 };

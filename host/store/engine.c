@@ -114,6 +114,7 @@ static enum moonkeep_code connect(struct engine *engine, struct err *err) {
 }
 
 static void disconnect(struct engine *engine) {
+  engine_end_fold(engine);
   sqlite3_finalize(engine->append);
   shelves_deinit(&engine->shelves);
   sqlite3_close(engine->db);

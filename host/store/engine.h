@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "store/folder.h"
+#include "store/slice.h"
 #include "store/sql.h"
 
 #ifndef ENGINE_FOLD_ROWS
@@ -20,6 +21,10 @@
 #endif
 #ifndef ENGINE_FOLD_BYTES
 #define ENGINE_FOLD_BYTES (4 << 20) /* and the most bytes of journal */
+#endif
+#ifndef ENGINE_STEP_ROWS
+#define ENGINE_STEP_ROWS                                                                                     \
+  2000 /* rows that one transaction of a fold writes: a commit waits some 10 ms for it */
 #endif
 #ifndef ENGINE_SWEEP_ROWS
 #define ENGINE_SWEEP_ROWS 500 /* expired rows that one sweep takes from a bucket */
@@ -39,6 +44,8 @@ struct engine {
   uint64_t last_seq;   /* of the newest group in the file */
   uint64_t folded_seq; /* the tables show every group up to this one */
   size_t journal_bytes;   /* in the journal and not folded */
+  struct slice folding;   /* what the fold under way takes from the journal; no groups: none is */
+  size_t folded_rows;     /* so many of its rows are in the tables */
   int wal_pages;          /* in the write-ahead log, since it was last wrapped */
   int64_t next_expiry_ms; /* no row expires before; INT64_MAX: none does */
 };
@@ -63,8 +70,9 @@ enum moonkeep_code engine_append(struct engine *engine, uint64_t seq, int64_t at
 enum moonkeep_code engine_reopen(struct engine *engine, const struct folder *folder, uint64_t seq,
                                  bool *there, struct err *err);
 
-/* Folds the oldest groups, up to ENGINE_FOLD_BYTES of them and at least one; does nothing when there are
- * none. */
+/* One step of a fold: the next ENGINE_STEP_ROWS rows of the oldest groups (up to ENGINE_FOLD_BYTES of them
+ * and at least one) go into the tables. The groups leave the journal with the last step; until then it is the
+ * journal that counts, and a fold that was broken off begins anew. Does nothing when there are none. */
 enum moonkeep_code engine_fold(struct engine *engine, struct err *err);
 enum moonkeep_code engine_fold_all(struct engine *engine, struct err *err);
 

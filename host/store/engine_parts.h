@@ -16,4 +16,7 @@ enum moonkeep_code engine_relax(struct engine *engine, const char *doing, struct
  * does nothing when it is so already, and what cannot be made durable must not be written. */
 enum moonkeep_code engine_tighten(struct engine *engine, struct err *err);
 
+/* Gives up the fold under way, if there is one. */
+void engine_end_fold(struct engine *engine);
+
 #endif

@@ -1,7 +1,7 @@
-/* The fold: the oldest groups of the journal go into the tables, sorted by key, each key once. */
+/* The fold: the oldest groups of the journal go into the tables, sorted by key, each key once, in steps
+ * between which other groups are written. */
 #include "store/engine_parts.h"
 #include "store/schema.h"
-#include "store/slice.h"
 #include "store/sum.h"
 
 static enum moonkeep_code run(struct engine *engine, sqlite3_stmt *statement, const char *doing,
@@ -68,9 +68,10 @@ static enum moonkeep_code apply(struct engine *engine, const struct journal_chan
   return change->op == 'p' ? put(engine, shelf, change, err) : erase(engine, shelf, change, err);
 }
 
-static enum moonkeep_code apply_all(struct engine *engine, const struct slice *slice, struct err *err) {
+static enum moonkeep_code apply_until(struct engine *engine, size_t end, struct err *err) {
   enum moonkeep_code code = MOONKEEP_OK;
-  for (size_t i = 0; !code && i < slice->count; i++) code = apply(engine, &slice->steps[i].change, err);
+  for (size_t i = engine->folded_rows; !code && i < end; i++)
+    code = apply(engine, &engine->folding.steps[i].change, err);
   return code;
 }
 
@@ -87,34 +88,53 @@ static void forget_made(struct engine *engine) {
   for (struct shelf *shelf = engine->shelves.first; shelf; shelf = shelf->next) shelf->made = false;
 }
 
-static enum moonkeep_code write_slice(struct engine *engine, struct slice *slice, struct err *err) {
+void engine_end_fold(struct engine *engine) {
+  slice_free(&engine->folding);
+  engine->folded_rows = 0;
+}
+
+static void end_slice(struct engine *engine) {
+  size_t bytes = engine->folding.bytes.len;
+  engine->folded_seq = engine->folding.last_seq;
+  engine->journal_bytes -= bytes < engine->journal_bytes ? bytes : engine->journal_bytes;
+  engine_end_fold(engine);
+}
+
+static enum moonkeep_code write_step(struct engine *engine, struct err *err) {
   static const char doing[] = "fold the journal into the tables";
+  const struct slice *slice = &engine->folding;
+  size_t left = slice->count - engine->folded_rows;
+  size_t end = engine->folded_rows + (left < ENGINE_STEP_ROWS ? left : ENGINE_STEP_ROWS);
+  bool last = end == slice->count;
   /* What is folded is durable already, in the journal, so this transaction needs no sync of its own. NORMAL,
    * never OFF: the order of writes still counts. */
   enum moonkeep_code code = engine_relax(engine, doing, err);
-  if (!code) code = apply_all(engine, slice, err);
-  if (!code) code = drop_groups(engine, slice->last_seq, err);
+  if (!code) code = apply_until(engine, end, err);
+  if (!code && last) code = drop_groups(engine, slice->last_seq, err);
   if (!code) code = sql_run(engine->db, "COMMIT", doing, err);
   if (code) {
     engine_rollback(engine, code);
+    engine_end_fold(engine);
     forget_made(engine);
+    return code;
   }
-  if (code) return code;
-  engine->folded_seq = slice->last_seq;
-  engine->journal_bytes -=
-      slice->bytes.len < engine->journal_bytes ? slice->bytes.len : engine->journal_bytes;
+  engine->folded_rows = end;
+  if (last) end_slice(engine);
   return engine_tighten(engine, err);
+}
+
+static enum moonkeep_code begin_fold(struct engine *engine, struct err *err) {
+  struct slice_limits limits = {ENGINE_FOLD_ROWS, ENGINE_FOLD_BYTES, UINT64_MAX};
+  enum moonkeep_code code = slice_read(&engine->folding, engine->db, &limits, err);
+  if (!code && engine->folding.groups == 0) engine->folded_seq = engine->last_seq;
+  if (code) engine_end_fold(engine);
+  return code;
 }
 
 enum moonkeep_code engine_fold(struct engine *engine, struct err *err) {
   if (engine->folded_seq == engine->last_seq) return MOONKEEP_OK;
-  struct slice slice = {0};
-  struct slice_limits limits = {ENGINE_FOLD_ROWS, ENGINE_FOLD_BYTES, UINT64_MAX};
-  enum moonkeep_code code = slice_read(&slice, engine->db, &limits, err);
-  if (!code && slice.groups > 0) code = write_slice(engine, &slice, err);
-  if (!code && slice.groups == 0) engine->folded_seq = engine->last_seq;
-  slice_free(&slice);
-  return code;
+  enum moonkeep_code code = engine->folding.groups > 0 ? MOONKEEP_OK : begin_fold(engine, err);
+  return code || engine->folding.groups == 0 ? code : write_step(engine, err);
 }
 
 enum moonkeep_code engine_fold_all(struct engine *engine, struct err *err) {

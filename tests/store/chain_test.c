@@ -317,7 +317,7 @@ TEST(a_store_that_is_not_there_is_empty_whatever_stores_come_into_being) {
   const char *dir = temp_dir();
   struct store *store = open_without_cache(dir);
   for (int i = 0; i < 20; i++) { /* so many that there is something to read */
-    char name[16];
+    char name[24];
     snprintf(name, sizeof name, "before%d", i);
     sync_set(store, name, "k", "1");
   }

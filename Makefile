@@ -138,6 +138,8 @@ $(BUILD)/tests/bench/bench: $(BENCH_OBJECTS) $(LIBRARY)
 	$(SAY) LINK $@
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+-include $(BENCH_OBJECTS:.o=.d)
+
 bench: $(BUILD)/.deps
 	@$(MAKE) --no-print-directory $(BUILD)/tests/bench/bench
 	@rm -rf "$(BUILD)/bench" && mkdir -p "$(BUILD)/bench/data"

@@ -316,6 +316,8 @@ static enum moonkeep_code load_scripts(struct host *host, const struct host_opti
                                  .timers = &host->timers,
                                  .clock = host->clock,
                                  .log = host->log,
+                                 .cpu_budget_ms = options->cpu_budget_ms,
+                                 .memory_bytes = options->memory_bytes,
                                  .action = on_action,
                                  .ctx = host,
                                  .watch = options->watch,

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { FLAG, TEXT, LEVEL, BYTES, SECONDS, GRACE, COUNT };
+enum kind { FLAG, TEXT, LEVEL, BYTES, SECONDS, GRACE, BUDGET, COUNT };
 
 #define AT(member) offsetof(struct settings, member)
 
@@ -22,6 +22,10 @@ const struct option options_table[] = {
     {"yes", NULL, NULL, "do it without asking", "MOONKEEP_YES", C_DELETE_LIKE, FLAG, AT(yes)},
     {"grace", "SECONDS", "10", "how long sleepers and timers may go on at the end", "MOONKEEP_GRACE", C_HOSTS,
      GRACE, AT(grace_s)},
+    {"cpu-budget", "SECONDS", "1", "how long a script may compute without giving way", "MOONKEEP_CPU_BUDGET",
+     C_HOSTS, BUDGET, AT(cpu_budget_s)},
+    {"memory", "BYTES", "64M", "the most memory that a script may use", "MOONKEEP_MEMORY", C_HOSTS, BYTES,
+     AT(memory_bytes)},
     {"cache", "BYTES", "64M", "memory for values that are read often", "MOONKEEP_CACHE", C_HOSTS, BYTES,
      AT(cache_bytes)},
     {"value-limit", "BYTES", "4M", "the largest value, as JSON", "MOONKEEP_VALUE_LIMIT", C_HOSTS | C_STORE,
@@ -137,6 +141,10 @@ static const char *store_value(struct settings *settings, const struct option *o
   case BYTES: return parse_bytes(text, place) ? NULL : "a number of bytes, such as 512K or 4M";
   case COUNT: return parse_count(text, place) ? NULL : "a whole number above 0";
   case GRACE: return parse_seconds(text, place) && *(double *)place <= 1e6 ? NULL : "a number of seconds";
+  case BUDGET:
+    return parse_seconds(text, place) && *(double *)place >= 0.001 && *(double *)place <= 1e6
+               ? NULL
+               : "a number of seconds from 0.001 up";
   case SECONDS:
     return parse_seconds(text, place) && *(double *)place > 0 ? NULL : "a number of seconds above 0";
   }

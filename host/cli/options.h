@@ -37,7 +37,8 @@ struct settings {
   enum log_level log_level;
   bool has_log_level;                /* else the command's own default counts */
   uint64_t value_bytes, cache_bytes; /* 0: the store's default */
-  double grace_s;
+  uint64_t memory_bytes;             /* 0: the scripts' default */
+  double grace_s, cpu_budget_s;
   uint64_t limit;             /* 0: none */
   const char *after;          /* NULL: from the start */
   double ttl_s, expires_at_s; /* 0: none */

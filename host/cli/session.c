@@ -1,5 +1,6 @@
 #include "cli/session.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #include "link/control.h"
@@ -28,6 +29,8 @@ static enum moonkeep_code open_host(struct session *session, struct host_listene
       .scripts_dir = session->scripts,
       .watch = true,
       .listener = listener,
+      .cpu_budget_ms = (int64_t)ceil(settings->cpu_budget_s * 1000),
+      .memory_bytes = settings->memory_bytes,
       .grace_ms = (int64_t)(settings->grace_s * 1000),
       .log = &session->log,
   };

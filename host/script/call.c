@@ -34,6 +34,8 @@ static enum store_verdict refuse(struct store_call *call, const struct value *cu
 void waiter_drop(struct waiter *waiter) {
   struct store_call *call = waiter->call;
   waiter->call = NULL;
+  if (waiter->stopped) mem_free(waiter->stopped);
+  waiter->stopped = NULL;
   if (waiter->default_json.data) buf_deinit(&waiter->default_json);
   if (!waiter->under_way) {
     store_call_free(call);

@@ -27,6 +27,7 @@ struct waiter {
   struct buf default_json; /* of the update's default, where that is a table and the call has to wait */
   bool ran;                /* the update's function was called; what came of it is on top of L */
   bool raised;             /*   and that is an error */
+  char *stopped;           /* owned: the function was stopped, as this says; NULL: it was not */
 };
 
 void waiter_init(struct waiter *waiter, struct script *script, struct task *task);

@@ -79,7 +79,7 @@ int fault(lua_State *L, enum moonkeep_code code, const char *format, ...) {
 /* ---- reports of errors that nobody caught ---- */
 
 struct report {
-  lua_State *dead; /* where the error was raised; NULL: trace is there already */
+  lua_State *dead; /* where the error was raised; NULL: there is no traceback */
   struct buf message, trace;
 };
 
@@ -135,7 +135,11 @@ static void make_report(struct script *script, struct report *report) {
   lua_pushcfunction(L, describe);
   lua_pushlightuserdata(L, report);
   lua_rotate(L, -3, 2);
+  struct budget_frame frame;
+  budget_enter(&frame, script, L, false);
   int status = lua_pcall(L, 2, 0, 0);
+  budget_leave(&frame);
+  budget_frame_deinit(&frame);
   if (status == LUA_OK && !report->message.failed) return;
   if (status != LUA_OK) lua_pop(L, 1);
   buf_clear(&report->message);
@@ -153,6 +157,21 @@ static void log_report(struct script *script, const char *what, struct report *r
   buf_deinit(&line);
 }
 
+static void add_stop(struct report *report, const struct budget_frame *frame) {
+  struct buf trace = {0};
+  buf_puts(&report->message, frame->message);
+  buf_add(&trace, frame->trace.data, frame->trace.len);
+  add_trace(report, buf_text(&trace));
+  buf_deinit(&trace);
+}
+
+/* What a report begins with. */
+static void say_what(const struct task *task, char *out, size_t size) {
+  const char *event = task->event ? task->event->text : NULL;
+  snprintf(out, size, event ? "error in the event \"%.100s\"" : "error in %.100s",
+           event ? event : task->what);
+}
+
 void fault_of_task(struct task *task) {
   struct script *script = task->script;
   struct report report = {.dead = task->L};
@@ -163,28 +182,19 @@ void fault_of_task(struct task *task) {
     buf_puts(&report.message, "not enough memory");
   }
   char what[160];
-  snprintf(what, sizeof what, task->event ? "error in the event \"%.100s\"" : "error in %.100s",
-           task->event ? task->event->text : task->what);
+  say_what(task, what, sizeof what);
   log_report(script, what, &report);
   if (task->event) event_fail(task->event, script, buf_text(&report.message));
   report_deinit(&report);
 }
 
-static const char trace_key;
-
-/* The message handler of fault_catch: keeps the traceback, and does not touch the error. */
-static int keep_trace(lua_State *L) {
-  luaL_traceback(L, L, NULL, 1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &trace_key);
-  return 1;
-}
-
-static int take_trace(lua_State *L) {
-  struct report *report = lua_touserdata(L, 1);
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &trace_key) == LUA_TSTRING) add_trace(report, lua_tostring(L, -1));
-  lua_pushnil(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &trace_key);
-  return 0;
+void fault_of_stop(struct task *task, const struct budget_frame *frame) {
+  struct report report = {0};
+  char what[160];
+  add_stop(&report, frame);
+  say_what(task, what, sizeof what);
+  log_report(task->script, what, &report);
+  report_deinit(&report);
 }
 
 void fault_text_deinit(struct fault_text *text) {
@@ -192,25 +202,55 @@ void fault_text_deinit(struct fault_text *text) {
   buf_deinit(&text->trace);
 }
 
-bool fault_catch(struct script *script, struct fault_text *text) {
-  lua_State *L = script->L;
-  lua_pushcfunction(L, keep_trace);
-  lua_insert(L, -2);
-  if (lua_pcall(L, 0, 0, -2) == LUA_OK) {
-    lua_pop(L, 1);
-    return true;
-  }
-  lua_remove(L, -2);
-  fault_describe(script, text);
-  return false;
+static void put_text(struct script *script, const struct report *report, struct fault_text *text) {
+  fault_text_deinit(text);
+  *text = (struct fault_text){report->message, report->trace};
+  quote_line(script, buf_text(&text->message), &text->message);
 }
 
 void fault_describe(struct script *script, struct fault_text *text) {
   struct report report = {0};
-  struct err err;
-  fault_text_deinit(text);
-  script_protect(script, take_trace, &report, &err);
   make_report(script, &report);
-  *text = (struct fault_text){report.message, report.trace};
-  quote_line(script, buf_text(&text->message), &text->message);
+  put_text(script, &report, text);
+}
+
+/* What came of the chunk's coroutine. */
+static void describe_chunk(struct script *script, const struct budget_frame *frame, struct report *report) {
+  if (frame->told) {
+    add_stop(report, frame);
+  } else if (lua_checkstack(script->L, 4)) {
+    report->dead = script->chunk;
+    lua_xmove(script->chunk, script->L, 1);
+    make_report(script, report);
+  } else {
+    buf_puts(&report->message, "not enough memory");
+  }
+}
+
+/* On a coroutine, so that it can be stopped like a task; but in no task, so that its store calls block. */
+bool fault_catch(struct script *script, struct fault_text *text) {
+  int results;
+  struct budget_frame frame;
+  struct report report = {0};
+  if (!script_need_thread(script, &script->chunk)) {
+    lua_pop(script->L, 1);
+    buf_puts(&report.message, "not enough memory");
+    put_text(script, &report, text);
+    return false;
+  }
+  lua_State *C = script->chunk;
+  lua_xmove(script->L, C, 1);
+  budget_enter(&frame, script, C, true);
+  int status = lua_resume(C, NULL, 0, &results);
+  budget_leave(&frame);
+  if (status == LUA_OK && !frame.told) {
+    lua_settop(C, 0);
+    return true;
+  }
+  script->host_yield = false;
+  describe_chunk(script, &frame, &report);
+  put_text(script, &report, text);
+  budget_frame_deinit(&frame);
+  script_forget_thread(script, &script->chunk);
+  return false;
 }

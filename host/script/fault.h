@@ -22,14 +22,17 @@ int fault(lua_State *L, enum moonkeep_code code, const char *format, ...)
 /* Logs the error with which this task died, with its traceback, and tells its event. Never raises. */
 void fault_of_task(struct task *task);
 
+/* The same for one that was stopped for its budget; its event is told by task_drop. Never raises. */
+void fault_of_stop(struct task *task, const struct budget_frame *frame);
+
 /* What went wrong: the message, the line that it names below it, and the traceback. Zero is empty. */
 struct fault_text {
   struct buf message, trace;
 };
 void fault_text_deinit(struct fault_text *text);
 
-/* Runs the function on top of the main thread's stack, without arguments or results, which it pops. False: it
- * has raised, and the text says what. Never raises. */
+/* Runs the function on top of the main thread's stack, without arguments or results, which it pops, on the
+ * coroutine for main chunks. False: it has raised, and the text says what. Never raises. */
 bool fault_catch(struct script *script, struct fault_text *text);
 
 /* Describes the error on top of the main thread's stack, which it pops. Never raises. */

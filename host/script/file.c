@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "script/load.h"
 
 char *file_path(const char *dir, const char *name) {
   size_t dir_len = strlen(dir), name_len = strlen(name);
@@ -75,6 +76,5 @@ int file_compile(lua_State *L, const struct buf *source, const char *name) {
   char chunk[1024];
   snprintf(chunk, sizeof chunk, "@%s", name);
   size_t skip = source->len ? preamble(source->data, source->len) : 0;
-  const char *text = source->len ? source->data + skip : "";
-  return luaL_loadbufferx(L, text, source->len - skip, chunk, "t");
+  return load_text(L, source->len ? source->data + skip : "", source->len - skip, chunk);
 }

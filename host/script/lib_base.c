@@ -1,7 +1,8 @@
 /* Lua's own globals, less what reaches outside the script.
  *
  *   assert error getmetatable ipairs next pairs pcall rawequal rawget rawlen rawset select tonumber tostring
- *   type xpcall _G _VERSION      as in Lua
+ *   type _G _VERSION             as in Lua
+ *   xpcall                       its handler does not get the error of a script that is being stopped
  *   load(chunk, name, mode, env) text only
  *   setmetatable(t, mt)          refuses __gc: it would run outside any task
  *   collectgarbage("count")      nothing else
@@ -11,7 +12,9 @@
 #include <lualib.h>
 #include <string.h>
 
+#include "script/budget.h"
 #include "script/lib.h"
+#include "script/load.h"
 
 static int base_setmetatable(lua_State *L) {
   int type = lua_type(L, 2);
@@ -28,16 +31,57 @@ static int base_setmetatable(lua_State *L) {
   return 1;
 }
 
-/* upvalue: Lua's load */
-static int base_load(lua_State *L) {
-  int args = lua_gettop(L) < 3 ? 3 : lua_gettop(L);
-  lua_settop(L, args);
-  lua_pushliteral(L, "t");
-  lua_replace(L, 3);
+/* upvalue: the script's handler. Lua calls handlers of errors in hooks with hooks off, so that nothing could
+ * stop this one any more. */
+static int handle_error(lua_State *L) {
+  if (budget_is_over(L)) return 1;
+  lua_settop(L, 1);
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);
-  lua_call(L, args, LUA_MULTRET);
-  return lua_gettop(L);
+  lua_call(L, 1, 1);
+  return 1;
+}
+
+/* (function, handler, true, results …) */
+static int xpcall_end(lua_State *L, int status, lua_KContext ctx) {
+  (void)ctx;
+  if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L) - 2;
+  lua_pushboolean(L, 0);
+  lua_pushvalue(L, -2);
+  return 2;
+}
+
+static int base_xpcall(lua_State *L) {
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_pushvalue(L, 2);
+  lua_pushcclosure(L, handle_error, 1);
+  lua_replace(L, 2);
+  int args = lua_gettop(L) - 2;
+  lua_pushboolean(L, 1);
+  lua_pushvalue(L, 1);
+  lua_rotate(L, 3, 2); /* function, handler, true, function, arguments */
+  return xpcall_end(L, lua_pcallk(L, args, LUA_MULTRET, 2, 0, xpcall_end), 0);
+}
+
+/* (chunk, name, mode, env) */
+static int base_load(lua_State *L) {
+  bool env = !lua_isnone(L, 4);
+  luaL_optstring(L, 3, "bt");
+  lua_settop(L, 4);
+  size_t len;
+  const char *text = lua_tolstring(L, 1, &len);
+  const char *name = luaL_optstring(L, 2, text ? text : "=(load)");
+  if (!text) luaL_checktype(L, 1, LUA_TFUNCTION);
+  int status = text ? load_text(L, text, len, name) : load_function(L, 1, name);
+  if (status != LUA_OK) {
+    lua_pushnil(L);
+    lua_insert(L, -2);
+    return 2;
+  }
+  if (!env) return 1;
+  lua_pushvalue(L, 4);
+  if (!lua_setupvalue(L, -2, 1)) lua_pop(L, 1);
+  return 1;
 }
 
 static int base_collectgarbage(lua_State *L) {
@@ -55,9 +99,10 @@ static void open_globals(lua_State *L) {
     lua_pushnil(L);
     lua_setfield(L, -2, gone[i]);
   }
-  lua_getfield(L, -1, "load");
-  lua_pushcclosure(L, base_load, 1);
+  lua_pushcfunction(L, base_load);
   lua_setfield(L, -2, "load");
+  lua_pushcfunction(L, base_xpcall);
+  lua_setfield(L, -2, "xpcall");
   lua_pushcfunction(L, base_setmetatable);
   lua_setfield(L, -2, "setmetatable");
   lua_pushcfunction(L, base_collectgarbage);

@@ -24,6 +24,7 @@ static lua_State *check_coroutine(lua_State *L) {
 
 static const char *status_of(lua_State *L, lua_State *co) {
   if (L == co) return "running";
+  if (thread_is(co, THREAD_STOPPED)) return "dead";
   if (thread_is(co, THREAD_WAITS)) return "normal";
   switch (lua_status(co)) {
   case LUA_YIELD: return thread_is(co, THREAD_HOST) ? "normal" : "suspended";
@@ -38,6 +39,7 @@ static const char *status_of(lua_State *L, lua_State *co) {
 
 /* Why a coroutine must be left to the host; NULL: it need not. */
 static const char *host_claim(lua_State *co) {
+  if (thread_is(co, THREAD_STOPPED)) return "a coroutine that was stopped for its CPU budget is over";
   if (thread_is(co, THREAD_WAITS))
     return "a coroutine that waits for a store call or a sleep goes on by itself";
   if (thread_is(co, THREAD_HOST)) return "the coroutine of a task belongs to the host";
@@ -55,10 +57,17 @@ static bool is_own(lua_State *L) {
 static int step(lua_State *L, lua_State *co, int args) {
   struct script *script = script_of(L);
   bool could_wait = script->can_wait;
+  struct budget_frame *frame = budget_frame(L);
+  bool could_yield = frame->can_yield;
   int results;
   script->can_wait = could_wait && lua_isyieldable(L);
+  frame->can_yield = could_yield && lua_isyieldable(L);
+  budget_switch(frame, co);
   int status = lua_resume(co, L, args, &results);
+  budget_switch(frame, L);
+  frame->can_yield = could_yield;
   script->can_wait = could_wait;
+  if (frame->told) thread_mark(co, THREAD_STOPPED, true);
   if (status == LUA_YIELD && script->host_yield) {
     thread_mark(co, THREAD_WAITS, true);
     return -2;
@@ -128,12 +137,16 @@ static int coroutine_resume(lua_State *L) {
 static int close_variables(lua_State *L, lua_State *co) {
   struct script *script = script_of(L);
   if (script->closings == CLOSINGS) return luaL_error(L, "too many nested closings of coroutines");
-  bool could_wait = script->can_wait;
+  struct budget_frame *frame = budget_frame(L);
+  bool could_wait = script->can_wait, could_yield = frame->can_yield;
   lua_State *outer = script->closed;
-  script->can_wait = false;
+  script->can_wait = frame->can_yield = false;
   script->closed = co;
   script->closings++;
+  budget_switch(frame, co);
   int status = lua_resetthread(co);
+  budget_switch(frame, L);
+  frame->can_yield = could_yield;
   script->closings--;
   script->closed = outer;
   script->can_wait = could_wait;
@@ -143,7 +156,8 @@ static int close_variables(lua_State *L, lua_State *co) {
 /* An error goes on in the caller, with the place of the call in front when it is a text: as in Lua. */
 static int wrap_fail(lua_State *L, lua_State *co) {
   if (co) {
-    if (lua_status(co) != LUA_OK && lua_status(co) != LUA_YIELD) close_variables(L, co);
+    bool died = lua_status(co) != LUA_OK && lua_status(co) != LUA_YIELD;
+    if (died && !thread_is(co, THREAD_STOPPED)) close_variables(L, co);
     lua_xmove(co, L, 1);
   }
   if (lua_type(L, -1) == LUA_TSTRING) {

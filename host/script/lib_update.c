@@ -6,6 +6,7 @@
  * caller's frame, which stands still meanwhile, and what came of it is left there.
  */
 #include <lauxlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "script/call.h"
@@ -94,6 +95,13 @@ static void judge(lua_State *C, struct turn *turn) {
   }
 }
 
+/* (turn, value) */
+static int function_end(lua_State *C, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  judge(C, lua_touserdata(C, 1));
+  return 1;
+}
+
 /* (turn): calls the function and returns what it returned. */
 static int run_function(lua_State *C) {
   struct turn *turn = lua_touserdata(C, 1);
@@ -104,26 +112,71 @@ static int run_function(lua_State *C) {
     store_push(C, turn->call->bucket, "update", turn->current->json, turn->current->len);
   else if (push_default(C, waiter, &turn->err) != MOONKEEP_OK)
     return 1; /* the verdict is STORE_FAIL */
-  lua_call(C, 1, 1);
-  judge(C, turn);
+  lua_callk(C, 1, 1, 0, function_end);
+  return function_end(C, LUA_OK, 0);
+}
+
+static int guard_end(lua_State *C, int status, lua_KContext ctx) {
+  (void)ctx;
+  struct turn *turn = lua_touserdata(C, 1);
+  turn->waiter->raised = status != LUA_OK && status != LUA_YIELD;
   return 1;
+}
+
+/* (turn): the same, protected, and still to be stopped by a yield. */
+static int guard_function(lua_State *C) {
+  lua_pushcfunction(C, run_function);
+  lua_pushvalue(C, 1);
+  return guard_end(C, lua_pcallk(C, 1, 1, 0, 0, guard_end), 0);
+}
+
+/* The function was over its budget: its coroutine is not touched again, and its caller will be stopped too.
+ */
+static void stop(struct waiter *waiter, struct budget_frame *frame) {
+  waiter->raised = false;
+  waiter->stopped = mem_copy(frame->message, strlen(frame->message));
+  budget_frame_deinit(frame);
+  script_forget_thread(waiter->script, &waiter->script->closure);
+}
+
+static void resume_closure(struct waiter *waiter, struct turn *turn) {
+  struct script *script = waiter->script;
+  lua_State *C = script->closure;
+  int results;
+  struct budget_frame frame;
+  lua_pushcfunction(C, guard_function);
+  lua_pushlightuserdata(C, turn);
+  budget_enter(&frame, script, C, true);
+  int status = lua_resume(C, NULL, 1, &results);
+  budget_leave(&frame);
+  if (status == LUA_YIELD) script->host_yield = false;
+  if (frame.told) {
+    stop(waiter, &frame);
+    lua_pushnil(waiter->L);
+    turn->verdict = STORE_FAIL;
+    err_set(&turn->err, MOONKEEP_TIMEOUT, "the function was stopped");
+    return;
+  }
+  if (status != LUA_OK) waiter->raised = true; /* no memory for the little that the guard needs */
+  lua_xmove(C, waiter->L, 1);
+  if (status != LUA_OK) script_forget_thread(script, &script->closure);
 }
 
 /* Runs it, and leaves what it returned, or its error, on the caller's stack. */
 static void run_turn(struct turn *turn) {
   struct waiter *waiter = turn->waiter;
   struct script *script = waiter->script;
-  lua_State *C = script->closure;
-  bool could_wait = script->can_wait;
+  bool could_wait = script->can_wait, was_in_update = script->in_update;
+  if (!script_need_thread(script, &script->closure)) {
+    err_memory(&turn->err);
+    return;
+  }
   script->can_wait = false;
   script->in_update = true;
-  lua_pushcfunction(C, run_function);
-  lua_pushlightuserdata(C, turn);
   waiter->ran = true;
-  waiter->raised = lua_pcall(C, 1, 1, 0) != LUA_OK;
-  script->in_update = false;
+  resume_closure(waiter, turn);
+  script->in_update = was_in_update;
   script->can_wait = could_wait;
-  lua_xmove(C, waiter->L, 1);
   if (!waiter->raised) return;
   turn->verdict = STORE_FAIL;
   err_set(&turn->err, MOONKEEP_INVALID, "the function raised an error");
@@ -161,6 +214,7 @@ static bool was_raised(const struct waiter *waiter) {
 static int update_end(lua_State *L, int status, lua_KContext ctx) {
   (void)status, (void)ctx;
   struct waiter *waiter = waiter_of(L);
+  if (waiter->stopped) return budget_stop(L, waiter->stopped);
   if (was_raised(waiter)) {
     waiter_drop(waiter);
     lua_settop(L, RESULT);

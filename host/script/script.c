@@ -48,7 +48,7 @@ static uintptr_t *extra(lua_State *L) {
 }
 
 struct script *script_of(lua_State *L) {
-  uintptr_t bits = *extra(L) & ~(uintptr_t)(THREAD_WAITS | THREAD_HOST);
+  uintptr_t bits = *extra(L) & ~(uintptr_t)THREAD_MARKS;
   return (struct script *)bits;
 }
 
@@ -66,14 +66,45 @@ bool script_protect(struct script *script, lua_CFunction body, void *arg, struct
     err_memory(err);
     return false;
   }
+  struct budget_frame frame;
   lua_pushcfunction(L, body);
   lua_pushlightuserdata(L, arg);
+  budget_enter(&frame, script, L, false);
   int status = lua_pcall(L, 1, 0, 0);
+  budget_leave(&frame);
+  budget_frame_deinit(&frame);
   if (status == LUA_OK) return true;
   const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "an error that is no text";
   err_set(err, status == LUA_ERRMEM ? MOONKEEP_MEMORY : MOONKEEP_INVALID, "%s", text);
   lua_pop(L, 1);
   return false;
+}
+
+/* The registry keeps it by the address of its place. */
+static int make_thread(lua_State *L) {
+  lua_State **place = lua_touserdata(L, 1);
+  lua_State *thread = lua_newthread(L);
+  thread_mark(thread, THREAD_HOST, true);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, place);
+  *place = thread;
+  return 0;
+}
+
+bool script_need_thread(struct script *script, lua_State **place) {
+  struct err err;
+  return *place || script_protect(script, make_thread, place, &err);
+}
+
+static int forget_thread(lua_State *L) {
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, lua_touserdata(L, 1));
+  return 0;
+}
+
+void script_forget_thread(struct script *script, lua_State **place) {
+  struct err err;
+  *place = NULL;
+  script_protect(script, forget_thread, place, &err);
 }
 
 const struct log *script_log(const struct script *script) {
@@ -93,6 +124,7 @@ static struct script *make(struct scripts *scripts, const char *name) {
   if (!script) return NULL;
   script->scripts = scripts;
   script->stage = SCRIPT_NEXT;
+  script->limit_bytes = scripts->options.memory_bytes;
   list_init(&script->link);
   list_init(&script->tasks);
   list_init(&script->idle);
@@ -113,10 +145,6 @@ static struct script *make(struct scripts *scripts, const char *name) {
 }
 
 static int open_libs(lua_State *L) {
-  struct script *script = lua_touserdata(L, 1);
-  script->closure = lua_newthread(L);
-  thread_mark(script->closure, THREAD_HOST, true);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &script->closure);
   fault_open(L);
   lib_open(L);
   return 0;
@@ -145,10 +173,14 @@ static bool compile(struct script *script, const char *file, struct fault_text *
   char *path = file_path(script->scripts->options.dir, file);
   bool noted = path && script_add_source(script, file);
   enum moonkeep_code code = noted ? file_read(path, &source, &err) : err_memory(&err);
-  int status = LUA_OK;
+  struct budget_frame frame;
+  budget_enter(&frame, script, script->L, false);
+  int status = code ? LUA_OK : file_compile(script->L, &source, file);
+  budget_leave(&frame);
+  budget_frame_deinit(&frame);
   if (code)
     buf_puts(&why->message, err.message);
-  else if ((status = file_compile(script->L, &source, file)) != LUA_OK)
+  else if (status != LUA_OK)
     fault_describe(script, why);
   buf_deinit(&source);
   mem_free(path);

@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "script/arena.h"
+#include "script/budget.h"
 #include "script/call.h"
 #include "script/scripts.h"
 #include "script/source.h"
@@ -46,11 +47,12 @@ struct scripts {
   size_t calls;                           /* store calls under way, also those whose task is gone */
   struct buf scratch;                     /* JSON on its way out; never in use while Lua runs */
   struct watch watch;
-  struct timer look; /* at everything: see look.h */
-  int64_t looked_ms; /* steady time of the last look */
-  int64_t busy_ms;   /* and of the last change to a file that it saw */
-  bool unwatched;    /* there is no inotify, and the log has said so */
-  bool ending;       /* nothing is loaded any more */
+  struct timer look;    /* at everything: see look.h */
+  int64_t looked_ms;    /* steady time of the last look */
+  int64_t busy_ms;      /* and of the last change to a file that it saw */
+  bool unwatched;       /* there is no inotify, and the log has said so */
+  bool ending;          /* nothing is loaded any more */
+  struct budget budget; /* of CPU time */
 };
 
 enum script_stage {
@@ -75,7 +77,8 @@ struct script {
   int64_t patience_ends_ms;
   char *name;           /* owned */
   lua_State *L;         /* owned: the main thread; the host's own calls into the script run here */
-  lua_State *closure;   /* L's: update functions run on it */
+  lua_State *closure;   /* L's: update functions run on it; NULL: to be made anew */
+  lua_State *chunk;     /* L's: the main chunk runs on it; NULL: to be made */
   struct arena arena;   /* its memory */
   size_t bytes;         /* what its allocator has given out */
   size_t limit_bytes;   /* the most that it gives out; 0: no limit */
@@ -98,8 +101,10 @@ struct script {
 
 /* Marks that the extra space of a coroutine carries in the low bits of the pointer to its script. */
 enum {
-  THREAD_WAITS = 1, /* a store call or a sleep waits in its middle: only the host may resume it */
-  THREAD_HOST = 2,  /* the host made it: a task's, or the one for update functions */
+  THREAD_WAITS = 1,   /* a store call or a sleep waits in its middle: only the host may resume it */
+  THREAD_HOST = 2,    /* the host made it: a task's, or the one for update functions */
+  THREAD_STOPPED = 4, /* it was stopped for its budget, and is never touched again */
+  THREAD_MARKS = THREAD_WAITS | THREAD_HOST | THREAD_STOPPED,
 };
 
 struct script *script_of(lua_State *L);
@@ -120,6 +125,11 @@ void script_free(struct script *script); /* after script_drop; NULL is fine */
 /* Runs body(arg) on the main thread, protected; arg arrives as light userdata at index 1. False: it raised,
  * and err says what. */
 bool script_protect(struct script *script, lua_CFunction body, void *arg, struct err *err);
+
+/* Makes the coroutine *place (script->closure, script->chunk), where there is none; false: no memory. A
+ * coroutine that was stopped or has died is let go with script_forget_thread. */
+bool script_need_thread(struct script *script, lua_State **place);
+void script_forget_thread(struct script *script, lua_State **place);
 
 /* Notes a file that the script is about to be made from, or that it has asked for in vain; false: no memory.
  */

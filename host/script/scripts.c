@@ -11,7 +11,10 @@
 #include "script/script.h"
 #include "script/task.h"
 
-enum { RUN_JOBS = 64 }; /* how many jobs scripts_run does before the loop gets its turn */
+enum {
+  RUN_JOBS = 64,           /* how many jobs scripts_run does before the loop gets its turn */
+  MEMORY_BYTES = 64 << 20, /* what a script may use, where nobody says */
+};
 
 /* ---- open and close ---- */
 
@@ -54,6 +57,8 @@ static struct scripts *make(const struct scripts_options *options) {
   scripts->options.dir = dir;
   if (!scripts->options.clock) scripts->options.clock = &clock_system;
   list_init(&scripts->bots);
+  if (!scripts->options.memory_bytes) scripts->options.memory_bytes = MEMORY_BYTES;
+  budget_init(&scripts->budget, options->cpu_budget_ms, options->log);
   list_init(&scripts->all);
   list_init(&scripts->others);
   list_init(&scripts->ready);
@@ -113,6 +118,7 @@ void scripts_close(struct scripts *scripts) {
   while (!list_empty(&scripts->bots)) bot_free(list_of(scripts->bots.next, struct bot, link));
   watch_close(&scripts->watch);
   buf_deinit(&scripts->scratch);
+  budget_deinit(&scripts->budget);
   mem_free((char *)scripts->options.dir);
   mem_free(scripts);
 }

@@ -113,6 +113,13 @@ static void end(struct task *task, bool reusable) {
   event_free(event);
 }
 
+/* It was over its budget, whatever it has made of that since. */
+static void stop(struct task *task, struct budget_frame *frame) {
+  fault_of_stop(task, frame);
+  budget_frame_deinit(frame);
+  task_drop(task, frame->message);
+}
+
 static void run_task(struct job *job) {
   struct task *task = list_of(job, struct task, job);
   struct script *script = task->script;
@@ -122,14 +129,20 @@ static void run_task(struct job *job) {
   task->state = TASK_RUNNING;
   script->current = task;
   script->can_wait = true;
+  struct budget_frame frame;
+  budget_enter(&frame, script, task->L, true);
   int status = lua_resume(task->L, NULL, args, &results);
+  budget_leave(&frame);
   script->current = NULL;
   script->can_wait = false;
   assert(status != LUA_YIELD || script->host_yield); /* no other yield leaves a task */
   script->host_yield = false;
-  if (status == LUA_YIELD) return;
-  if (status != LUA_OK) fault_of_task(task);
-  end(task, status == LUA_OK);
+  if (frame.told) {
+    stop(task, &frame);
+  } else if (status != LUA_YIELD) {
+    if (status != LUA_OK) fault_of_task(task);
+    end(task, status == LUA_OK);
+  }
 }
 
 bool task_can_wait(lua_State *L) {

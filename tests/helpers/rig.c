@@ -44,6 +44,7 @@ void rig_init(struct rig *rig) {
   CHECK(mkdir(rig->scripts_dir, 0700) == 0);
   rig->wall_ms = 1700000000000;
   rig->steady_ms = 1000;
+  rig->cpu_budget_ms = 60000;
   rig->clock = (struct clock){wall_ms, steady_ms, rig};
   rig->log = (struct log){write_line, rig, LOG_DEBUG};
   timers_init(&rig->timers);
@@ -74,6 +75,8 @@ enum moonkeep_code rig_try_open(struct rig *rig, struct err *err) {
                                     .timers = &rig->timers,
                                     .clock = &rig->clock,
                                     .log = &rig->log,
+                                    .cpu_budget_ms = rig->cpu_budget_ms,
+                                    .memory_bytes = rig->memory_bytes,
                                     .action = take_action,
                                     .ctx = rig};
   return scripts_open(&rig->scripts, &options, err);

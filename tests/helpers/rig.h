@@ -24,9 +24,11 @@ struct rig {
   struct timers timers;
   struct store *store;
   struct scripts *scripts;
-  struct buf actions; /* one line each */
-  struct buf lines;   /* of the log: "error leveling: …" */
-  struct buf answers; /* of events: "ok" or the errors, one line each */
+  int64_t cpu_budget_ms; /* of the scripts; rig_init makes it a minute: slow machines are not their fault */
+  size_t memory_bytes;   /* 0: the usual */
+  struct buf actions;    /* one line each */
+  struct buf lines;      /* of the log: "error leveling: …" */
+  struct buf answers;    /* of events: "ok" or the errors, one line each */
 };
 
 void rig_init(struct rig *rig);                                        /* a folder and a store */

@@ -20,7 +20,8 @@ static bool is_named(const char *path, const char *name, size_t len) {
 static const char *source_named(const struct script *script, const char *name, size_t len) {
   for (struct list *node = script->sources.next; node != &script->sources; node = node->next) {
     const struct source *source = list_of(node, struct source, link);
-    if (is_named(source->path, name, len)) return source->path;
+    if (is_named(source->path, name, len))
+      return source_is_fresh(source, script->scripts->options.dir) ? source->path : NULL;
   }
   return NULL;
 }

@@ -7,7 +7,7 @@
 struct script;
 
 /* Appends "\n    12 | local x = y.z" where the message begins with "file.lua:12:" and the file is one that
- * the script was made from: no message can have another file shown. It is read from the disk as it is now. */
+ * the script was made from, and as it was then: no message can have another file shown. */
 void quote_line(const struct script *script, const char *message, struct buf *out);
 
 #endif

@@ -45,6 +45,7 @@ void rig_init(struct rig *rig) {
   rig->wall_ms = 1700000000000;
   rig->steady_ms = 1000;
   rig->cpu_budget_ms = 60000;
+  rig->grace_ms = 10000;
   rig->clock = (struct clock){wall_ms, steady_ms, rig};
   rig->log = (struct log){write_line, rig, LOG_DEBUG};
   timers_init(&rig->timers);
@@ -69,6 +70,14 @@ void rig_write(struct rig *rig, const char *name, const char *source) {
   fclose(file);
 }
 
+void rig_replace(struct rig *rig, const char *name, const char *source) {
+  char from[1024], to[1024];
+  rig_write(rig, ".saved", source);
+  snprintf(from, sizeof from, "%s/.saved", rig->scripts_dir);
+  snprintf(to, sizeof to, "%s/%s", rig->scripts_dir, name);
+  CHECK(rename(from, to) == 0);
+}
+
 enum moonkeep_code rig_try_open(struct rig *rig, struct err *err) {
   struct scripts_options options = {.dir = rig->scripts_dir,
                                     .store = rig->store,
@@ -78,7 +87,11 @@ enum moonkeep_code rig_try_open(struct rig *rig, struct err *err) {
                                     .cpu_budget_ms = rig->cpu_budget_ms,
                                     .memory_bytes = rig->memory_bytes,
                                     .action = take_action,
-                                    .ctx = rig};
+                                    .ctx = rig,
+                                    .watch = rig->watch,
+                                    .grace_ms = rig->grace_ms,
+                                    .left_out = rig->left_out,
+                                    .left_out_count = rig->left_out_count};
   return scripts_open(&rig->scripts, &options, err);
 }
 

@@ -22,6 +22,10 @@ struct rig {
   struct clock clock;
   struct log log;
   struct timers timers;
+  bool watch; /* for rig_open: reload what is saved, and how long what runs may go on */
+  int64_t grace_ms;
+  const struct scripts_left_out *left_out;
+  size_t left_out_count;
   struct store *store;
   struct scripts *scripts;
   int64_t cpu_budget_ms; /* of the scripts; rig_init makes it a minute: slow machines are not their fault */
@@ -31,12 +35,13 @@ struct rig {
   struct buf answers;    /* of events: "ok" or the errors, one line each */
 };
 
-void rig_init(struct rig *rig);                                        /* a folder and a store */
-void rig_write(struct rig *rig, const char *name, const char *source); /* a file in the scripts folder */
-enum moonkeep_code rig_try_open(struct rig *rig, struct err *err);     /* loads the scripts */
-void rig_open(struct rig *rig);                                        /* the same, starts them and settles */
-void rig_settle(struct rig *rig);                                      /* runs until only timers are left */
-void rig_advance(struct rig *rig, int64_t ms);                         /* moves the clock, timer by timer */
+void rig_init(struct rig *rig);                                          /* a folder and a store */
+void rig_write(struct rig *rig, const char *name, const char *source);   /* a file in the scripts folder */
+void rig_replace(struct rig *rig, const char *name, const char *source); /* the same, renamed into place */
+enum moonkeep_code rig_try_open(struct rig *rig, struct err *err);       /* loads the scripts */
+void rig_open(struct rig *rig);                /* the same, starts them and settles */
+void rig_settle(struct rig *rig);              /* runs until only timers are left */
+void rig_advance(struct rig *rig, int64_t ms); /* moves the clock, timer by timer */
 void rig_emit(struct rig *rig, const char *name, const char *json);
 void rig_close(struct rig *rig);  /* scripts and store */
 void rig_deinit(struct rig *rig); /* and the folder */

@@ -14,6 +14,18 @@ static void on_stop(void *ctx) {
   host_stop(session->host);
 }
 
+static void on_reloaded(void *ctx, const char *results, size_t len) {
+  (void)ctx, (void)results, (void)len; /* the log has told what came of each */
+}
+
+static void on_reload(void *ctx) {
+  struct session *session = ctx;
+  struct err err;
+  log_write(&session->log, LOG_INFO, "moonkeep", "reloading all scripts");
+  if (host_reload(session->host, NULL, on_reloaded, NULL, &err))
+    log_text(&session->log, LOG_ERROR, "moonkeep", err.message);
+}
+
 static enum moonkeep_code open_host(struct session *session, struct host_listener *listener,
                                     struct err *err) {
   const struct settings *settings = &session->cli->settings;
@@ -62,7 +74,7 @@ enum exit_status session_open(struct session *session, struct host_listener *lis
   log_write(&session->log, LOG_INFO, "moonkeep",
             "moonkeep " MOONKEEP_VERSION ", %zu script%s from %s, data in %s", scripts,
             scripts == 1 ? "" : "s", session->scripts, session->cli->settings.data);
-  signals_watch(host_loop(session->host), on_stop, session);
+  signals_watch(host_loop(session->host), on_stop, on_reload, session);
   open_control(session);
   return EXIT_DONE;
 }

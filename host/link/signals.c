@@ -1,6 +1,7 @@
 #include "link/signals.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,16 +13,42 @@ static int wake_fd = -1;
 static uv_poll_t poll;
 static bool watching;
 static void (*stop_it)(void *);
-static void *stop_ctx;
+static void (*reload_it)(void *);
+static void *watch_ctx;
+static volatile sig_atomic_t reload_wanted;
+static bool had_terminal; /* at the start */
+
+static void wake(void) {
+  ssize_t n = wake_fd >= 0 ? write(wake_fd, &(uint64_t){1}, sizeof(uint64_t)) : 0;
+  (void)n;
+}
 
 static void on_signal(int number) {
   int error = errno;
   if (seen++ > 0) {
     signal(number, SIG_DFL);
     raise(number); /* blocked while we are here: it strikes on return */
-  } else if (wake_fd >= 0) {
-    ssize_t n = write(wake_fd, &(uint64_t){1}, sizeof(uint64_t));
-    (void)n;
+  } else {
+    wake();
+  }
+  errno = error;
+}
+
+static bool has_terminal(void) {
+  int fd = open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+  if (fd >= 0) close(fd);
+  return fd >= 0;
+}
+
+/* The kernel sends it when the terminal is gone, and so does a shell that ends with it. */
+static void on_hangup(int number, siginfo_t *info, void *context) {
+  (void)context;
+  int error = errno;
+  if (info->si_code > 0 || (had_terminal && !has_terminal())) {
+    on_signal(number);
+  } else {
+    reload_wanted = 1;
+    wake();
   }
   errno = error;
 }
@@ -32,7 +59,11 @@ void signals_take(void) {
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
-  if (sigaction(SIGHUP, NULL, &old) == 0 && old.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, NULL);
+  had_terminal = has_terminal();
+  if (sigaction(SIGHUP, NULL, &old) != 0 || old.sa_handler == SIG_IGN) return;
+  action.sa_sigaction = on_hangup;
+  action.sa_flags |= SA_SIGINFO;
+  sigaction(SIGHUP, &action, NULL);
 }
 
 const volatile int *signals_seen(void) {
@@ -41,13 +72,23 @@ const volatile int *signals_seen(void) {
 
 static void on_wake(uv_poll_t *handle, int status, int events) {
   (void)status, (void)events;
-  uv_poll_stop(handle);
-  stop_it(stop_ctx);
+  uint64_t count;
+  ssize_t n = read(wake_fd, &count, sizeof count);
+  (void)n;
+  if (reload_wanted && !seen) {
+    reload_wanted = 0;
+    reload_it(watch_ctx);
+  }
+  if (seen) {
+    uv_poll_stop(handle);
+    stop_it(watch_ctx);
+  }
 }
 
-int signals_watch(uv_loop_t *loop, void (*stop)(void *ctx), void *ctx) {
+int signals_watch(uv_loop_t *loop, void (*stop)(void *ctx), void (*reload)(void *ctx), void *ctx) {
   stop_it = stop;
-  stop_ctx = ctx;
+  reload_it = reload;
+  watch_ctx = ctx;
   int status = uv_poll_init(loop, &poll, wake_fd);
   if (status) return -status;
   watching = true;

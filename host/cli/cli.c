@@ -20,15 +20,19 @@ const struct command commands[] = {
      "  {\"done\":\"17\",\"ok\":true}\n"
      "\n"
      "What was not answered with \"done\" can be sent again. A line that is no event is answered with\n"
-     "{\"error\":…,\"line\":N}. At the end of input what is running finishes; SIGTERM and SIGINT end the "
-     "host in\n"
-     "order at once, a second one kills it.\n"},
+     "{\"error\":…,\"line\":N}.\n"
+     "\n"
+     "Scripts are reloaded when they are saved, and all of them at SIGHUP. At the end of input what is "
+     "running\n"
+     "finishes; SIGTERM and SIGINT end the host in order at once, a second one kills it.\n"},
     {"chat", "[SCRIPTS]", "the same bots, talking with you in the terminal", C_CHAT, 0, 1, command_chat,
      "Talks with the bots of the folder SCRIPTS (default: scripts), in the channel general. A line is TEXT, "
      "which\n"
      "you say, or NAME: TEXT, which NAME says. Lines may also come from a file or a pipe:\n"
      "\n"
-     "  printf 'alice: hello\\nbob: hi\\n' | moonkeep chat --echo\n"},
+     "  printf 'alice: hello\\nbob: hi\\n' | moonkeep chat --echo\n"
+     "\n"
+     "Scripts are reloaded when they are saved, while you talk.\n"},
     {"get", "KEY", "print the value of a key", C_GET, 1, 1, command_get,
      "Prints the value as one line of JSON. A key that is not there: nothing is printed, exit status 3.\n"},
     {"set", "KEY JSON", "give a key a value", C_SET, 2, 2, command_set,

@@ -22,10 +22,16 @@ void json_init(struct json *json, const char *text, size_t len) {
   json->text = json->at = text;
   json->end = text + len;
   json->depth = 0;
+  json->most = JSON_DEPTH;
   json->state = VALUE;
   buf_init(&json->scratch);
   json->err.code = MOONKEEP_OK;
   json->err.message[0] = json->err.key[0] = '\0';
+}
+
+void json_init_message(struct json *json, const char *text, size_t len) {
+  json_init(json, text, len);
+  json->most = JSON_DEPTH + JSON_AROUND;
 }
 
 void json_deinit(struct json *json) {
@@ -282,9 +288,9 @@ static enum json_type read_word(struct json *json, struct json_token *token, con
 }
 
 static enum json_type open_level(struct json *json, struct json_token *token, enum json_type type) {
-  if (json->depth == JSON_DEPTH) {
-    err_set(&json->err, MOONKEEP_INVALID_VALUE, "not a value: nested deeper than %d levels at byte %zu",
-            JSON_DEPTH, place(json, json->at));
+  if (json->depth == json->most) {
+    err_set(&json->err, MOONKEEP_INVALID_VALUE, "not a value: nested deeper than %u levels at byte %zu",
+            json->most, place(json, json->at));
     return broken(json);
   }
   unsigned char bit = (unsigned char)(1u << json->depth % 8), *byte = &json->in_object[json->depth / 8];

@@ -16,7 +16,10 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-enum { JSON_DEPTH = 128 }; /* levels of nesting that a value may have; a scalar has none */
+enum {
+  JSON_DEPTH = 128, /* levels of nesting that a value may have; a scalar has none */
+  JSON_AROUND = 8,  /* and those that a message may have around the values in it */
+};
 
 enum json_type {
   JSON_ERROR, /* the text is not JSON: see json->err */
@@ -45,14 +48,15 @@ struct json_token {
 
 struct json {
   const char *text, *at, *end; /* borrowed */
-  unsigned depth;
-  unsigned char in_object[JSON_DEPTH / 8];
+  unsigned depth, most;        /* levels: that are open; that may be */
+  unsigned char in_object[(JSON_DEPTH + JSON_AROUND) / 8];
   unsigned char state;
   struct buf scratch; /* owned: the last string that had escapes */
   struct err err;     /* MOONKEEP_INVALID_VALUE or MOONKEEP_MEMORY; says what was found at which byte */
 };
 
 void json_init(struct json *json, const char *text, size_t len);
+void json_init_message(struct json *json, const char *text, size_t len); /* with values in it */
 void json_deinit(struct json *json);
 
 /* Reads the next token into *token and returns its type. After JSON_END and JSON_ERROR it repeats itself. */

@@ -105,6 +105,7 @@ static const struct {
 } kinds[] = {
     {"get", "{\"found\":false}", false},
     {"set", NULL, true},
+    {"setAll", NULL, true},
     {"delete", "false", true},
     {"deleteLike", "0", true},
     {"select", "[]", false},

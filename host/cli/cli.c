@@ -53,6 +53,34 @@ const struct command commands[] = {
     {"deleteLike", "PATTERN", "delete all keys that match", C_DELETE_LIKE, 1, 1, command_delete_like,
      "Deletes the keys that match and prints how many went. On a terminal it asks first; elsewhere it needs "
      "--yes.\n"},
+    {"export", "[FILE]", "all keys and values as NDJSON, to a file or stdout", C_EXPORT, 0, 1, command_export,
+     "Writes every key that is there at one moment, one object a line:\n"
+     "\n"
+     "  {\"store\":\"appData\",\"key\":\"alice\",\"value\":{\"xp\":50},\"expires_at\":1795425633.25}\n"
+     "\n"
+     "\"expires_at\", in seconds since 1970, stands only where the key expires. All stores are written, or "
+     "the\n"
+     "one of --store. A running host goes on meanwhile; what it has acknowledged before is in it. FILE "
+     "(default\n"
+     "and -: standard output) appears when it is whole.\n"},
+    {"import", "[FILE]", "keys and values from a file or stdin", C_IMPORT, 0, 1, command_import,
+     "Takes keys with their values in, over what the stores hold, and prints how many they were. FILE "
+     "(default\n"
+     "and -: standard input) is what its content says:\n"
+     "\n"
+     "  one object a line, as `export` and `select` write it: "
+     "{\"store\":…,\"key\":…,\"value\":…,\"expires_at\":…}\n"
+     "  an array of such objects, as `select --json` writes it\n"
+     "  one object whose members are keys and values: {\"alice\":{\"xp\":50},\"bob\":{\"xp\":20}}\n"
+     "\n"
+     "What names no store goes into appData, and with --store everything goes into that one. All of it is "
+     "saved,\n"
+     "or, when a line is wrong or the disk is full, nothing. With --batch N it is saved N keys at a time: "
+     "what "
+     "was\n"
+     "saved stays, and importing the file again does no harm. Keys that have expired are left out. A running "
+     "host\n"
+     "takes at most 16 MiB at once: larger files need --batch there.\n"},
     {"help", "[COMMAND]", "this text, or a command's", C_HELP, 0, 1, command_help, "Prints the help.\n"},
 };
 const size_t commands_count = sizeof commands / sizeof *commands;

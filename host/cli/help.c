@@ -109,6 +109,8 @@ enum exit_status help_whole(struct cli *cli, enum console_stream stream) {
   put_commands(&page, C_HOSTS);
   title(&page, "Look at their data and change it, with or without a running host");
   put_commands(&page, C_STORE);
+  title(&page, "Take it out and in");
+  put_commands(&page, C_FILES);
   title(&page, "Learn more");
   put_commands(&page, C_HELP);
   title(&page, "Options");

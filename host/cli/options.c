@@ -10,15 +10,18 @@ enum kind { FLAG, TEXT, LEVEL, BYTES, SECONDS, GRACE, BUDGET, COUNT };
 
 const struct option options_table[] = {
     {"data", "DIR", "data", "the data folder: the store file and the control socket", "MOONKEEP_DATA",
-     C_HOSTS | C_STORE, TEXT, AT(data)},
-    {"store", "NAME", "appData", "the store that the command is about", "MOONKEEP_STORE", C_STORE, TEXT,
-     AT(store)},
-    {"json", NULL, NULL, "one line of JSON, also on a terminal", "MOONKEEP_JSON", C_STORE, FLAG, AT(json)},
+     C_HOSTS | C_STORE | C_FILES, TEXT, AT(data)},
+    {"store", "NAME", "appData", "the store that the command is about", "MOONKEEP_STORE", C_STORE | C_FILES,
+     TEXT, AT(store)},
+    {"json", NULL, NULL, "one line of JSON, also on a terminal", "MOONKEEP_JSON", C_STORE | C_IMPORT, FLAG,
+     AT(json)},
     {"limit", "N", NULL, "at most so many keys", "MOONKEEP_LIMIT", C_SELECT | C_KEYS, COUNT, AT(limit)},
     {"after", "KEY", NULL, "only keys behind this one", "MOONKEEP_AFTER", C_SELECT | C_KEYS, TEXT, AT(after)},
     {"ttl", "SECONDS", NULL, "the key expires so long from now", "MOONKEEP_TTL", C_SET, SECONDS, AT(ttl_s)},
     {"expires-at", "SECONDS", NULL, "the key expires at this time, in seconds since 1970",
      "MOONKEEP_EXPIRES_AT", C_SET, SECONDS, AT(expires_at_s)},
+    {"batch", "N", NULL, "save N keys at a time, instead of all of them or none", "MOONKEEP_BATCH", C_IMPORT,
+     COUNT, AT(batch)},
     {"yes", NULL, NULL, "do it without asking", "MOONKEEP_YES", C_DELETE_LIKE, FLAG, AT(yes)},
     {"grace", "SECONDS", "10",
      "how long sleepers and timers may go on at the end, and old versions after a reload", "MOONKEEP_GRACE",
@@ -29,12 +32,12 @@ const struct option options_table[] = {
      AT(memory_bytes)},
     {"cache", "BYTES", "64M", "memory for values that are read often", "MOONKEEP_CACHE", C_HOSTS, BYTES,
      AT(cache_bytes)},
-    {"value-limit", "BYTES", "4M", "the largest value, as JSON", "MOONKEEP_VALUE_LIMIT", C_HOSTS | C_STORE,
-     BYTES, AT(value_bytes)},
+    {"value-limit", "BYTES", "4M", "the largest value, as JSON", "MOONKEEP_VALUE_LIMIT",
+     C_HOSTS | C_STORE | C_IMPORT, BYTES, AT(value_bytes)},
     {"echo", NULL, NULL, "print the lines of a recorded conversation as they are read", "MOONKEEP_ECHO",
      C_CHAT, FLAG, AT(echo)},
     {"log-level", "LEVEL", NULL, "debug, info, warn or error (run: info, chat: warn)", "MOONKEEP_LOG_LEVEL",
-     C_HOSTS | C_STORE, LEVEL, AT(log_level)},
+     C_HOSTS | C_STORE | C_FILES, LEVEL, AT(log_level)},
     {"help", NULL, NULL, "this text, or a command's (also -h)", NULL, C_ALL, FLAG, AT(help)},
     {"version", NULL, NULL, "the version (also -V)", NULL, C_ALL, FLAG, AT(version)},
 };
@@ -152,9 +155,20 @@ static const char *store_value(struct settings *settings, const struct option *o
   return NULL;
 }
 
+static void note_origin(struct settings *settings, const struct option *option, enum origin origin) {
+  settings->origins[option - options_table] = (unsigned char)origin;
+}
+
+enum origin option_origin(const struct settings *settings, const char *name) {
+  size_t i = 0;
+  while (strcmp(options_table[i].name, name) != 0) i++;
+  return settings->origins[i];
+}
+
 /* `origin` is how the person wrote it: --data, or MOONKEEP_DATA in the environment. */
-static enum moonkeep_code take(struct settings *settings, const struct option *option, const char *origin,
-                               const char *text, struct err *err) {
+static enum moonkeep_code take(struct settings *settings, const struct option *option, enum origin from,
+                               const char *origin, const char *text, struct err *err) {
+  note_origin(settings, option, from);
   if (!*text) return err_set(err, MOONKEEP_INVALID, "%s is empty", origin);
   const char *wanted = store_value(settings, option, text);
   if (wanted)
@@ -190,6 +204,7 @@ static enum moonkeep_code read_flag(struct settings *settings, const struct opti
                                     struct err *err) {
   if (value) return err_set(err, MOONKEEP_INVALID, "--%s takes no value", option->name);
   *(bool *)(void *)((char *)settings + option->offset) = true;
+  note_origin(settings, option, ORIGIN_OPTION);
   return MOONKEEP_OK;
 }
 
@@ -207,7 +222,7 @@ static enum moonkeep_code read_option(struct reader *reader, const char *word, s
                    option->argument);
   char origin[40] = "--";
   strncat(origin, option->name, sizeof origin - 3);
-  return take(reader->settings, option, origin, value, err);
+  return take(reader->settings, option, ORIGIN_OPTION, origin, value, err);
 }
 
 static void read_argument(struct settings *settings, const char *word) {
@@ -256,7 +271,7 @@ static enum moonkeep_code settle(struct settings *settings, const struct option 
   char origin[64] = "";
   strncat(origin, option->env, sizeof origin - 1);
   strncat(origin, " in the environment", sizeof origin - strlen(origin) - 1);
-  return take(settings, option, origin, text, err);
+  return take(settings, option, ORIGIN_ENVIRONMENT, origin, text, err);
 }
 
 enum moonkeep_code options_settle(struct settings *settings, uint64_t command, const char *command_name,

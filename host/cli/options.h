@@ -25,9 +25,15 @@
 #define C_COUNT        COMMAND_BIT(7)
 #define C_DELETE_LIKE  COMMAND_BIT(8)
 #define C_HELP         COMMAND_BIT(9)
+#define C_EXPORT       COMMAND_BIT(33)
+#define C_IMPORT       COMMAND_BIT(34)
+#define C_UPDATE       COMMAND_BIT(35)
+#define C_CONFIG       COMMAND_BIT(36)
+#define C_COMPLETION   COMMAND_BIT(37)
 #define C_HOSTS        (C_RUN | C_CHAT)
 #define C_STORE        (C_GET | C_SET | C_DELETE | C_SELECT | C_KEYS | C_COUNT | C_DELETE_LIKE)
-#define C_ALL          (C_HOSTS | C_STORE | C_HELP)
+#define C_FILES        (C_EXPORT | C_IMPORT)
+#define C_ALL          (C_HOSTS | C_STORE | C_FILES | C_HELP)
 
 enum { ARGUMENTS = 2 }; /* the most that a command takes */
 
@@ -39,11 +45,12 @@ struct settings {
   uint64_t value_bytes, cache_bytes; /* 0: the store's default */
   uint64_t memory_bytes;             /* 0: the scripts' default */
   double grace_s, cpu_budget_s;
-  uint64_t limit;             /* 0: none */
+  uint64_t limit, batch;      /* 0: none */
   const char *after;          /* NULL: from the start */
   double ttl_s, expires_at_s; /* 0: none */
 
-  uint64_t given; /* a bit for each option of the table that argv has */
+  uint64_t given;            /* a bit for each option of the table that argv has */
+  unsigned char origins[64]; /* of enum origin: where each option of the table has its value from */
 
   const char *command;              /* NULL: none was given */
   const char *arguments[ARGUMENTS]; /* what follows it */
@@ -57,6 +64,10 @@ enum moonkeep_code options_read(struct settings *settings, int argc, char **argv
 /* Reads the environment for what argv has left open, and refuses options that the command does not take. */
 enum moonkeep_code options_settle(struct settings *settings, uint64_t command, const char *command_name,
                                   struct err *err);
+
+/* Where the value of the option with this name comes from. */
+enum origin { ORIGIN_PRESET, ORIGIN_FILE, ORIGIN_ENVIRONMENT, ORIGIN_OPTION };
+enum origin option_origin(const struct settings *settings, const char *name);
 
 /* The table, for the help. */
 struct option {

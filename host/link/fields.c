@@ -1,5 +1,6 @@
 #include "link/fields.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/utf8.h"
@@ -59,7 +60,7 @@ enum fields_verdict fields_read(const char *text, size_t len, struct field *fiel
                                 struct err *err) {
   for (size_t i = 0; i < count; i++) fields[i].type = JSON_END;
   struct json json;
-  json_init(&json, text, len);
+  json_init_message(&json, text, len);
   enum fields_verdict verdict = read_object(&json, fields, count, strict, err);
   if (verdict == FIELDS_NOT_JSON && err) *err = json.err;
   json_deinit(&json);
@@ -77,9 +78,20 @@ bool field_text(const struct field *field, struct buf *out) {
   return ok && !out->failed;
 }
 
+bool field_number(const struct field *field, double *number) {
+  if (field->type != JSON_INTEGER && field->type != JSON_FLOAT) return false;
+  struct json json;
+  struct json_token token;
+  json_init(&json, field->at, field->len);
+  enum json_type type = json_next(&json, &token);
+  *number = type == JSON_INTEGER ? (double)token.integer : token.number;
+  json_deinit(&json);
+  return type == JSON_INTEGER || type == JSON_FLOAT;
+}
+
 void array_walk_init(struct array_walk *walk, const char *text, size_t len) {
   struct json_token token;
-  json_init(&walk->json, text, len);
+  json_init_message(&walk->json, text, len);
   json_next(&walk->json, &token);
 }
 
@@ -111,4 +123,13 @@ void put_any_text(struct buf *out, const char *bytes, size_t len) {
   }
   json_put_string(out, clean.data ? clean.data : "", clean.failed ? 0 : clean.len);
   buf_deinit(&clean);
+}
+
+void put_seconds(struct buf *out, int64_t ms) {
+  buf_printf(out, "%" PRId64, ms / 1000);
+  int rest = (int)(ms % 1000);
+  if (rest == 0) return;
+  int digits = 3;
+  for (; rest % 10 == 0; rest /= 10) digits--;
+  buf_printf(out, ".%0*d", digits, rest);
 }

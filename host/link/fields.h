@@ -32,6 +32,9 @@ enum fields_verdict fields_read(const char *text, size_t len, struct field *fiel
 /* Appends the characters of a string member; false where it is absent or no string. */
 bool field_text(const struct field *field, struct buf *out);
 
+/* The number of a member that is one. */
+bool field_number(const struct field *field, double *number);
+
 /* Walks an array's elements: begin with *rest = the array's text; each call fills element (its name is NULL)
  * and moves on. False: that was all. The text has been checked before. */
 struct array_walk {
@@ -43,5 +46,8 @@ void array_walk_deinit(struct array_walk *walk);
 
 /* As json_put_string for bytes that nobody has checked: what is not UTF-8 becomes U+FFFD. */
 void put_any_text(struct buf *out, const char *bytes, size_t len);
+
+/* Milliseconds as a number of seconds, with a fraction where there is one: 12.25. Not negative. */
+void put_seconds(struct buf *out, int64_t ms);
 
 #endif

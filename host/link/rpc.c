@@ -10,9 +10,9 @@
 /* Seconds from here on (the year 5138) are what somebody wrote who meant milliseconds. */
 static const double LAST_SECOND = 1e11;
 
-enum param { P_STORE, P_KEY, P_VALUE, P_EXPIRES_AT, P_TTL, P_PATTERN, P_LIMIT, P_AFTER, PARAMS };
-static const char *const param_names[PARAMS] = {"store", "key",     "value", "expires_at",
-                                                "ttl",   "pattern", "limit", "after"};
+enum param { P_STORE, P_KEY, P_VALUE, P_EXPIRES_AT, P_TTL, P_PATTERN, P_LIMIT, P_AFTER, P_ROWS, PARAMS };
+static const char *const param_names[PARAMS] = {"store",   "key",   "value", "expires_at", "ttl",
+                                                "pattern", "limit", "after", "rows"};
 enum {
   T_STORE = 1 << P_STORE,
   T_KEY = 1 << P_KEY,
@@ -20,6 +20,7 @@ enum {
   T_EXPIRY = 1 << P_EXPIRES_AT | 1 << P_TTL,
   T_PATTERN = 1 << P_PATTERN,
   T_PAGE = 1 << P_LIMIT | 1 << P_AFTER,
+  T_ROWS = 1 << P_ROWS,
 };
 
 struct rpc {
@@ -46,6 +47,7 @@ struct method {
 static const struct method methods[] = {
     {"get", STORE_GET, STORE_ROWS, T_KEY, T_KEY, answer_get},
     {"set", STORE_SET, STORE_ROWS, T_KEY | T_VALUE | T_EXPIRY, T_KEY | T_VALUE, answer_true},
+    {"setAll", STORE_SET, STORE_ROWS, T_ROWS, T_ROWS, answer_rows},
     {"delete", STORE_DELETE, STORE_ROWS, T_KEY, T_KEY, answer_found},
     {"deleteLike", STORE_DELETE_LIKE, STORE_ROWS, T_PATTERN, T_PATTERN, answer_count},
     {"select", STORE_SCAN, STORE_ROWS, T_PATTERN | T_PAGE, 0, answer_list},
@@ -114,69 +116,70 @@ bool rpc_moment(double seconds, int64_t *ms) {
   return true;
 }
 
-static bool number_of(const struct field *field, double *number) {
-  if (field->type != JSON_INTEGER && field->type != JSON_FLOAT) return false;
-  struct json json;
-  struct json_token token;
-  json_init(&json, field->at, field->len);
-  enum json_type type = json_next(&json, &token);
-  *number = type == JSON_INTEGER ? (double)token.integer : token.number;
-  json_deinit(&json);
-  return type == JSON_INTEGER || type == JSON_FLOAT;
+/* 0 where the field is absent. */
+static enum moonkeep_code take_moment(const struct field *at, int64_t *ms, struct err *err) {
+  double seconds = 0;
+  *ms = 0;
+  if (at->type == JSON_END || (field_number(at, &seconds) && rpc_moment(seconds, ms))) return MOONKEEP_OK;
+  return err_set(
+      err, MOONKEEP_INVALID,
+      "set: expires_at is %.*s, which is not a number of seconds since 1970 (are they milliseconds?)",
+      (int)(at->len < 40 ? at->len : 40), at->at);
 }
 
 static enum moonkeep_code take_expiry(struct rpc *rpc, int64_t *ms, struct err *err) {
   const struct field *at = &rpc->params[P_EXPIRES_AT], *ttl = &rpc->params[P_TTL];
   double seconds = 0;
-  *ms = 0;
   if (at->type != JSON_END && ttl->type != JSON_END)
     return err_set(err, MOONKEEP_INVALID, "set takes expires_at or ttl, not both");
-  if (at->type != JSON_END && !(number_of(at, &seconds) && rpc_moment(seconds, ms)))
-    return err_set(
-        err, MOONKEEP_INVALID,
-        "set: expires_at is %.*s, which is not a number of seconds since 1970 (are they milliseconds?)",
-        (int)(at->len < 40 ? at->len : 40), at->at);
+  enum moonkeep_code code = take_moment(at, ms, err);
+  if (code) return code;
   if (ttl->type == JSON_END) return MOONKEEP_OK;
   double now = (double)store_now_ms(rpc->store) / 1000;
-  if (!(number_of(ttl, &seconds) && seconds > 0 && rpc_moment(now + seconds, ms)))
+  if (!(field_number(ttl, &seconds) && seconds > 0 && rpc_moment(now + seconds, ms)))
     return err_set(err, MOONKEEP_INVALID, "set: ttl is %.*s, which is not a number of seconds from now",
                    (int)(ttl->len < 40 ? ttl->len : 40), ttl->at);
   return MOONKEEP_OK;
 }
 
-static enum moonkeep_code take_value(struct rpc *rpc, struct err *err) {
-  const struct field *value = &rpc->params[P_VALUE];
+/* Makes the row's value of the text that somebody gave. */
+static enum moonkeep_code make_value(struct rpc *rpc, struct store_row *row, const struct field *value,
+                                     int64_t expires_at_ms, struct err *err) {
   struct buf json = {0};
+  struct err why;
+  enum moonkeep_code code = json_compact(&json, value->at, value->len, store_value_limit(rpc->store), &why);
+  if (!code && !json.failed) row->value = value_new(json.data, json.len, expires_at_ms);
+  buf_deinit(&json);
+  if (code == MOONKEEP_INVALID_VALUE || code == MOONKEEP_TOO_LARGE)
+    return err_key(err, code, row->key, row->key_len, "set: value of \"%.*s\": %s",
+                   (int)(row->key_len < 200 ? row->key_len : 200), row->key, why.message);
+  return row->value ? MOONKEEP_OK : err_memory(err);
+}
+
+/* Room for the rows of a set; they belong to the call. */
+static struct store_row *make_rows(struct rpc *rpc, size_t count) {
+  if (!count) return NULL;
+  return rpc->call->rows =
+             count > SIZE_MAX / sizeof(struct store_row) ? NULL : mem_zero(count * sizeof(struct store_row));
+}
+
+static enum moonkeep_code take_value(struct rpc *rpc, struct err *err) {
   int64_t expires_at_ms;
   enum moonkeep_code code = take_expiry(rpc, &expires_at_ms, err);
-  if (!code) code = json_compact(&json, value->at, value->len, store_value_limit(rpc->store), err);
-  if (!code && json.failed) code = err_memory(err);
-  struct value *made = code ? NULL : value_new(json.data, json.len, expires_at_ms);
-  struct store_row *row = made ? mem_zero(sizeof *row) : NULL;
-  buf_deinit(&json);
-  if (code) {
-    if (code == MOONKEEP_INVALID_VALUE || code == MOONKEEP_TOO_LARGE) {
-      struct err why = *err;
-      err_key(err, code, rpc->key.data, rpc->key.len, "set: value of \"%.200s\": %s", rpc->key.data,
-              why.message);
-    }
-    return code;
-  }
-  if (!row) {
-    value_free(made);
-    return err_memory(err);
-  }
-  *row = (struct store_row){rpc->key.data, rpc->key.len, made};
-  rpc->call->rows = row;
+  if (code) return code;
+  struct store_row *row = make_rows(rpc, 1);
+  if (!row) return err_memory(err);
   rpc->call->row_count = 1;
-  return MOONKEEP_OK;
+  row->key = rpc->key.data;
+  row->key_len = rpc->key.len;
+  return make_value(rpc, row, &rpc->params[P_VALUE], expires_at_ms, err);
 }
 
 static enum moonkeep_code take_limit(struct rpc *rpc, struct err *err) {
   const struct field *limit = &rpc->params[P_LIMIT];
   double number = 0;
   if (limit->type == JSON_END) return MOONKEEP_OK;
-  if (limit->type != JSON_INTEGER || !number_of(limit, &number) || number < 1)
+  if (limit->type != JSON_INTEGER || !field_number(limit, &number) || number < 1)
     return err_set(err, MOONKEEP_INVALID, "%s: limit is %.*s, which is not a whole number above 0",
                    rpc->method->name, (int)(limit->len < 40 ? limit->len : 40), limit->at);
   rpc->call->limit = (uint64_t)number;
@@ -215,6 +218,82 @@ static enum moonkeep_code find_bucket(struct rpc *rpc, struct bucket **bucket, s
   return code;
 }
 
+/* ---- setAll ---- */
+
+enum { R_STORE, R_KEY, R_VALUE, R_EXPIRES_AT, R_FIELDS };
+
+static enum moonkeep_code read_row(const struct field *element, struct field *fields, struct err *err) {
+  static const char *const names[R_FIELDS] = {"store", "key", "value", "expires_at"};
+  for (int i = 0; i < R_FIELDS; i++) fields[i] = (struct field){.name = names[i], .type = JSON_END};
+  if (element->type != JSON_OBJECT) return err_set(err, MOONKEEP_INVALID, "it is not an object");
+  if (fields_read(element->at, element->len, fields, R_FIELDS, true, err) != FIELDS_OK) return err->code;
+  if (fields[R_KEY].type != JSON_STRING)
+    return err_set(err, MOONKEEP_INVALID_KEY, "its key has to be a string");
+  if (fields[R_VALUE].type == JSON_END) return err_set(err, MOONKEEP_INVALID, "it needs \"value\"");
+  return MOONKEEP_OK;
+}
+
+static enum moonkeep_code take_row_store(struct rpc *rpc, const struct field *field, struct store_row *row,
+                                         struct err *err) {
+  struct buf name = {0};
+  enum moonkeep_code code = MOONKEEP_OK;
+  if (field->type == JSON_END) return code;
+  if (!field_text(field, &name) || name.len != strlen(buf_text(&name)))
+    code = err_set(err, MOONKEEP_INVALID_KEY, "its store is not a name");
+  else
+    code = store_bucket(rpc->store, buf_text(&name), &row->bucket, err);
+  buf_deinit(&name);
+  return code;
+}
+
+/* The keys are decoded into rpc->key, which has room for all of them and does not move. */
+static enum moonkeep_code take_row(struct rpc *rpc, const struct field *element, struct store_row *row,
+                                   struct err *err) {
+  struct field fields[R_FIELDS];
+  int64_t expires_at_ms;
+  enum moonkeep_code code = read_row(element, fields, err);
+  if (!code) code = take_row_store(rpc, &fields[R_STORE], row, err);
+  if (code) return code;
+  size_t at = rpc->key.len;
+  if (!field_text(&fields[R_KEY], &rpc->key)) return err_memory(err);
+  row->key = rpc->key.data + at;
+  row->key_len = rpc->key.len - at;
+  code = store_check_key("setAll", row->key, row->key_len, err);
+  if (!code) code = take_moment(&fields[R_EXPIRES_AT], &expires_at_ms, err);
+  return code ? code : make_value(rpc, row, &fields[R_VALUE], expires_at_ms, err);
+}
+
+static size_t count_elements(const struct field *list) {
+  struct array_walk walk;
+  struct field element;
+  size_t count = 0;
+  array_walk_init(&walk, list->at, list->len);
+  while (array_walk_next(&walk, &element)) count++;
+  array_walk_deinit(&walk);
+  return count;
+}
+
+static enum moonkeep_code take_rows(struct rpc *rpc, struct err *err) {
+  const struct field *list = &rpc->params[P_ROWS];
+  struct store_call *call = rpc->call;
+  if (list->type != JSON_ARRAY) return err_set(err, MOONKEEP_INVALID, "setAll: rows has to be an array");
+  size_t count = count_elements(list);
+  if (count == 0) return MOONKEEP_OK;
+  if (!buf_reserve(&rpc->key, list->len) || !make_rows(rpc, count)) return err_memory(err);
+  struct array_walk walk;
+  struct field element;
+  enum moonkeep_code code = MOONKEEP_OK;
+  array_walk_init(&walk, list->at, list->len);
+  while (!code && array_walk_next(&walk, &element)) {
+    code = take_row(rpc, &element, &call->rows[call->row_count++], err);
+    if (!code) continue;
+    struct err why = *err;
+    err_key(err, code, why.key, strlen(why.key), "setAll: row %zu: %s", call->row_count, why.message);
+  }
+  array_walk_deinit(&walk);
+  return code;
+}
+
 static enum moonkeep_code make_call(struct rpc *rpc, struct err *err) {
   struct bucket *bucket = NULL;
   enum moonkeep_code code = take_texts(rpc, err);
@@ -229,6 +308,7 @@ static enum moonkeep_code make_call(struct rpc *rpc, struct err *err) {
   rpc->call->done = on_done;
   rpc->call->ctx = rpc;
   rpc->call->want = rpc->method->want;
+  if (rpc->method->takes & T_ROWS) return take_rows(rpc, err);
   if (op == STORE_SET) return take_value(rpc, err);
   if (op != STORE_SCAN && op != STORE_DELETE_LIKE) return MOONKEEP_OK;
   if (!store_call_pattern(rpc->call, rpc->pattern.data, rpc->pattern.len)) return err_memory(err);

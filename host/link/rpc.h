@@ -6,7 +6,8 @@
  *
  *     get        key                             {"found":…,"value":…,"expires_at":…}
  *     set        key, value [, expires_at | ttl] true
- *     delete     key                             whether it was there
+ *     setAll     rows                            how many: all of [{"key":…,"value":…,"expires_at":…}, …] or
+ * none; each may have a "store" of its own delete     key                             whether it was there
  *     deleteLike pattern                         how many went
  *     select     [pattern, limit, after]         [{"key":…,"value":…,"expires_at":…}, …] in key order
  *     keys       [pattern, limit, after]         [key, …]

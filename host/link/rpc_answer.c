@@ -24,12 +24,8 @@ void rpc_put_error(struct buf *out, const char *id, size_t id_len, int number, c
 
 static void put_expiry(struct buf *out, int64_t ms) {
   if (ms == 0) return;
-  buf_printf(out, ",\"expires_at\":%" PRId64, ms / 1000);
-  int rest = (int)(ms % 1000);
-  if (rest == 0) return;
-  int digits = 3;
-  for (; rest % 10 == 0; rest /= 10) digits--;
-  buf_printf(out, ".%0*d", digits, rest);
+  buf_puts(out, ",\"expires_at\":");
+  put_seconds(out, ms);
 }
 
 void answer_get(const struct store_call *call, struct buf *out) {
@@ -50,6 +46,10 @@ void answer_true(const struct store_call *call, struct buf *out) {
 
 void answer_found(const struct store_call *call, struct buf *out) {
   buf_puts(out, call->found ? "true" : "false");
+}
+
+void answer_rows(const struct store_call *call, struct buf *out) {
+  buf_printf(out, "%zu", call->row_count);
 }
 
 void answer_count(const struct store_call *call, struct buf *out) {

@@ -126,7 +126,7 @@ static void add_row(lua_State *L, struct rows *rows, int key_index, int value_in
   struct value *value = code == MOONKEEP_OK ? value_new(json->data, json->len, expires_at_ms) : NULL;
   if (code == MOONKEEP_OK && !value) code = err_memory(&err);
   if (code != MOONKEEP_OK) row_fail(L, rows, key, key_len, &err);
-  rows->call->rows[rows->call->row_count++] = (struct store_row){key, key_len, value};
+  rows->call->rows[rows->call->row_count++] = (struct store_row){key, key_len, value, NULL};
 }
 
 static void begin_rows(lua_State *L, struct rows *rows, struct bucket *bucket, size_t count) {

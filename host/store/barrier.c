@@ -24,25 +24,29 @@ void barrier_park(struct store *store, struct store_call *call, struct list *whe
   store->parked_turn = call->turn;
 }
 
-static bool is_in_rows(const struct store_call *call, const char *key, size_t len) {
-  for (size_t i = 0; i < call->row_count; i++)
-    if (call->rows[i].key_len == len && memcmp(call->rows[i].key, key, len) == 0) return true;
+static bool is_in_rows(const struct store_call *call, const struct bucket *bucket, const char *key,
+                       size_t len) {
+  for (size_t i = 0; i < call->row_count; i++) {
+    const struct store_row *row = &call->rows[i];
+    if (row->key_len == len && row_bucket(call, row) == bucket && memcmp(row->key, key, len) == 0)
+      return true;
+  }
   return false;
 }
 
 static bool concerns(const struct store_call *call, const struct bucket *bucket, const char *key,
                      size_t len) {
-  if (call->bucket != bucket) return false;
-  return call->op == STORE_SET ? is_in_rows(call, key, len)
-                               : like_match(call->pattern, call->pattern_len, key, len);
+  if (call->op == STORE_SET) return is_in_rows(call, bucket, key, len);
+  return call->bucket == bucket && like_match(call->pattern, call->pattern_len, key, len);
 }
 
 /* Parks a call behind the first older barrier that concerns its key. */
-bool barrier_await(struct store *store, struct store_call *call, const char *key, size_t len) {
+bool barrier_await(struct store *store, struct store_call *call, const struct bucket *bucket, const char *key,
+                   size_t len) {
   for (struct list *at = store->barriers.next; at != &store->barriers; at = at->next) {
     struct barrier *barrier = list_of(at, struct barrier, link);
     if (barrier->call->turn >= call->turn) return false;
-    if (!concerns(barrier->call, call->bucket, key, len)) continue;
+    if (!concerns(barrier->call, bucket, key, len)) continue;
     barrier_park(store, call, &barrier->waiting);
     return true;
   }

@@ -234,6 +234,42 @@ static void run_fold(struct commit *commit, struct fold_job *fold) {
   if (code) job_fail(&fold->job, &err);
 }
 
+/* A group of a bulk: its changes behind a head of their own. */
+static enum moonkeep_code append_bulk(struct commit *commit, const struct bulk_job *bulk, struct err *err) {
+  struct buf *out = &commit->changes;
+  buf_clear(out);
+  journal_begin(out, commit->engine.epoch);
+  buf_add(out, bulk->changes->data, bulk->changes->len);
+  if (out->failed) return err_memory(err);
+  return engine_append(&commit->engine, bulk->seq, clock_wall_ms(commit->clock), out->data, out->len, err);
+}
+
+static enum moonkeep_code step_bulk(struct commit *commit, const struct bulk_job *bulk, struct err *err) {
+  enum moonkeep_code code = MOONKEEP_OK;
+  switch (bulk->step) {
+  case BULK_BEGIN:
+    code = fold_everything(commit, err);
+    return code ? code : engine_begin_many(&commit->engine, err);
+  case BULK_APPEND: return append_bulk(commit, bulk, err);
+  case BULK_COMMIT: return engine_end_many(&commit->engine, true, err);
+  case BULK_ABANDON: return engine_end_many(&commit->engine, false, err);
+  }
+  return code;
+}
+
+/* A step that fails takes back what came before it. */
+static void run_bulk(struct commit *commit, struct bulk_job *bulk) {
+  struct err err;
+  bool began = commit->in_bulk;
+  enum moonkeep_code code = step_bulk(commit, bulk, &err);
+  commit->in_bulk = !code && (bulk->step == BULK_BEGIN || bulk->step == BULK_APPEND);
+  if (!code) return;
+  struct err ignored;
+  if (began && bulk->step == BULK_APPEND) engine_end_many(&commit->engine, false, &ignored);
+  code = settle(commit, bulk->seq, code, &err);
+  if (code) job_fail(&bulk->job, &err);
+}
+
 /* The last chance for a disk that works again to let the store close cleanly. */
 static void try_once_more(struct commit *commit) {
   struct err err;
@@ -244,12 +280,14 @@ static void try_once_more(struct commit *commit) {
 static void run(struct commit *commit, struct job *job) {
   if (job->kind == JOB_GROUP) time_group(commit, list_of(job, struct group, job));
   if (job->kind == JOB_ERASE) run_erase(commit, list_of(job, struct erase_job, job));
+  if (job->kind == JOB_BULK) run_bulk(commit, list_of(job, struct bulk_job, job));
   if (job->kind == JOB_FOLD) run_fold(commit, list_of(job, struct fold_job, job));
   if (job->kind == JOB_STOP) try_once_more(commit);
   note_unfolded(commit);
 }
 
 static int patience_ms(const struct commit *commit) {
+  if (commit->in_bulk) return -1;
   if (commit->broken || commit->complained) return UPKEEP_MS;
   if (commit->more_to_do) return 0;
   if (commit->unfolded_since_ms) return IDLE_MS;
@@ -266,7 +304,7 @@ static void *commit_main(void *arg) {
       outbox_put(commit->outbox, job);
     }
     if (stop) return NULL;
-    upkeep(commit, job == NULL);
+    if (!commit->in_bulk) upkeep(commit, job == NULL);
   }
 }
 

@@ -26,6 +26,7 @@ struct commit {
   pthread_t thread;
   uint64_t min_epoch;        /* groups of an older epoch built on one that failed */
   struct err why_refused;    /* what failed then */
+  bool in_bulk;              /* a bulk's transaction is open: nothing else is done */
   bool doubtful;             /* a caller was told `unknown`: the front may say less than the file */
   bool broken;               /* the last write may or may not be on the disk, and reopening has failed */
   int64_t retry_ms;          /* steady: when to try reopening again */

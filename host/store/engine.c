@@ -213,6 +213,23 @@ enum moonkeep_code engine_append(struct engine *engine, uint64_t seq, int64_t at
   return MOONKEEP_OK;
 }
 
+enum moonkeep_code engine_begin_many(struct engine *engine, struct err *err) {
+  enum moonkeep_code code = engine_tighten(engine, err);
+  if (!code) code = sql_run(engine->db, "BEGIN IMMEDIATE", "save changes", err);
+  engine->before_many.last_seq = engine->last_seq;
+  engine->before_many.journal_bytes = engine->journal_bytes;
+  return code;
+}
+
+enum moonkeep_code engine_end_many(struct engine *engine, bool keep, struct err *err) {
+  enum moonkeep_code code = keep ? sql_run(engine->db, "COMMIT", "save changes", err) : MOONKEEP_OK;
+  if (keep && !code) return code;
+  engine_rollback(engine, code);
+  engine->last_seq = engine->before_many.last_seq;
+  engine->journal_bytes = engine->before_many.journal_bytes;
+  return code;
+}
+
 enum moonkeep_code engine_checkpoint(struct engine *engine, struct err *err) {
   int log_pages = 0, done_pages = 0;
   int rc = sqlite3_wal_checkpoint_v2(engine->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &log_pages, &done_pages);

@@ -43,9 +43,13 @@ struct engine {
   uint64_t epoch;      /* raised by every restore */
   uint64_t last_seq;   /* of the newest group in the file */
   uint64_t folded_seq; /* the tables show every group up to this one */
-  size_t journal_bytes;   /* in the journal and not folded */
-  struct slice folding;   /* what the fold under way takes from the journal; no groups: none is */
-  size_t folded_rows;     /* so many of its rows are in the tables */
+  size_t journal_bytes; /* in the journal and not folded */
+  struct slice folding; /* what the fold under way takes from the journal; no groups: none is */
+  size_t folded_rows;   /* so many of its rows are in the tables */
+  struct {              /* what the last two were before engine_begin_many */
+    uint64_t last_seq;
+    size_t journal_bytes;
+  } before_many;
   int wal_pages;          /* in the write-ahead log, since it was last wrapped */
   int64_t next_expiry_ms; /* no row expires before; INT64_MAX: none does */
 };
@@ -63,6 +67,11 @@ enum moonkeep_code engine_close(struct engine *engine, bool clean, struct err *e
  * ask engine_reopen. */
 enum moonkeep_code engine_append(struct engine *engine, uint64_t seq, int64_t at_ms, const void *changes,
                                  size_t len, struct err *err);
+
+/* Makes of the groups that are appended next one transaction, until engine_end_many. Not keep: they are taken
+ * back. An error of beginning or keeping is as one of engine_append, for all of them. */
+enum moonkeep_code engine_begin_many(struct engine *engine, struct err *err);
+enum moonkeep_code engine_end_many(struct engine *engine, bool keep, struct err *err);
 
 /* After an io error: closes the connection, saves the write-ahead log against what the disk may still do to
  * it, opens it anew, and says whether the group is there. Nobody else may have the file open in this process.

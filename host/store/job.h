@@ -18,6 +18,7 @@ enum job_kind {
   JOB_GROUP,  /* commit thread: make a group of changes durable */
   JOB_FOLD,   /* commit thread: everything before into the tables */
   JOB_ERASE,  /* commit thread: deleteLike */
+  JOB_BULK,   /* commit thread: a step of a bulk */
   JOB_LOAD,   /* reader: one key */
   JOB_SCAN,   /* reader: a range */
   JOB_FORGET, /* from the commit thread, unasked: what the cache says may be old */
@@ -62,6 +63,16 @@ struct erase_job {
   struct store_call *call; /* borrowed */
   uint64_t seq;
   int64_t now_ms;
+};
+
+enum bulk_step { BULK_BEGIN, BULK_APPEND, BULK_COMMIT, BULK_ABANDON };
+
+struct bulk_job {
+  struct job job;
+  enum bulk_step step;
+  uint64_t seq;              /* BULK_APPEND: of the group; BULK_COMMIT: of the last one */
+  const struct buf *changes; /* borrowed: of the group, without its head */
+  bool done;                 /* it has come back; the front's */
 };
 
 struct fold_job {

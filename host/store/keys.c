@@ -141,8 +141,9 @@ enum readiness { READY, PARKED, NO_MEMORY };
 /* Whether the row's key lets the call run now; otherwise the call is parked. */
 static enum readiness row_is_ready(struct store *store, struct store_call *call,
                                    const struct store_row *row) {
-  if (barrier_await(store, call, row->key, row->key_len)) return PARKED;
-  struct entry *entry = cache_get(store, call->bucket, row->key, row->key_len);
+  struct bucket *bucket = row_bucket(call, row);
+  if (barrier_await(store, call, bucket, row->key, row->key_len)) return PARKED;
+  struct entry *entry = cache_get(store, bucket, row->key, row->key_len);
   if (!entry) return NO_MEMORY;
   if (!entry->loading) return READY;
   barrier_park(store, call, &entry->waiting);
@@ -178,10 +179,24 @@ static enum readiness rows_are_ready(struct store *store, struct store_call *cal
   return ready;
 }
 
+/* Claims the buckets of all rows; new ones must not differ in case alone among themselves either, so each
+ * counts as pending while the others are looked at. */
+static enum moonkeep_code claim_all(struct store *store, struct store_call *call, struct err *err) {
+  enum moonkeep_code code = MOONKEEP_OK;
+  size_t claimed = 0;
+  for (; !code && claimed < call->row_count; claimed++) {
+    struct bucket *bucket = row_bucket(call, &call->rows[claimed]);
+    code = claim(store, bucket, err);
+    bucket->pending++;
+  }
+  while (claimed > 0) row_bucket(call, &call->rows[--claimed])->pending--;
+  return code;
+}
+
 /* All rows or none: everything that can fail comes before the first change. */
 static void write_rows(struct store *store, struct store_call *call) {
   struct err err;
-  enum moonkeep_code code = claim(store, call->bucket, &err);
+  enum moonkeep_code code = claim_all(store, call, &err);
   struct group *group = code ? NULL : group_open(store, call->row_count);
   if (!code && !group) code = err_memory(&err);
   if (code) {
@@ -190,7 +205,7 @@ static void write_rows(struct store *store, struct store_call *call) {
   }
   for (size_t i = 0; i < call->row_count; i++) {
     const struct store_row *row = &call->rows[i];
-    group_put(store, cache_find(call->bucket, row->key, row->key_len), value_ref(row->value));
+    group_put(store, cache_find(row_bucket(call, row), row->key, row->key_len), value_ref(row->value));
   }
   group_join(call, group);
 }
@@ -208,7 +223,7 @@ void keys_set(struct store *store, struct store_call *call) {
 }
 
 void keys_run(struct store *store, struct store_call *call) {
-  if (barrier_await(store, call, call->key, call->key_len)) return;
+  if (barrier_await(store, call, call->bucket, call->key, call->key_len)) return;
   struct entry *entry = cache_get(store, call->bucket, call->key, call->key_len);
   if (!entry) {
     front_fail_memory(store, call);

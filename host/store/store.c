@@ -20,16 +20,20 @@ static struct bucket *new_bucket(struct store *store, const char *name) {
   return bucket;
 }
 
+enum moonkeep_code store_check_name(const char *name, struct err *err) {
+  if (schema_is_bucket_name(name)) return MOONKEEP_OK;
+  return err_key(
+      err, MOONKEEP_INVALID_KEY, name, strlen(name),
+      "\"%.80s\" cannot be the name of a store: it is a letter followed by at most 62 letters, digits or "
+      "`_`, and does not begin with `sqlite_`",
+      name);
+}
+
 enum moonkeep_code store_bucket(struct store *store, const char *name, struct bucket **out, struct err *err) {
   struct map_link *link = map_find(&store->buckets, name, strlen(name));
   *out = link ? list_of(link, struct bucket, link) : NULL;
   if (*out) return MOONKEEP_OK;
-  if (!schema_is_bucket_name(name))
-    return err_key(
-        err, MOONKEEP_INVALID_KEY, name, strlen(name),
-        "\"%.80s\" cannot be the name of a store: it is a letter followed by at most 62 letters, digits or "
-        "`_`, and does not begin with `sqlite_`",
-        name);
+  if (store_check_name(name, err)) return err->code;
   enum moonkeep_code code = keys_claim(store, name, err);
   if (code) return code;
   *out = new_bucket(store, name);

@@ -115,7 +115,8 @@ enum store_want { STORE_ROWS, STORE_KEYS, STORE_COUNT };
 struct store_row { /* one row of STORE_SET */
   const char *key; /* borrowed until store_submit returns: a call that has to wait copies its keys */
   size_t key_len;
-  struct value *value; /* the call's reference */
+  struct value *value;   /* the call's reference */
+  struct bucket *bucket; /* NULL: the call's */
 };
 
 struct store_found { /* one row of a scan; the texts stand in call->text */
@@ -188,6 +189,7 @@ void store_call_free(struct store_call *call);                                  
  * sentence
  * ("appData:get"). */
 enum moonkeep_code store_check_key(const char *what, const char *key, size_t len, struct err *err);
+enum moonkeep_code store_check_name(const char *name, struct err *err); /* of a bucket; invalid_key */
 enum moonkeep_code store_check_pattern(const char *what, const char *pattern, size_t len, struct err *err);
 
 /* Submits a call. True: it is answered already, and `done` will not be called. False: `done` will be.

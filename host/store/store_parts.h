@@ -83,6 +83,11 @@ struct store {
   struct reader reader;
 };
 
+/* The bucket that a row of a list goes into. */
+static inline struct bucket *row_bucket(const struct store_call *call, const struct store_row *row) {
+  return row->bucket ? row->bucket : call->bucket;
+}
+
 /* cache.c */
 struct entry *cache_find(struct bucket *bucket, const char *key, size_t len);
 struct entry *cache_get(struct store *store, struct bucket *bucket, const char *key,
@@ -116,7 +121,8 @@ void group_take_in(struct store *store, struct group *group);
 
 /* barrier.c */
 void barrier_park(struct store *store, struct store_call *call, struct list *where);
-bool barrier_await(struct store *store, struct store_call *call, const char *key, size_t len);
+bool barrier_await(struct store *store, struct store_call *call, const struct bucket *bucket, const char *key,
+                   size_t len);
 bool barrier_raise(struct store *store, struct store_call *call);
 void barrier_lower(struct store_call *call, struct list *waited);
 void barrier_open_gates(struct store *store, uint64_t turn);

@@ -27,6 +27,7 @@ void view_close(struct view *view) {
   sqlite3_close(view->loads);
   sqlite3_close(view->scans);
   view->loads = view->scans = NULL;
+  view->held = false;
 }
 
 static enum moonkeep_code connect(struct view *view, sqlite3 **db, struct shelves *shelves, struct err *err) {
@@ -164,15 +165,22 @@ static enum moonkeep_code read_journal(struct view *view, struct scan *scan, str
 /* The scan sees the tables of one moment, and what has expired is what had by then. Where the clock goes on
  * while they are opened, a change from after an expiry could be seen beside what had expired: then once more.
  */
-static enum moonkeep_code begin_moment(struct view *view, struct scan *scan, struct err *err) {
+static enum moonkeep_code begin_moment(struct view *view, int64_t *now_ms, struct err *err) {
   for (int tries = 100;; tries--) {
-    scan->now_ms = clock_wall_ms(view->clock);
+    *now_ms = clock_wall_ms(view->clock);
     enum moonkeep_code code =
         sql_run(view->scans, "BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1", "read the store", err);
-    if (code || tries == 0 || clock_wall_ms(view->clock) == scan->now_ms) return code;
+    if (code || tries == 0 || clock_wall_ms(view->clock) == *now_ms) return code;
     code = sql_run(view->scans, "COMMIT", "read the store", err);
     if (code) return code;
   }
+}
+
+enum moonkeep_code view_hold(struct view *view, struct err *err) {
+  enum moonkeep_code code = connect(view, &view->scans, &view->scan_shelves, err);
+  if (!code) code = begin_moment(view, &view->held_ms, err);
+  view->held = !code;
+  return code;
 }
 
 static enum moonkeep_code begin_scan(struct view *view, struct scan *scan, struct err *err) {
@@ -182,7 +190,8 @@ static enum moonkeep_code begin_scan(struct view *view, struct scan *scan, struc
   enum moonkeep_code code = connect(view, &view->scans, &view->scan_shelves, err);
   if (!code)
     code = range_of(&scan->range, call->pattern, call->pattern_len, call->after, call->after_len, err);
-  if (!code) code = begin_moment(view, scan, err);
+  scan->now_ms = view->held_ms;
+  if (!code && !view->held) code = begin_moment(view, &scan->now_ms, err);
   if (!code) code = read_journal(view, scan, err);
   if (code) return code;
   view->scan = scan;
@@ -201,7 +210,7 @@ void view_end_scan(struct view *view, struct scan *scan) {
     sqlite3_clear_bindings(scan->rows);
     scan->rows = NULL;
   }
-  if (view->scans && !sqlite3_get_autocommit(view->scans))
+  if (view->scans && !view->held && !sqlite3_get_autocommit(view->scans))
     sqlite3_exec(view->scans, "COMMIT", NULL, NULL, NULL);
   range_free(&scan->range);
   slice_free(&scan->journal);

@@ -21,11 +21,16 @@ struct view {
   sqlite3 *loads, *scans;
   struct shelves load_shelves, scan_shelves;
   struct scan *scan; /* the one under way; borrowed */
+  bool held;         /* all scans see the moment of view_hold */
+  int64_t held_ms;   /* the clock then */
 };
 
 void view_init(struct view *view, const char *path, const struct clock *clock);
 void view_close(
     struct view *view); /* it opens itself again when it is next used; a scan under way starts over */
+
+/* From here on all scans see this moment, until view_close. */
+enum moonkeep_code view_hold(struct view *view, struct err *err);
 
 /* Several loads see one moment. */
 enum moonkeep_code view_begin_loads(struct view *view, struct err *err);

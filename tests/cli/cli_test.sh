@@ -3,90 +3,11 @@
 # what a person reads when something is wrong.
 #
 #   MOONKEEP=build/moonkeep tests/cli/cli_test.sh [WORD]     all tests, or those whose name contains WORD
-# shellcheck disable=SC2119 # start_host takes no arguments of the script's
+# shellcheck disable=SC2119,SC2154 # start_host takes no arguments of the script's; lib.sh assigns
 set -u
 
-moonkeep=$(realpath "${MOONKEEP:-build/moonkeep}")
-only=${1:-}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-for name in $(compgen -e MOONKEEP_) MOONKEEP NO_COLOR; do unset "$name"; done
-passed=0 failed=0
-
-# ---- helpers ----
-
-why=''
-fail() {
-  [ -n "$why" ] || why=$*
-  return 1
-}
-
-# Runs moonkeep; its output is then in $out, what it says on standard error in $err, its exit status in $status.
-mk() {
-  "$moonkeep" "$@" >out.txt 2>err.txt
-  status=$?
-  out=$(cat out.txt)
-  err=$(cat err.txt)
-}
-
-is() { # WHAT GOT WANTED
-  [ "$2" = "$3" ] || fail "$1 is '$2', not '$3'"
-}
-
-has() { # WHAT TEXT PART
-  case $2 in
-  *"$3"*) ;;
-  *) fail "$1 '$2' lacks '$3'" ;;
-  esac
-}
-
-# mk with these arguments ends with this status and says this.
-refuses() { # STATUS PART ARGUMENTS…
-  local want=$1 part=$2
-  shift 2
-  mk "$@" </dev/null
-  is status "$status" "$want"
-  is stdout "$out" ''
-  has stderr "$err" "$part"
-  case $err in "moonkeep: "*) ;; *) fail "stderr '$err' does not begin with moonkeep:" ;; esac
-}
-
-wait_for() { # COMMAND…: until it succeeds
-  local _
-  for _ in $(seq 200); do
-    "$@" && return 0
-    sleep 0.05
-  done
-  fail "gave up waiting for: $*"
-}
-
-bot() { # a folder with one bot that answers
-  mkdir -p bots
-  cat >bots/echo.lua <<'LUA'
-bot.on("message", function(event)
-  if event.text == "boom" then error("it went wrong") end
-  event:reply("hello " .. tostring(event.userId))
-end)
-LUA
-}
-
-# A host on the folder `data`, until stop_host. What is written to descriptor 7 is its input.
-# shellcheck disable=SC2120 # options for a host are welcome
-start_host() {
-  bot
-  rm -f in.fifo
-  mkfifo in.fifo
-  "$moonkeep" run bots "$@" <in.fifo >host.out 2>host.err &
-  host=$!
-  exec 7>in.fifo
-  wait_for test -S data/control.sock
-}
-
-stop_host() {
-  exec 7>&-
-  wait "$host"
-  host_status=$?
-}
+# shellcheck source=lib.sh disable=SC1091
+. "$(dirname "$0")/lib.sh"
 
 # ---- options and help ----
 
@@ -607,23 +528,6 @@ chat_without_echo_prints_the_bots_only() {
   is 'stderr' "$err" ''
 }
 
-# ---- the runner ----
-
-run_test() {
-  local name=$1
-  why=''
-  mkdir "$work/$name"
-  cd "$work/$name" || exit 1
-  "$name" >trace.txt 2>&1 || [ -n "$why" ] || why="it ended with $?: $(tail -n 3 trace.txt)"
-  if [ -z "$why" ]; then
-    echo "ok $name"
-    passed=$((passed + 1))
-  else
-    echo "FAILED $name: $why"
-    failed=$((failed + 1))
-  fi
-}
-
 tests='
   bare_call_shows_short_help_and_is_wrong_usage
   help_goes_to_stdout
@@ -662,8 +566,5 @@ tests='
   chat_reads_a_recorded_conversation
   chat_without_echo_prints_the_bots_only
 '
-for name in $tests; do
-  case $name in *"$only"*) run_test "$name" ;; esac
-done
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+# shellcheck disable=SC2086 # the names are meant to be split
+run_tests $tests

@@ -120,7 +120,8 @@ static struct store_call *on_pattern(enum store_op op, struct bucket *bucket, co
 static struct store_call *set(struct bucket *bucket, int n, const char *json, int64_t expires_at_ms) {
   struct store_call *call = on_key(STORE_SET, bucket, n);
   call->rows = mem_alloc(sizeof *call->rows);
-  call->rows[0] = (struct store_row){call->key, call->key_len, value_new(json, strlen(json), expires_at_ms)};
+  call->rows[0] =
+      (struct store_row){call->key, call->key_len, value_new(json, strlen(json), expires_at_ms), NULL};
   call->row_count = 1;
   return call;
 }

@@ -243,7 +243,8 @@ static void set_list(int first, int last) {
   call->row_count = (size_t)(last - first + 1);
   call->rows = mem_alloc(call->row_count * sizeof *call->rows);
   for (int key = first; key <= last; key++)
-    call->rows[key - first] = (struct store_row){scenario_keys[key], 2, value_new(word, strlen(word), 0)};
+    call->rows[key - first] =
+        (struct store_row){scenario_keys[key], 2, value_new(word, strlen(word), 0), NULL};
   submit(call, first, last, word);
 }
 
@@ -292,7 +293,7 @@ static void write_much(void) {
   struct value *value = value_new(NULL, 4 << 20, 0);
   memset(value->json, '1', 4 << 20);
   call->rows = mem_alloc(sizeof *call->rows);
-  call->rows[0] = (struct store_row){"wide", 4, value};
+  call->rows[0] = (struct store_row){"wide", 4, value, NULL};
   call->row_count = 1;
   submit_read(call);
 }

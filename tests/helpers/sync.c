@@ -83,7 +83,8 @@ struct store_call *sync_call(struct store *store, enum store_op op, const char *
 struct store_call *make_set(struct bucket *bucket, const char *key, const char *json, int64_t expires_at_ms) {
   struct store_call *call = store_call_new(STORE_SET, bucket, key, strlen(key));
   call->rows = mem_alloc(sizeof *call->rows);
-  call->rows[0] = (struct store_row){call->key, call->key_len, value_new(json, strlen(json), expires_at_ms)};
+  call->rows[0] =
+      (struct store_row){call->key, call->key_len, value_new(json, strlen(json), expires_at_ms), NULL};
   call->row_count = 1;
   return call;
 }

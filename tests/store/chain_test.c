@@ -47,8 +47,8 @@ static struct store_call *make_pair(struct bucket *bucket, const char *first, co
   struct store_call *call = store_call_new(STORE_SET, bucket, NULL, 0);
   call->rows = mem_alloc(2 * sizeof *call->rows);
   call->row_count = 2;
-  call->rows[0] = (struct store_row){first, strlen(first), value_new("7", 1, 0)};
-  call->rows[1] = (struct store_row){second, strlen(second), value_new("8", 1, 0)};
+  call->rows[0] = (struct store_row){first, strlen(first), value_new("7", 1, 0), NULL};
+  call->rows[1] = (struct store_row){second, strlen(second), value_new("8", 1, 0), NULL};
   return call;
 }
 

@@ -99,8 +99,8 @@ static void move_one(void) {
   struct store_call *call = store_call_new(STORE_SET, bucket, NULL, 0);
   call->rows = mem_alloc(2 * sizeof *call->rows);
   call->row_count = 2;
-  call->rows[0] = (struct store_row){from, strlen(from), value_new("0", 1, 0)};
-  call->rows[1] = (struct store_row){to, strlen(to), value_new("1", 1, 0)};
+  call->rows[0] = (struct store_row){from, strlen(from), value_new("0", 1, 0), NULL};
+  call->rows[1] = (struct store_row){to, strlen(to), value_new("1", 1, 0), NULL};
   submit(call, moved, &ledger->moved[pair]);
 }
 

@@ -280,7 +280,7 @@ static struct store_call *make_wide_list(void) {
   call->rows = mem_alloc(ROWS * sizeof *call->rows);
   call->row_count = ROWS;
   for (int i = 0; i < ROWS; i++) {
-    call->rows[i] = (struct store_row){names[i], 2, value_new(NULL, BYTES, 0)};
+    call->rows[i] = (struct store_row){names[i], 2, value_new(NULL, BYTES, 0), NULL};
     memset(call->rows[i].value->json, '1', BYTES);
   }
   return call;

@@ -140,7 +140,7 @@ static enum moonkeep_code set(int first, int last, int64_t expires_at_ms) {
   call->rows = mem_alloc(call->row_count * sizeof *call->rows);
   for (int key = first; key <= last; key++)
     call->rows[key - first] =
-        (struct store_row){keys[key], strlen(keys[key]), value_new(word, strlen(word), expires_at_ms)};
+        (struct store_row){keys[key], strlen(keys[key]), value_new(word, strlen(word), expires_at_ms), NULL};
   exempt = false;
   enum moonkeep_code code = run(call);
   for (int key = first; key <= last; key++) changed(key, word, code);

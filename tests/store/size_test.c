@@ -21,7 +21,7 @@ static void set_list(struct store *store, int first) {
     int64_t expires_at_ms = i % 10 == 0 ? clock_wall_ms(&sync_clock) + 1000000000 + i : 0;
     snprintf(keys[i], sizeof keys[i], "user:%08d", first + i);
     call->rows[call->row_count++] =
-        (struct store_row){keys[i], strlen(keys[i]), value_new(json, (size_t)len, expires_at_ms)};
+        (struct store_row){keys[i], strlen(keys[i]), value_new(json, (size_t)len, expires_at_ms), NULL};
   }
   sync_run(store, call);
   CHECK(!call->err);

@@ -196,9 +196,9 @@ TEST(a_list_is_written_whole_or_not_at_all) {
   struct store_call *call = store_call_new(STORE_SET, sync_bucket(store, "appData"), NULL, 0);
   call->rows = mem_alloc(3 * sizeof *call->rows);
   call->row_count = 3;
-  call->rows[0] = (struct store_row){"a", 1, value_new("1", 1, 0)};
-  call->rows[1] = (struct store_row){"b", 1, value_new("2", 1, 0)};
-  call->rows[2] = (struct store_row){"", 0, value_new("3", 1, 0)};
+  call->rows[0] = (struct store_row){"a", 1, value_new("1", 1, 0), NULL};
+  call->rows[1] = (struct store_row){"b", 1, value_new("2", 1, 0), NULL};
+  call->rows[2] = (struct store_row){"", 0, value_new("3", 1, 0), NULL};
   sync_run(store, call);
   CHECK(call->err && call->err->code == MOONKEEP_INVALID_KEY);
   store_call_free(call);
@@ -206,9 +206,9 @@ TEST(a_list_is_written_whole_or_not_at_all) {
   call = store_call_new(STORE_SET, sync_bucket(store, "appData"), NULL, 0);
   call->rows = mem_alloc(3 * sizeof *call->rows);
   call->row_count = 3;
-  call->rows[0] = (struct store_row){"a", 1, value_new("1", 1, 0)};
-  call->rows[1] = (struct store_row){"b", 1, value_new("2", 1, 0)};
-  call->rows[2] = (struct store_row){"a", 1, value_new("3", 1, 0)};
+  call->rows[0] = (struct store_row){"a", 1, value_new("1", 1, 0), NULL};
+  call->rows[1] = (struct store_row){"b", 1, value_new("2", 1, 0), NULL};
+  call->rows[2] = (struct store_row){"a", 1, value_new("3", 1, 0), NULL};
   store_call_free(sync_run(store, call));
   CHECK_STR(sync_select(store, "appData", "%"), "a=3 b=2");
   sync_close(store);

@@ -1,0 +1,192 @@
+#include "store/moment.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "store/schema.h"
+#include "store/slice.h"
+#include "store/view.h"
+
+struct moment {
+  char *path; /* owned: of the store file */
+  const struct clock *clock;
+  const char *only; /* borrowed; NULL: all stores */
+  bool alone;
+  struct view view;
+  char (*names)[STORE_NAME_BYTES + 1]; /* owned: the stores, in order */
+  size_t names_count, names_cap, at;   /* at: the store that is being read */
+  struct scan scan;
+  struct store_call *call; /* owned: where the scan puts what it finds */
+  bool scanning, scanned;
+  size_t taken; /* of the rows that the call holds */
+};
+
+/* ---- the stores ---- */
+
+static enum moonkeep_code add_name(struct moment *moment, const char *name, size_t len, struct err *err) {
+  if (moment->only && (strlen(moment->only) != len || memcmp(moment->only, name, len) != 0))
+    return MOONKEEP_OK;
+  size_t at = 0;
+  while (at < moment->names_count &&
+         slice_compare(moment->names[at], strlen(moment->names[at]), name, len) < 0)
+    at++;
+  if (at < moment->names_count && strlen(moment->names[at]) == len &&
+      memcmp(moment->names[at], name, len) == 0)
+    return MOONKEEP_OK;
+  if (moment->names_count == moment->names_cap) {
+    size_t cap = moment->names_cap ? moment->names_cap * 2 : 16;
+    void *grown = mem_resize(moment->names, cap * sizeof *moment->names);
+    if (!grown) return err_memory(err);
+    moment->names = grown;
+    moment->names_cap = cap;
+  }
+  memmove(moment->names + at + 1, moment->names + at, (moment->names_count - at) * sizeof *moment->names);
+  memcpy(moment->names[at], name, len);
+  moment->names[at][len] = '\0';
+  moment->names_count++;
+  return MOONKEEP_OK;
+}
+
+static enum moonkeep_code add_table(void *ctx, const char *name, struct err *err) {
+  return add_name(ctx, name, strlen(name), err);
+}
+
+/* A store that is new may be in the journal alone. */
+static enum moonkeep_code add_from_journal(struct moment *moment, struct err *err) {
+  struct slice slice;
+  struct slice_limits limits = {SIZE_MAX, SIZE_MAX, UINT64_MAX};
+  enum moonkeep_code code = slice_read(&slice, moment->view.scans, &limits, err);
+  for (size_t i = 0; !code && i < slice.count; i++) {
+    const struct journal_change *change = &slice.steps[i].change;
+    if (change->bucket_len <= STORE_NAME_BYTES)
+      code = add_name(moment, change->bucket, change->bucket_len, err);
+  }
+  slice_free(&slice);
+  return code;
+}
+
+/* ---- opening ---- */
+
+/* While a crash's journal is being taken over, some of the tables are newer than it. */
+static enum moonkeep_code check_settled(struct moment *moment, struct err *err) {
+  int64_t edits;
+  enum moonkeep_code code =
+      sql_number(moment->view.scans, "SELECT count(*) FROM _edited", "read the store", &edits, err);
+  if (!code && edits > 0)
+    code = err_set(err, MOONKEEP_BUSY, "another process is opening the store file %s", moment->path);
+  return code;
+}
+
+static enum moonkeep_code begin(struct moment *moment, bool settled, struct err *err) {
+  int64_t version = 0;
+  enum moonkeep_code code = schema_check_header(moment->path, err);
+  if (!code && access(moment->path, F_OK) != 0)
+    return err_set(err, MOONKEEP_BUSY, "there is no store file %s yet", moment->path);
+  if (!code) code = view_hold(&moment->view, err);
+  if (!code) code = schema_recognise(moment->view.scans, moment->path, &version, err);
+  if (code) return code;
+  if (version < SCHEMA_VERSION)
+    return err_set(err, MOONKEEP_BUSY, "another process is bringing the store file %s up to date",
+                   moment->path);
+  if (!settled) code = check_settled(moment, err);
+  if (!code) code = schema_buckets(moment->view.scans, add_table, moment, err);
+  return code ? code : add_from_journal(moment, err);
+}
+
+static char *path_of(const char *dir) {
+  struct buf path = {0};
+  buf_printf(&path, "%s/appdata.db", dir);
+  char *copy = path.failed ? NULL : mem_copy(path.data, path.len);
+  buf_deinit(&path);
+  return copy;
+}
+
+enum moonkeep_code moment_open(struct moment **out, const struct moment_options *options, struct err *err) {
+  *out = NULL;
+  struct moment *moment = mem_zero(sizeof *moment);
+  if (!moment) return err_memory(err);
+  moment->clock = options->clock ? options->clock : &clock_system;
+  moment->only = options->store;
+  moment->alone = options->alone;
+  moment->path = path_of(options->dir);
+  moment->call = store_call_new(STORE_SCAN, NULL, NULL, 0);
+  view_init(&moment->view, moment->path, moment->clock);
+  bool made = moment->path && moment->call && store_call_pattern(moment->call, "%", 1);
+  enum moonkeep_code code = made ? begin(moment, options->settled, err) : err_memory(err);
+  if (code)
+    moment_close(moment);
+  else
+    *out = moment;
+  return code;
+}
+
+/* The log that SQLite made for us alone is taken away again. Where anybody else has the file open, SQLite
+ * leaves it as it is. */
+static void leave_tidy(struct moment *moment) {
+  if (moment->alone && moment->view.scans)
+    sqlite3_db_config(moment->view.scans, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+}
+
+void moment_close(struct moment *moment) {
+  if (!moment) return;
+  if (moment->scanning) view_end_scan(&moment->view, &moment->scan);
+  leave_tidy(moment);
+  view_close(&moment->view);
+  store_call_free(moment->call);
+  mem_free(moment->names);
+  mem_free(moment->path);
+  mem_free(moment);
+}
+
+/* ---- rows ---- */
+
+static void begin_store(struct moment *moment) {
+  moment->scan = (struct scan){.call = moment->call,
+                               .bucket = moment->names[moment->at],
+                               .journal_seq = UINT64_MAX,
+                               .cap = moment->scan.cap};
+  moment->scanning = true;
+  moment->scanned = false;
+}
+
+static void end_store(struct moment *moment) {
+  view_end_scan(&moment->view, &moment->scan);
+  moment->scanning = false;
+  moment->at++;
+}
+
+/* Reads on until the call holds a row, or there are no more. One row of the table at a time, with what the
+ * journal has before it. */
+static enum moonkeep_code fill(struct moment *moment, bool *end, struct err *err) {
+  struct store_call *call = moment->call;
+  *end = false;
+  while (moment->taken == call->found_count) {
+    if (moment->scanned && moment->scanning) end_store(moment);
+    if (moment->at == moment->names_count) {
+      *end = true;
+      return MOONKEEP_OK;
+    }
+    if (!moment->scanning) begin_store(moment);
+    moment->taken = call->found_count = 0;
+    buf_clear(&call->text);
+    enum moonkeep_code code = view_scan(&moment->view, &moment->scan, 1, &moment->scanned, err);
+    if (code) return code;
+  }
+  return MOONKEEP_OK;
+}
+
+enum moonkeep_code moment_next(struct moment *moment, struct moment_row *row, bool *end, struct err *err) {
+  enum moonkeep_code code = fill(moment, end, err);
+  if (code || *end) return code;
+  const struct store_found *found = &moment->call->found_rows[moment->taken++];
+  const char *text = moment->call->text.data;
+  *row = (struct moment_row){.store = moment->names[moment->at],
+                             .key = text + found->key,
+                             .key_len = found->key_len,
+                             .json = text + found->json,
+                             .json_len = found->json_len,
+                             .expires_at_ms = found->expires_at_ms};
+  return MOONKEEP_OK;
+}

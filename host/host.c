@@ -167,6 +167,15 @@ static void on_action(void *ctx, const char *json, size_t len) {
   }
 }
 
+static void on_changed(void *ctx, const char *script, const char *what) {
+  struct host *host = ctx;
+  for (struct list *at = host->listeners.next, *next; at != &host->listeners; at = next) {
+    next = at->next;
+    struct host_listener *listener = list_of(at, struct host_listener, link);
+    if (listener->changed) listener->changed(listener, script, what);
+  }
+}
+
 void host_on_action(struct host *host, struct host_listener *listener) {
   list_add(&host->listeners, &listener->link);
 }
@@ -320,6 +329,7 @@ static enum moonkeep_code load_scripts(struct host *host, const struct host_opti
                                  .memory_bytes = options->memory_bytes,
                                  .action = on_action,
                                  .ctx = host,
+                                 .changed = on_changed,
                                  .watch = options->watch,
                                  .grace_ms = options->grace_ms,
                                  .left_out = options->left_out,

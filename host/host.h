@@ -49,6 +49,8 @@ size_t host_scripts(const struct host *host); /* how many are loaded */
 /* Every action of the scripts is handed to every listener, in the order in which they were added. */
 struct host_listener {
   void (*action)(struct host_listener *, const char *json, size_t len); /* see scripts_options.action */
+  /* A script was "loaded", "reloaded" or "unloaded" while the host runs; NULL: need not know. */
+  void (*changed)(struct host_listener *, const char *script, const char *what);
   void (*before_sleep)(struct host_listener *); /* when what could run has run; NULL: need not know */
   struct list link;                             /* the host's */
 };

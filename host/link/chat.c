@@ -109,6 +109,20 @@ static void on_action(struct host_listener *listener, const char *json, size_t l
   buf_deinit(&text);
 }
 
+/* Whoever saves a script while talking sees that it has come. */
+static void on_changed(struct host_listener *listener, const char *script, const char *what) {
+  struct chat *chat = list_of(listener, struct chat, listener);
+  struct buf out = {0};
+  if (!chat->typed) return;
+  console_style(chat->console, CONSOLE_OUT, &out, STYLE_DIM);
+  buf_putc(&out, '(');
+  console_put(chat->console, CONSOLE_OUT, &out, script, strlen(script));
+  buf_printf(&out, " %s)", what);
+  console_style(chat->console, CONSOLE_OUT, &out, STYLE_NONE);
+  buf_putc(&out, '\n');
+  print(chat, &out);
+}
+
 /* ---- what the person says ---- */
 
 /* The prompt only when the next line is asked for. */
@@ -257,6 +271,7 @@ enum moonkeep_code chat_new(struct chat **out, struct console *console, bool wit
   chat->typed = isatty(STDIN_FILENO) && console->tty[CONSOLE_OUT];
   chat->echo = with_echo && !isatty(STDIN_FILENO);
   chat->listener.action = on_action;
+  chat->listener.changed = on_changed;
   list_init(&chat->listener.link);
   chat->lines.limit = CHAT_LINE_BYTES;
   chat->lines.line = on_line;

@@ -166,6 +166,13 @@ static void report(struct bot *bot, const char *message, const char *trace) {
   ask_answer(bot, "failed", message);
 }
 
+static void tell(struct bot *bot, const char *what, const char *more) {
+  const struct scripts_options *options = &bot->scripts->options;
+  log_write(options->log, LOG_INFO, bot->name, "%s%s", what, more);
+  if (options->changed) options->changed(options->ctx, bot->name, what);
+  ask_answer(bot, what, NULL);
+}
+
 /* The live version goes on alone; the files of this one have to change before there is another try. */
 static void throw_away(struct bot *bot, struct script *script) {
   sources_free(&bot->tried);
@@ -194,8 +201,7 @@ static void take_over(struct script *script) {
   event_move_held(old, script);
   retire(old);
   reload_poke(script);
-  log_write(script_log(script), LOG_INFO, bot->name, "reloaded");
-  ask_answer(bot, "reloaded", NULL);
+  tell(bot, "reloaded", "");
 }
 
 static void add_live(struct scripts *scripts, struct script *script) {
@@ -212,10 +218,9 @@ static void begin(struct bot *bot, struct script *script) {
   count_in(bot, script);
   add_live(scripts, script);
   if (!scripts->started) return; /* its `start` comes with those of the others */
-  log_write(script_log(script), LOG_INFO, bot->name, "loaded");
   if (!event_deliver_to(script, "start"))
     log_write(script_log(script), LOG_ERROR, script->name, "no start event: out of memory");
-  ask_answer(bot, "loaded", NULL);
+  tell(bot, "loaded", "");
 }
 
 static void stand_by(struct bot *bot, struct script *script) {
@@ -274,8 +279,8 @@ void reload_remove(struct bot *bot) {
   if (bot->next) throw_away(bot, bot->next);
   if (live) {
     bot->scripts->count--;
-    log_write(script_log(live), LOG_INFO, bot->name, "unloaded: %s is gone", bot->file);
     retire(live);
+    tell(bot, "unloaded", ": its file is gone");
   }
   ask_answer(bot, "unloaded", NULL);
   bot_free(bot);

@@ -46,6 +46,8 @@ struct scripts_options {
    * ({"action":"send","channel":…,"text":…}). */
   void (*action)(void *ctx, const char *json, size_t len);
   void *ctx;
+  /* While the host runs, a script was "loaded", "reloaded" or "unloaded". NULL: need not know. */
+  void (*changed)(void *ctx, const char *name, const char *what);
   bool watch;                              /* load scripts anew when their files change, see below */
   int64_t grace_ms;                        /* how long what runs in a version that was replaced may go on */
   const struct scripts_left_out *left_out; /* borrowed by scripts_open alone */

@@ -108,6 +108,39 @@ chat_keeps_its_prompt_below_what_comes_later() {
   leave C-c && type_line 'echo status $?' && sees 'status 0'
 }
 
+chat_tells_what_was_reloaded() {
+  mkdir -p saved && echo 'bot.on("message", function(e) e:reply("one " .. e.text) end)' >saved/it.lua
+  open_terminal && say 'chat saved' && sees 'you>' && type_line 'hi' && sees 'it: one hi' || return 1
+  sed -i 's/one/two/' saved/it.lua
+  sees '(it reloaded)' && type_line 'hi' && sees 'it: two hi' || return 1
+  echo 'x = = 1' >saved/it.lua
+  sees 'the old version is still running' && type_line 'ho' && sees 'it: two ho'
+}
+
+ended() { # FILE PROCESS
+  local _
+  for _ in $(seq 200); do
+    kill -0 "$2" 2>/dev/null || break
+    sleep 0.05
+  done
+  case $(cat "$1") in *stopped) ;; *) why="$1 ends with: $(tail -n 1 "$1")" ;; esac
+}
+
+# Its terminal goes, and what it reads does not: it is not reloaded, but ends, in order.
+a_terminal_that_goes_ends_the_host() {
+  rm -f in.fifo && mkfifo in.fifo && open_terminal || return 1
+  type_line "'$moonkeep' run bots <in.fifo 2>run.err & echo \$! >run.pid"
+  exec 7>in.fifo
+  local _
+  for _ in $(seq 200); do
+    [ -S data/control.sock ] && break
+    sleep 0.05
+  done
+  "${tmux[@]}" kill-server
+  ended run.err "$(cat run.pid)"
+  exec 7>&-
+}
+
 chat_shows_control_characters_instead_of_obeying_them() {
   open_terminal && say 'chat bots' && sees 'you>' || return 1
   type_line 'paint' && sees 'red \x1b[31m \x1b]0;title\x07 end'
@@ -145,6 +178,7 @@ delete_like_asks_first() {
 
 for name in chat_greets_talks_and_leaves chat_keeps_its_prompt_below_what_comes_later \
   chat_shows_control_characters_instead_of_obeying_them chat_colours_names_and_no_color_turns_that_off \
+  chat_tells_what_was_reloaded a_terminal_that_goes_ends_the_host \
   the_terminal_is_as_it_was_afterwards values_and_tables_are_laid_out delete_like_asks_first; do
   why='' && rm -rf data
   if "$name" && [ -z "$why" ]; then

@@ -52,10 +52,10 @@ static enum moonkeep_code read_answer(const char *line, size_t len, struct buf *
 
 /* ---- the two ways ---- */
 
-static enum moonkeep_code ask_host(int fd, const struct buf *line, bool change, struct buf *result,
-                                   struct err *err) {
+static enum moonkeep_code ask_host(int fd, const struct buf *line, bool change, int silence_ms,
+                                   struct buf *result, struct err *err) {
   struct buf answer = {0};
-  enum moonkeep_code code = client_call(fd, line->data, line->len, change, &answer, err);
+  enum moonkeep_code code = client_call(fd, line->data, line->len, change, silence_ms, &answer, err);
   if (!code) code = read_answer(answer.data, answer.len, result, err);
   buf_deinit(&answer);
   client_close(fd);
@@ -63,12 +63,14 @@ static enum moonkeep_code ask_host(int fd, const struct buf *line, bool change, 
 }
 
 struct direct {
+  struct rpc_peer peer;
   struct buf answer;
   bool done;
 };
 
-static void on_answer(void *ctx, const char *line, size_t len) {
-  struct direct *direct = ctx;
+static void on_answer(struct rpc_peer *peer, const char *line, size_t len, size_t cost) {
+  struct direct *direct = list_of(peer, struct direct, peer);
+  (void)cost;
   buf_add(&direct->answer, line, len);
   direct->done = true;
 }
@@ -85,8 +87,10 @@ static enum moonkeep_code ask_store(struct cli *cli, const struct buf *line, str
   struct store *store;
   enum moonkeep_code code = store_open(&store, &options, err);
   if (code) return code;
-  struct direct direct = {0};
-  rpc_handle(store, line->data, line->len - 1, on_answer, &direct);
+  struct rpc_site site = {.store = store};
+  struct direct direct = {.peer = {.answer = on_answer}};
+  rpc_peer_init(&direct.peer);
+  rpc_handle(&site, &direct.peer, line->data, line->len - 1);
   while (!direct.done) store_wait(store, -1);
   code = direct.answer.failed ? err_memory(err)
                               : read_answer(direct.answer.data, direct.answer.len, result, err);
@@ -134,7 +138,7 @@ static enum moonkeep_code ask(struct cli *cli, const struct buf *line, bool chan
   for (;;) {
     int fd = client_open(cli->settings.data);
     enum moonkeep_code code =
-        fd >= 0 ? ask_host(fd, line, change, result, err) : ask_store(cli, line, result, err);
+        fd >= 0 ? ask_host(fd, line, change, 0, result, err) : ask_store(cli, line, result, err);
     bool again = code == MOONKEEP_BUSY || code == MOONKEEP_CLOSED;
     if (!again || now_ms() >= until) return code;
     nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
@@ -156,6 +160,46 @@ enum moonkeep_code access_call(struct cli *cli, const char *method, const struct
   buf_puts(&line, "}}\n");
   enum moonkeep_code code =
       line.failed || params->failed ? err_memory(err) : ask(cli, &line, kinds[kind].change, result, err);
+  buf_deinit(&line);
+  return code;
+}
+
+/* ---- what only a host can do ---- */
+
+int access_connect(struct cli *cli, struct err *err) {
+  int fd = client_open(cli->settings.data);
+  if (fd >= 0) return fd;
+  if (errno == ENOENT || errno == ECONNREFUSED)
+    err_set(err, MOONKEEP_CLOSED, "no host runs on %s: start one with `moonkeep run --data %s`",
+            cli->settings.data, cli->settings.data);
+  else
+    err_set(err, MOONKEEP_IO, "cannot reach the host on %s: %s", cli->settings.data, strerror(errno));
+  return -1;
+}
+
+void access_put_request(struct buf *line, const char *method, const struct buf *params) {
+  buf_printf(line, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\"", method);
+  if (params && params->len > 0) {
+    buf_puts(line, ",\"params\":");
+    buf_add(line, params->data, params->len);
+  }
+  buf_puts(line, "}\n");
+  line->failed |= params && params->failed;
+}
+
+enum moonkeep_code access_host(struct cli *cli, const char *method, const struct buf *params, int silence_ms,
+                               struct buf *result, struct err *err) {
+  struct buf line = {0};
+  int fd = access_connect(cli, err);
+  if (fd < 0) return err->code;
+  access_put_request(&line, method, params);
+  enum moonkeep_code code = MOONKEEP_MEMORY;
+  if (line.failed) {
+    client_close(fd);
+    err_memory(err);
+  } else {
+    code = ask_host(fd, &line, false, silence_ms, result, err);
+  }
   buf_deinit(&line);
   return code;
 }

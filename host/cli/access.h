@@ -1,5 +1,7 @@
 /* The store, for a command: through the host that runs on the data folder, or directly where none does. The
- * answers are the same, because both go through the requests of link/rpc.h. */
+ * answers are the same, because both go through the methods of link/methods.h.
+ *
+ * And the host itself, for what only a running one can do. */
 #ifndef CLI_ACCESS_H
 #define CLI_ACCESS_H
 
@@ -14,5 +16,16 @@ void access_text(struct buf *params, const char *name, const char *text);
  * seconds. */
 enum moonkeep_code access_call(struct cli *cli, const char *method, const struct buf *params,
                                struct buf *result, struct err *err);
+
+/* Asks the host that runs on the data folder, and appends what stands in "result", as JSON. params is a whole
+ * JSON object, or NULL. The host may be silent for silence_ms (0: the usual time, -1: for ever). Without a
+ * host it is `closed`, and the sentence says how to start one: `return failed(cli, &err)` does the rest. */
+enum moonkeep_code access_host(struct cli *cli, const char *method, const struct buf *params, int silence_ms,
+                               struct buf *result, struct err *err);
+
+/* The parts of it, for a conversation: a connection (close it with client_close) or -1 with the same error,
+ * and the line of a request whose id is 1. */
+int access_connect(struct cli *cli, struct err *err);
+void access_put_request(struct buf *line, const char *method, const struct buf *params);
 
 #endif

@@ -32,7 +32,7 @@ static void ask_for_fold(int fd) {
   static const char line[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"keys\",\"params\":{\"limit\":1}}\n";
   struct buf answer = {0};
   struct err ignored;
-  client_call(fd, line, sizeof line - 1, false, &answer, &ignored);
+  client_call(fd, line, sizeof line - 1, false, 0, &answer, &ignored);
   buf_deinit(&answer);
   client_close(fd);
 }

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "link/fields.h"
-#include "link/rpc.h"
+#include "link/seconds.h"
 #include "store/store.h"
 
 enum { CHUNK_BYTES = 64 << 10, WHOLE_BYTES = 1 << 30 };
@@ -131,7 +131,7 @@ static enum moonkeep_code take_value(struct rows *rows, const struct field *fiel
 static enum moonkeep_code take_expiry(const struct field *field, struct row *row, struct err *err) {
   double seconds;
   if (field->type == JSON_END || field->type == JSON_NULL) return MOONKEEP_OK;
-  if (field_number(field, &seconds) && rpc_moment(seconds, &row->expires_at_ms)) return MOONKEEP_OK;
+  if (field_number(field, &seconds) && seconds_to_ms(seconds, &row->expires_at_ms)) return MOONKEEP_OK;
   return err_key(err, MOONKEEP_INVALID, row->key, row->key_len,
                  "\"expires_at\" is %.*s, which is not a number of seconds since 1970 (are they "
                  "milliseconds?)",

@@ -10,7 +10,7 @@
 #include "cli/cli.h"
 #include "cli/print.h"
 #include "link/fields.h"
-#include "link/rpc.h"
+#include "link/seconds.h"
 #include "store/store.h"
 
 enum { STDIN_BYTES = 64 << 20 };
@@ -125,7 +125,7 @@ static enum exit_status put_expiry(struct cli *cli, struct buf *params) {
     return wrong_usage(cli, "--ttl and --expires-at exclude each other");
   double at = settings->expires_at_s;
   if (settings->ttl_s > 0) at = (double)clock_wall_ms(&clock_system) / 1000 + settings->ttl_s;
-  if (at > 0 && !rpc_moment(at, &ms))
+  if (at > 0 && !seconds_to_ms(at, &ms))
     return wrong_usage(cli, "%s is too far away: it counts seconds, not milliseconds",
                        settings->ttl_s > 0 ? "--ttl" : "--expires-at");
   if (settings->ttl_s > 0) buf_printf(params, ",\"ttl\":%.17g", settings->ttl_s);

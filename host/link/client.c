@@ -18,10 +18,10 @@ void client_close(int fd) {
   close(fd);
 }
 
-static bool wait_for(int fd, short events) {
+static bool wait_for(int fd, short events, int silence_ms) {
   struct pollfd wait = {.fd = fd, .events = events};
   int n;
-  do n = poll(&wait, 1, CLIENT_SILENCE_MS);
+  do n = poll(&wait, 1, silence_ms);
   while (n < 0 && errno == EINTR);
   return n > 0;
 }
@@ -29,7 +29,7 @@ static bool wait_for(int fd, short events) {
 /* The whole line, or an errno. A host that gets half a line ignores it. */
 static int send_line(int fd, const char *line, size_t len) {
   while (len > 0) {
-    if (!wait_for(fd, POLLOUT)) return ETIMEDOUT;
+    if (!wait_for(fd, POLLOUT, CLIENT_SILENCE_MS)) return ETIMEDOUT;
     ssize_t n = send(fd, line, len, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) continue;
     if (n < 0) return errno;
@@ -40,9 +40,9 @@ static int send_line(int fd, const char *line, size_t len) {
 }
 
 /* 0 when the answer is there, or an errno. */
-static int receive_line(int fd, struct buf *answer) {
+static int receive_line(int fd, int silence_ms, struct buf *answer) {
   for (;;) {
-    if (!wait_for(fd, POLLIN)) return ETIMEDOUT;
+    if (!wait_for(fd, POLLIN, silence_ms)) return ETIMEDOUT;
     char *room = buf_reserve(answer, CHUNK_BYTES);
     if (!room) return ENOMEM;
     ssize_t n = recv(fd, room, CHUNK_BYTES, MSG_DONTWAIT);
@@ -54,27 +54,28 @@ static int receive_line(int fd, struct buf *answer) {
   }
 }
 
-static enum moonkeep_code no_answer(int error, bool change, struct err *err) {
+static enum moonkeep_code no_answer(int error, bool change, int silence_ms, struct err *err) {
   if (change)
     return err_set(err, MOONKEEP_UNKNOWN,
                    "the running host gave no answer (%s): the change may or may not have been made",
                    strerror(error));
   if (error == ETIMEDOUT)
     return err_set(err, MOONKEEP_TIMEOUT, "the running host has not answered for %d seconds",
-                   CLIENT_SILENCE_MS / 1000);
+                   silence_ms / 1000);
   if (error == ENOMEM) return err_memory(err);
   return err_set(err, MOONKEEP_CLOSED, "the running host went away: %s", strerror(error));
 }
 
-enum moonkeep_code client_call(int fd, const char *line, size_t len, bool change, struct buf *answer,
-                               struct err *err) {
+enum moonkeep_code client_call(int fd, const char *line, size_t len, bool change, int silence_ms,
+                               struct buf *answer, struct err *err) {
+  if (silence_ms == 0) silence_ms = CLIENT_SILENCE_MS;
   int error = send_line(fd, line, len);
   if (error == ETIMEDOUT)
     return err_set(err, MOONKEEP_TIMEOUT, "the running host has taken no request for %d seconds",
                    CLIENT_SILENCE_MS / 1000);
   /* A host that is full says so and closes before it reads: what it said is still there to be read. */
   bool sent = error == 0;
-  error = receive_line(fd, answer);
+  error = receive_line(fd, silence_ms, answer);
   if (error == 0) return MOONKEEP_OK;
-  return no_answer(error, change && sent, err);
+  return no_answer(error, change && sent, silence_ms, err);
 }

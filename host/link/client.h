@@ -15,10 +15,11 @@ enum { CLIENT_SILENCE_MS = 30000 }; /* how long a host may say nothing before it
 int client_open(const char *dir);
 void client_close(int fd);
 
-/* Sends the line (with its newline) and appends the answer's line without its newline. Errors: closed (the
+/* Sends the line (with its newline) and appends the answer's line without its newline. The host may be silent
+ * for silence_ms (0: as above, -1: for ever). Errors: closed (the
  * host went before it had the request, or before it answered a read: ask again), timeout (a read that was not
  * answered), unknown (a change that was sent and not answered), memory. */
-enum moonkeep_code client_call(int fd, const char *line, size_t len, bool change, struct buf *answer,
-                               struct err *err);
+enum moonkeep_code client_call(int fd, const char *line, size_t len, bool change, int silence_ms,
+                               struct buf *answer, struct err *err);
 
 #endif

@@ -12,6 +12,7 @@
 enum { CHUNK_BYTES = 64 << 10, LOOK_MS = 5000, LAST_WORDS_MS = 1000, LAST_ANSWERS_MS = 10000 };
 
 struct control {
+  struct rpc_site site;
   struct host *host;
   const struct log *log;
   int dir_fd;
@@ -26,6 +27,7 @@ struct control {
 };
 
 struct client {
+  struct rpc_peer peer;
   struct control *control; /* NULL: the control is gone and only answers are waited for */
   struct list link;
   uv_pipe_t pipe;
@@ -36,7 +38,7 @@ struct client {
   size_t stall_size;       /* what was queued when it was last looked at */
   int stalled_ms;
   unsigned under_way;
-  bool listing; /* one of them is a list, which may be large: nothing else is begun beside it */
+  size_t under_way_bytes;
   bool reading, ended, closing, closed;
 };
 
@@ -64,8 +66,11 @@ static void on_client_closed(uv_handle_t *handle) {
   control->unread -= client->out.len + client->sending.len;
   client->control = NULL;
   client->closed = true;
-  free_when_done(client);
   look_again(control);
+  client->under_way++; /* while requests are given up, it stays */
+  rpc_peer_gone(&client->peer);
+  client->under_way--;
+  free_when_done(client);
 }
 
 static void close_client(struct client *client) {
@@ -110,9 +115,10 @@ static void put_answer(struct client *client, const char *line, size_t len) {
   client->control->unread += client->out.len - before;
 }
 
-static void on_answer(void *ctx, const char *line, size_t len) {
-  struct client *client = ctx;
-  if (--client->under_way == 0) client->listing = false;
+static void on_answer(struct rpc_peer *peer, const char *line, size_t len, size_t cost) {
+  struct client *client = list_of(peer, struct client, peer);
+  client->under_way--;
+  client->under_way_bytes -= cost;
   if (!client->control) {
     free_when_done(client);
     return;
@@ -122,20 +128,34 @@ static void on_answer(void *ctx, const char *line, size_t len) {
   look_again(client->control);
 }
 
+/* Somebody who listens and does not read is let go before what it has not read costs others anything. */
+static void on_tell(struct rpc_peer *peer, const char *line, size_t len) {
+  struct client *client = list_of(peer, struct client, peer);
+  if (client->closing) return;
+  put_answer(client, line, len);
+  bool behind = client->out.len + client->sending.len > CONTROL_BEHIND_BYTES;
+  if (behind)
+    log_write(client->control->log, LOG_WARN, "control",
+              "closed a client that listens and does not keep up: %d MiB were unread",
+              CONTROL_BEHIND_BYTES >> 20);
+  if (behind || len == 0) close_client(client);
+  look_again(client->control);
+}
+
 /* ---- requests ---- */
 
 static bool must_wait(const struct client *client) {
-  return client->listing || client->under_way >= CONTROL_UNDER_WAY ||
-         client->out.len + client->sending.len > CONTROL_UNREAD_BYTES ||
+  return client->under_way >= CONTROL_UNDER_WAY || client->under_way_bytes > CONTROL_UNDER_WAY_BYTES ||
+         rpc_is_large(&client->peer) || client->out.len + client->sending.len > CONTROL_UNREAD_BYTES ||
          client->control->unread > CONTROL_TOTAL_BYTES;
 }
 
 static void handle_line(struct client *client, const char *line, size_t len) {
   if (line_is_blank(line, len)) return;
   client->under_way++;
+  client->under_way_bytes += len;
   client->control->under_way++;
-  bool listing = rpc_handle(host_store(client->control->host), line, len, on_answer, client);
-  client->listing = listing && client->under_way > 0;
+  rpc_handle(&client->control->site, &client->peer, line, len);
 }
 
 /* Tells a client that has sent too much, and hears no more of it. */
@@ -255,6 +275,9 @@ static void on_connection(uv_stream_t *listener, int status) {
   struct client *client = status == 0 ? mem_zero(sizeof *client) : NULL;
   if (!client) return;
   client->control = control;
+  client->peer.answer = on_answer;
+  client->peer.tell = on_tell;
+  rpc_peer_init(&client->peer);
   list_add(&control->clients, &client->link);
   control->client_count++;
   control->open_handles++;
@@ -282,6 +305,7 @@ enum moonkeep_code control_open(struct control **out, struct host *host, const c
     return code;
   }
   control->host = host;
+  control->site = (struct rpc_site){.store = host_store(host), .host = host};
   control->log = log;
   size_t for_a_value = store_value_limit(host_store(host)) * 4;
   control->line_bytes = for_a_value > CONTROL_LINE_BYTES ? for_a_value : CONTROL_LINE_BYTES;
@@ -327,6 +351,7 @@ void control_close(struct control *control) {
     struct client *client = list_of(at, struct client, link);
     client->ended = true;
     client->in.len = client->scanned = 0;
+    rpc_peer_gone(&client->peer);
   }
   uv_close((uv_handle_t *)&control->listener, on_handle_closed);
   say_last_words(control);

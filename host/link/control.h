@@ -13,11 +13,13 @@
 
 enum {
   CONTROL_CLIENTS = 64,
-  CONTROL_LINE_BYTES = 16 << 20,   /* a value of the usual limit, escaped; more where values may be larger */
-  CONTROL_UNDER_WAY = 64,          /* requests of one client; the next ones wait in its socket */
-  CONTROL_UNREAD_BYTES = 1 << 20,  /* answers of one client above which none of its requests is begun */
-  CONTROL_TOTAL_BYTES = 256 << 20, /* the same for all clients together */
-  CONTROL_STALL_MS = 30000,        /* a client that reads nothing of its answers for so long is closed */
+  CONTROL_LINE_BYTES = 16 << 20, /* a value of the usual limit, escaped; more where values may be larger */
+  CONTROL_UNDER_WAY = 1024,      /* requests of one client; the next ones wait in its socket */
+  CONTROL_UNDER_WAY_BYTES = 8 << 20, /* the same, by the length of their lines */
+  CONTROL_UNREAD_BYTES = 1 << 20,    /* answers of one client above which none of its requests is begun */
+  CONTROL_TOTAL_BYTES = 256 << 20,   /* the same for all clients together */
+  CONTROL_BEHIND_BYTES = 8 << 20,    /* of what it listens to; a client that has more unread is closed */
+  CONTROL_STALL_MS = 30000,          /* a client that reads nothing of its answers for so long is closed */
 };
 
 struct control;

@@ -207,7 +207,7 @@ TEST(what_is_no_request_is_answered_with_the_standard_codes) {
       {REQUEST("1", "get", "{}"), "\"code\":-32602,\"message\":\"get needs \\\"key\\\"\""},
       {REQUEST("1", "get", "[1]"), "\"code\":-32602,"},
       {REQUEST("1", "get", "{\"key\":\"a\",\"colour\":1}"), "unknown member \\\"colour\\\""},
-      {REQUEST("1", "get", "{\"key\":\"a\",\"limit\":1}"), "get does not take"},
+      {REQUEST("1", "get", "{\"key\":\"a\",\"limit\":1}"), "get: unknown member"},
       {REQUEST("1", "keys", "{\"limit\":0}"), "\"code\":-32602,"},
       {REQUEST("1", "keys", "{\"limit\":1.5}"), "\"code\":-32602,"},
       {REQUEST("1", "set", "{\"key\":\"a\",\"value\":1,\"expires_at\":1795425633118}"), "milliseconds"},

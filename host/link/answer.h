@@ -1,6 +1,6 @@
 /* What a store call's answer looks like in JSON: each appends the "result" of one method. */
-#ifndef LINK_RPC_ANSWER_H
-#define LINK_RPC_ANSWER_H
+#ifndef LINK_ANSWER_H
+#define LINK_ANSWER_H
 
 #include "base/buf.h"
 #include "store/store.h"

@@ -1,26 +1,9 @@
-#include "link/rpc_answer.h"
+#include "link/answer.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 #include "link/fields.h"
-#include "link/rpc.h"
-
-void rpc_put_error(struct buf *out, const char *id, size_t id_len, int number, const struct err *err) {
-  buf_puts(out, "{\"jsonrpc\":\"2.0\",\"id\":");
-  if (id)
-    buf_add(out, id, id_len);
-  else
-    buf_puts(out, "null");
-  buf_printf(out, ",\"error\":{\"code\":%d,\"message\":", number);
-  put_any_text(out, err->message, strlen(err->message));
-  buf_printf(out, ",\"data\":{\"code\":\"%s\"", moonkeep_code_name(err->code));
-  if (err->key[0]) {
-    buf_puts(out, ",\"key\":");
-    put_any_text(out, err->key, strlen(err->key));
-  }
-  buf_puts(out, "}}}\n");
-}
 
 static void put_expiry(struct buf *out, int64_t ms) {
   if (ms == 0) return;

@@ -1,0 +1,15 @@
+#include "link/methods.h"
+
+#define STORE_METHOD(name) name, method_store
+
+const struct method methods[] = {
+    {STORE_METHOD("get"), {"key", "store"}, 1, 0},
+    {STORE_METHOD("set"), {"key", "value", "expires_at", "ttl", "store"}, 2, 0},
+    {STORE_METHOD("setAll"), {"rows", "store"}, 1, 0},
+    {STORE_METHOD("delete"), {"key", "store"}, 1, 0},
+    {STORE_METHOD("deleteLike"), {"pattern", "store"}, 1, 0},
+    {STORE_METHOD("select"), {"pattern", "limit", "after", "store"}, 0, METHOD_LARGE},
+    {STORE_METHOD("keys"), {"pattern", "limit", "after", "store"}, 0, METHOD_LARGE},
+    {STORE_METHOD("count"), {"pattern", "store"}, 0, 0},
+};
+const size_t methods_count = sizeof methods / sizeof *methods;

@@ -105,9 +105,10 @@ enum moonkeep_code scripts_reload(struct scripts *scripts, const char *name,
                                   void (*done)(void *ctx, const char *json, size_t len), void *ctx,
                                   struct err *err) {
   if (!scripts->started || scripts->ending) return err_set(err, MOONKEEP_CLOSED, "the host is ending");
+  enum moonkeep_code code = look_find(scripts, err);
+  if (code) return code;
   struct ask *ask = ask_new(scripts, done, ctx);
   if (!ask) return err_memory(err);
-  look_find(scripts);
   if (take_places(ask, name) == 0 && name) {
     buf_deinit(&ask->results);
     mem_free(ask);

@@ -24,7 +24,7 @@ static void take_found(struct scripts *scripts, const struct found *found) {
 
 static void watch_source(struct scripts *scripts, const char *file) {
   char *path = file_path(scripts->options.dir, file);
-  if (path) watch_path(&scripts->watch, path);
+  if (path) watch_path(&scripts->watch, path, strlen(scripts->options.dir));
   mem_free(path);
 }
 
@@ -32,11 +32,11 @@ static void watch_source(struct scripts *scripts, const char *file) {
 static void watch_all(struct scripts *scripts, const struct finds *finds) {
   struct watch *watch = &scripts->watch;
   watch_begin(watch);
-  watch_path(watch, scripts->options.dir);
+  watch_path(watch, scripts->options.dir, 0);
   watch_folder(watch, scripts->options.dir);
   for (size_t i = 0; i < finds->folder_count; i++) {
     char *path = file_path(scripts->options.dir, finds->folders[i]);
-    if (path) watch_path(watch, path);
+    if (path) watch_path(watch, path, strlen(scripts->options.dir));
     if (path) watch_folder(watch, path);
     mem_free(path);
   }
@@ -48,17 +48,27 @@ static void watch_all(struct scripts *scripts, const struct finds *finds) {
   watch_end(watch);
 }
 
-/* False: the folder cannot be read now; then everything stays as it is. */
-bool look_find(struct scripts *scripts) {
+/* Where the folder cannot be read, what runs goes on. */
+static void tell_missing(struct scripts *scripts, const struct err *err) {
+  if (!scripts->missing)
+    log_write(scripts->options.log, LOG_WARN, "scripts", "%s; what is loaded goes on", err->message);
+  scripts->missing = true;
+}
+
+enum moonkeep_code look_find(struct scripts *scripts, struct err *err) {
   struct finds finds = {0};
-  struct err err;
-  bool read = finds_read(&finds, scripts->options.dir, NULL, &err) == MOONKEEP_OK;
-  for (struct list *node = scripts->bots.next; node != &scripts->bots; node = node->next)
-    list_of(node, struct bot, link)->found = !read;
-  for (size_t i = 0; i < finds.count && read; i++) take_found(scripts, &finds.all[i]);
-  if (read && scripts->watch.fd >= 0) watch_all(scripts, &finds);
+  enum moonkeep_code code = finds_read(&finds, scripts->options.dir, NULL, err);
+  if (code) {
+    tell_missing(scripts, err);
+  } else {
+    scripts->missing = false;
+    for (struct list *node = scripts->bots.next; node != &scripts->bots; node = node->next)
+      list_of(node, struct bot, link)->found = false;
+    for (size_t i = 0; i < finds.count; i++) take_found(scripts, &finds.all[i]);
+  }
+  if (scripts->watch.fd >= 0) watch_all(scripts, &finds);
   finds_deinit(&finds);
-  return read;
+  return code;
 }
 
 /* ---- what has changed ---- */
@@ -162,12 +172,14 @@ static void tell_unwatched(struct scripts *scripts) {
 
 void look_now(struct scripts *scripts) {
   if (scripts->ending || !scripts->started) return;
-  int64_t now = now_ms(scripts);
+  struct err err;
+  int64_t now = now_ms(scripts), next_ms = INT64_MAX;
   timer_clear(scripts->options.timers, &scripts->look);
   scripts->looked_ms = now;
-  look_find(scripts);
-  see_all(scripts, now);
-  int64_t next_ms = load_due(scripts, now);
+  if (!look_find(scripts, &err)) {
+    see_all(scripts, now);
+    next_ms = load_due(scripts, now);
+  }
   tell_unwatched(scripts);
   int64_t every_ms = now + (scripts->unwatched ? LOOK_UNWATCHED_MS : LOOK_EVERY_MS);
   if (scripts->options.watch && every_ms < next_ms) next_ms = every_ms;
@@ -181,9 +193,10 @@ void look_soon(struct scripts *scripts) {
 
 void look_open(struct scripts *scripts) {
   if (!scripts->options.watch) return;
+  struct err err;
   watch_open(&scripts->watch);
   tell_unwatched(scripts);
-  look_find(scripts);
+  look_find(scripts, &err);
   set_look(scripts, now_ms(scripts) + LOOK_GATHER_MS);
 }
 

@@ -22,8 +22,8 @@ enum {
 void look_open(struct scripts *scripts);  /* begins to watch, where that is wanted */
 void look_close(struct scripts *scripts); /* no more looks */
 
-/* Takes in what the folder has, without loading anything; false: it cannot be read now, and all stays. */
-bool look_find(struct scripts *scripts);
+/* Takes in what the folder has, without loading anything. An error says why the folder cannot be read now. */
+enum moonkeep_code look_find(struct scripts *scripts, struct err *err);
 void look_now(struct scripts *scripts);
 void look_soon(struct scripts *scripts); /* when the loop has its turn */
 

@@ -10,7 +10,10 @@
 #include "script/quote.h"
 #include "script/task.h"
 
-enum { PATIENCE_MS = 1000 }; /* what runs has so long to end, where the grace period is shorter */
+enum {
+  PATIENCE_MS = 1000, /* what runs has so long to end, where the grace period is shorter */
+  OLD_VERSIONS = 16,  /* of one bot that may drain at a time: each has memory of its own */
+};
 
 static int64_t now_ms(const struct scripts *scripts) {
   return clock_steady_ms(scripts->options.clock);
@@ -130,6 +133,21 @@ static void set_grace(struct script *script) {
   stop_tasks(script, "out of memory");
 }
 
+/* Where versions follow each other faster than they drain, the oldest has to go. */
+static void make_room(struct scripts *scripts, const char *name) {
+  struct script *oldest = NULL;
+  unsigned count = 0;
+  for (struct list *node = scripts->others.next; node != &scripts->others; node = node->next) {
+    struct script *script = list_of(node, struct script, link);
+    if (script->stage == SCRIPT_NEXT || strcmp(script->name, name) != 0) continue;
+    if (count++ == 0) oldest = script;
+  }
+  if (count <= OLD_VERSIONS) return;
+  log_write(scripts->options.log, LOG_WARN, name,
+            "more than %d old versions are still at work: stopped the oldest", OLD_VERSIONS);
+  stop_tasks(oldest, "the script was reloaded too often for this to end");
+}
+
 /* The live version gets no more events; what it has begun goes on. */
 static void retire(struct script *script) {
   struct scripts *scripts = script->scripts;
@@ -140,6 +158,7 @@ static void retire(struct script *script) {
   list_add(&scripts->others, &script->link);
   lib_end_timers(script);
   set_grace(script);
+  make_room(scripts, script->name);
   reload_poke(script);
 }
 

@@ -20,6 +20,7 @@ enum {
 struct watched {
   int id;
   unsigned turn; /* the look that has last named it */
+  bool content;  /* changes to what is in its files count too */
   char *path;    /* owned */
 };
 
@@ -59,10 +60,22 @@ static struct watched *add(struct watch *watch, int id) {
   return &watch->all[watch->count++];
 }
 
+/* Most files of a look are in the folder of the file before. */
+static bool is_named(const struct watch *watch, const char *path, bool content) {
+  for (size_t i = watch->count; i-- > 0;) {
+    const struct watched *watched = &watch->all[i];
+    if (watched->turn == watch->turn && watched->content >= content && watched->path &&
+        strcmp(watched->path, path) == 0)
+      return true;
+  }
+  return false;
+}
+
 /* One folder reached by two paths is one watch: either path will do to look at what is in it. */
-static void name_folder(struct watch *watch, const char *path, uint32_t mask) {
-  if (watch->fd < 0) return;
-  int id = inotify_add_watch(watch->fd, path, mask | IN_ONLYDIR);
+static void name_folder(struct watch *watch, const char *path, bool content) {
+  if (watch->fd < 0 || is_named(watch, path, content)) return;
+  uint32_t mask = NAMES | IN_ONLYDIR | (content ? CONTENT : IN_MASK_ADD); /* which takes nothing away */
+  int id = inotify_add_watch(watch->fd, path, mask);
   if (id < 0) {
     if (errno == ENOSPC || errno == ENOMEM) watch->error = errno;
     return;
@@ -73,6 +86,7 @@ static void name_folder(struct watch *watch, const char *path, uint32_t mask) {
     watch->error = ENOMEM;
     return;
   }
+  watched->content = content || (watched->turn == watch->turn && watched->content);
   watched->turn = watch->turn;
   if (watched->path && strcmp(watched->path, path) == 0) return;
   mem_free(watched->path);
@@ -84,7 +98,7 @@ void watch_begin(struct watch *watch) {
 }
 
 void watch_folder(struct watch *watch, const char *path) {
-  name_folder(watch, path, NAMES | CONTENT);
+  name_folder(watch, path, true);
 }
 
 /* The first len bytes without their last name: "a/b/c" gives "a/b", "c" gives ".". */
@@ -96,7 +110,7 @@ static char *parent(const char *path, size_t len) {
   return mem_copy(path, len);
 }
 
-static void follow(struct watch *watch, const char *path, int *links);
+static void follow(struct watch *watch, const char *path, size_t from, int *links);
 
 /* If the path up to here is a link, another may be put in its place: its folder counts, and where it leads.
  */
@@ -106,30 +120,30 @@ static void look_at_link(struct watch *watch, const char *path, size_t len, int 
   ssize_t n = prefix ? readlink(prefix, target, sizeof target - 1) : -1;
   if (n > 0 && folder && --*links > 0) {
     target[n] = '\0';
-    name_folder(watch, folder, NAMES | IN_MASK_ADD);
+    name_folder(watch, folder, false);
     next = target[0] == '/' ? mem_copy(target, (size_t)n) : file_path(folder, target);
-    if (next) follow(watch, next, links);
+    if (next) follow(watch, next, 1, links);
   }
   mem_free(prefix);
   mem_free(folder);
   mem_free(next);
 }
 
-static void follow(struct watch *watch, const char *path, int *links) {
+static void follow(struct watch *watch, const char *path, size_t from, int *links) {
   size_t len = strlen(path);
-  for (size_t i = 1; i <= len; i++)
+  for (size_t i = from; i <= len; i++)
     if (path[i] == '\0' || (path[i] == '/' && path[i - 1] != '/')) look_at_link(watch, path, i, links);
   char *folder = parent(path, len);
   struct stat st;
   /* What it leads to may change in place, if it is a file. */
   bool file = stat(path, &st) == 0 && S_ISREG(st.st_mode);
-  if (folder) name_folder(watch, folder, file ? NAMES | CONTENT : NAMES | IN_MASK_ADD);
+  if (folder) name_folder(watch, folder, file);
   mem_free(folder);
 }
 
-void watch_path(struct watch *watch, const char *path) {
+void watch_path(struct watch *watch, const char *path, size_t known) {
   int links = LINKS;
-  if (watch->fd >= 0) follow(watch, path, &links);
+  if (watch->fd >= 0) follow(watch, path, known + 1, &links);
 }
 
 void watch_end(struct watch *watch) {

@@ -32,7 +32,9 @@ void watch_close(struct watch *watch);
 /* What is not named between these two is watched no longer. */
 void watch_begin(struct watch *watch);
 void watch_folder(struct watch *watch, const char *path); /* what happens in it; it need not exist */
-void watch_path(struct watch *watch, const char *path);   /* what changes where this path leads */
+/* What changes where this path leads: its file, and every link on the way, but for its first `known` bytes.
+ */
+void watch_path(struct watch *watch, const char *path, size_t known);
 void watch_end(struct watch *watch);
 
 /* Takes what has happened; true: it is worth a look. */

@@ -370,7 +370,11 @@ TEST(a_folder_that_cannot_be_read_leaves_all_as_it_is) {
   snprintf(away, sizeof away, "%s/away", rig.dir);
   snprintf(other, sizeof other, "%s/other", rig.dir);
   CHECK(rename(rig.scripts_dir, away) == 0);
+  rig_log(&rig);
   look(&rig, 5000);
+  HAS(rig_log(&rig), "does not exist (make it with: mkdir ");
+  struct err err;
+  CHECK_INT(scripts_reload(rig.scripts, NULL, NULL, NULL, &err), MOONKEEP_INVALID);
   expect(&rig, "info bot: one\n");
   CHECK(rename(other, rig.scripts_dir) == 0);
   look(&rig, 5000);
@@ -636,6 +640,25 @@ TEST(without_a_grace_period_what_runs_still_has_a_second) {
   rig_settle(&rig);
   HAS(rig_log(&rig), "the old version was still at work after the grace period: 1 of its tasks stopped\n"
                      "info bot: set\n");
+  rig_deinit(&rig);
+}
+
+TEST(so_many_old_versions_and_no_more) {
+  struct rig rig;
+  char text[128];
+  rig_init(&rig);
+  rig_write(&rig, "bot.lua", "bot.on('m', function() bot.sleep(9) end)");
+  open_watched(&rig);
+  for (int i = 0; i < 40; i++) {
+    message(&rig);
+    snprintf(text, sizeof text, "bot.on('m', function() bot.sleep(9) end) --%d", i);
+    save(&rig, "bot.lua", text);
+  }
+  CHECK_INT(scripts_load(rig.scripts).sleeping, 16);
+  HAS(rig_log(&rig), "warn bot: more than 16 old versions are still at work: stopped the oldest\n");
+  HAS(rig_answers(&rig), "the script was reloaded too often for this to end");
+  rig_advance(&rig, 10000);
+  CHECK_INT(scripts_load(rig.scripts).events, 0);
   rig_deinit(&rig);
 }
 

@@ -72,6 +72,8 @@ const struct command commands[] = {
      "{\"store\":…,\"key\":…,\"value\":…,\"expires_at\":…}\n"
      "  an array of such objects, as `select --json` writes it\n"
      "  one object whose members are keys and values: {\"alice\":{\"xp\":50},\"bob\":{\"xp\":20}}\n"
+     "  a database of the Root SDK: the newest row of each key of its table __rootapp_kv\n"
+     "  a mod_storage.sqlite of Luanti: each mod is a store, and its values are texts\n"
      "\n"
      "What names no store goes into appData, and with --store everything goes into that one. All of it is "
      "saved,\n"

@@ -4,8 +4,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
 #include "link/fields.h"
 #include "link/seconds.h"
+#include "store/foreign.h"
 #include "store/store.h"
 
 enum { CHUNK_BYTES = 64 << 10, WHOLE_BYTES = 1 << 30 };
@@ -49,8 +51,9 @@ static bool is_blank(const char *line, size_t len) {
 
 enum moonkeep_code rows_blame(const struct rows *rows, uint64_t line, struct err *err) {
   struct err why = *err;
-  return err_key(err, why.code, why.key, strlen(why.key), "line %llu of %s: %s", (unsigned long long)line,
-                 rows->name, why.message);
+  return err_key(err, why.code, why.key, strlen(why.key), "%s %llu of %s: %s",
+                 rows->kind == ROWS_FOREIGN ? "row" : "line", (unsigned long long)line, rows->name,
+                 why.message);
 }
 
 /* The next line that is not blank, valid until more is read; it stays there until `taken` is moved. *line
@@ -122,7 +125,8 @@ static enum moonkeep_code take_value(struct rows *rows, const struct field *fiel
   enum moonkeep_code code = json_compact(&rows->value, field->at, field->len, rows->value_limit, &why);
   if (!code && rows->value.failed) return err_memory(err);
   if (code)
-    return err_key(err, code, row->key, row->key_len, "the value of \"%.200s\": %s", row->key, why.message);
+    return err_key(err, code, row->key, row->key_len, "the value of \"%.*s\": %s",
+                   (int)(row->key_len < 200 ? row->key_len : 200), row->key, why.message);
   row->json = rows->value.data;
   row->json_len = rows->value.len;
   return MOONKEEP_OK;
@@ -247,6 +251,49 @@ static enum moonkeep_code begin_whole(struct rows *rows, struct err *err) {
   return MOONKEEP_OK;
 }
 
+/* ---- databases ---- */
+
+static enum moonkeep_code begin_foreign(struct rows *rows, struct err *err) {
+  if (rows->fd == STDIN_FILENO)
+    return err_set(err, MOONKEEP_INVALID,
+                   "a database cannot be read from standard input: give the file's name");
+  rows->kind = ROWS_FOREIGN;
+  rows->line = 0;
+  return foreign_open(&rows->foreign, rows->name, err);
+}
+
+static enum moonkeep_code take_foreign(struct rows *rows, const struct foreign_row *from, struct row *row,
+                                       struct err *err) {
+  row->store = from->store;
+  row->key = from->key;
+  row->key_len = from->key_len;
+  row->expires_at_ms = from->expires_at_ms;
+  enum moonkeep_code code = from->store ? store_check_name(from->store, err) : MOONKEEP_OK;
+  if (!code) code = store_check_key("import", row->key, row->key_len, err);
+  if (code) return code;
+  buf_clear(&rows->key);
+  if (from->is_json)
+    buf_add(&rows->key, from->value, from->value_len);
+  else if (utf8_valid(from->value, from->value_len) == from->value_len)
+    json_put_string(&rows->key, from->value, from->value_len);
+  else
+    return err_key(err, MOONKEEP_INVALID_VALUE, row->key, row->key_len,
+                   "the value of \"%.*s\" is not valid UTF-8, which a text has to be",
+                   (int)(row->key_len < 200 ? row->key_len : 200), row->key);
+  if (rows->key.failed) return err_memory(err);
+  struct field value = {.at = rows->key.data ? rows->key.data : "", .len = rows->key.len, .type = JSON_NULL};
+  return take_value(rows, &value, row, err);
+}
+
+static enum moonkeep_code next_foreign(struct rows *rows, struct row *row, bool *end, struct err *err) {
+  struct foreign_row from;
+  enum moonkeep_code code = foreign_next(rows->foreign, &from, end, err);
+  if (code || *end) return code;
+  row->line = ++rows->line;
+  code = take_foreign(rows, &from, row, err);
+  return code ? rows_blame(rows, row->line, err) : MOONKEEP_OK;
+}
+
 /* ---- its life ---- */
 
 /* Whether the line opens something that it does not close: then it is the first of many that are one value.
@@ -298,7 +345,8 @@ enum moonkeep_code rows_open(struct rows *rows, int fd, const char *name, size_t
   const char *line;
   size_t len;
   enum moonkeep_code code = MOONKEEP_OK;
-  while (!code && !rows->ended && rows->in.len < 3) code = read_more(rows, err);
+  while (!code && !rows->ended && rows->in.len < 16) code = read_more(rows, err);
+  if (!code && foreign_is_database(rows->in.data, rows->in.len)) return begin_foreign(rows, err);
   skip_byte_order_mark(rows);
   if (!code) code = find_line(rows, &line, &len, err);
   if (code || !line) return code;
@@ -309,11 +357,13 @@ enum moonkeep_code rows_open(struct rows *rows, int fd, const char *name, size_t
 
 enum moonkeep_code rows_next(struct rows *rows, struct row *row, bool *end, struct err *err) {
   *row = (struct row){0};
+  if (rows->kind == ROWS_FOREIGN) return next_foreign(rows, row, end, err);
   return rows->kind == ROWS_LINES ? next_line(rows, row, end, err) : next_of_whole(rows, row, end, err);
 }
 
 void rows_close(struct rows *rows) {
-  if (rows->kind != ROWS_LINES) json_deinit(&rows->json);
+  foreign_close(rows->foreign);
+  if (rows->kind == ROWS_ARRAY || rows->kind == ROWS_OBJECT) json_deinit(&rows->json);
   buf_deinit(&rows->in);
   buf_deinit(&rows->store);
   buf_deinit(&rows->key);

@@ -7,6 +7,7 @@ set -u
 
 # shellcheck source=lib.sh disable=SC1091
 . "$(dirname "$0")/lib.sh"
+foreign=$(realpath "$(dirname "$0")/foreign")
 
 # Some rows of several stores, in the order of an export.
 write_rows() {
@@ -292,6 +293,64 @@ a_file_that_cannot_be_read_is_refused() {
   is 'data' "$(find . -name appdata.db)" ''
 }
 
+a_database_of_the_root_sdk_is_taken() {
+  sqlite3 rootsdk.sqlite3 <"$foreign/rootsdk.sql"
+  mk import rootsdk.sqlite3
+  is 'import' "$status:$out" '0:3'
+  has 'expired' "$err" '1 key had expired'
+  mk export
+  is 'rows' "$out" '{"store":"appData","key":"a","value":{"xp":60}}
+{"store":"appData","key":"b","value":"text é","expires_at":4000000000.25}
+{"store":"appData","key":"n","value":2}'
+  sqlite3 rootsdk.sqlite3 "INSERT INTO __rootapp_kv VALUES('a', 'community', '7', NULL),
+    ('b', NULL, '0', 1), ('c', NULL, '1.50', '2200-01-01T00:00:00.500Z')"
+  mk import rootsdk.sqlite3 --store economy
+  is 'import into another store' "$status:$out" '0:3'
+  mk export --store economy
+  is 'its rows' "$out" '{"store":"economy","key":"a","value":7}
+{"store":"economy","key":"c","value":1.5,"expires_at":7258118400.5}
+{"store":"economy","key":"n","value":2}'
+  sqlite3 rootsdk.sqlite3 "INSERT INTO __rootapp_kv VALUES('z', NULL, 'no JSON', NULL)"
+  mk import rootsdk.sqlite3 --store economy2
+  is 'not JSON' "$status" 1
+  has 'not JSON' "$err" 'row 6 of rootsdk.sqlite3: the value of "z": not JSON'
+}
+
+a_mod_storage_of_luanti_is_taken() {
+  sqlite3 mod_storage.sqlite <"$foreign/mod_storage.sql"
+  mk import mod_storage.sqlite
+  is 'import' "$status:$out:$err" '0:5:'
+  mk export
+  is 'rows' "$out" '{"store":"shop_mod","key":"alice","value":"fifty é"}
+{"store":"shop_mod","key":"count","value":"42"}
+{"store":"shop_mod","key":"json","value":"{\"xp\":5.0}"}
+{"store":"shop_mod","key":"list","value":"return {1,2,{a=\"b\"}}"}
+{"store":"shop_mod","key":"ratio","value":"0.25"}'
+  start_host
+  mk import mod_storage.sqlite --store copy
+  is 'through a host' "$status:$out" '0:5'
+  stop_host
+  sqlite3 mod_storage.sqlite "INSERT INTO entries VALUES('shop_mod', x'7a', x'ff00')"
+  mk import mod_storage.sqlite --store other
+  is 'no text' "$status" 1
+  has 'no text' "$err" 'row 6 of mod_storage.sqlite: the value of "z" is not valid UTF-8'
+}
+
+other_databases_are_refused() {
+  sqlite3 other.db 'CREATE TABLE a(b)'
+  mk import other.db
+  is 'another' "$status" 1
+  has 'another' "$err" 'other.db is a database, but neither'
+  mk import <other.db
+  has 'standard input' "$err" "give the file's name"
+  mk set a 1
+  mk import data/appdata.db
+  has 'our own' "$err" "a store of moonkeep's own"
+  head -c 100 other.db >cut.db
+  mk import cut.db
+  is 'damaged' "$status:$out" '1:'
+}
+
 tests='
   what_goes_out_comes_back_exactly
   what_goes_out_through_a_host_comes_back_exactly
@@ -310,6 +369,9 @@ tests='
   an_export_that_fails_leaves_the_file_as_it_was
   an_export_keeps_links_modes_and_pipes
   a_file_that_cannot_be_read_is_refused
+  a_database_of_the_root_sdk_is_taken
+  a_mod_storage_of_luanti_is_taken
+  other_databases_are_refused
 '
 # shellcheck disable=SC2086 # the names are meant to be split
 run_tests $tests

@@ -83,6 +83,13 @@ const struct command commands[] = {
      "saved stays, and importing the file again does no harm. Keys that have expired are left out. A running "
      "host\n"
      "takes at most 16 MiB at once: larger files need --batch there.\n"},
+    {"reload", "[SCRIPT]", "load scripts of a running host anew", C_RELOAD, 0, 1, command_reload,
+     "Has the host that runs on the data folder load the script anew, or all scripts, as if they had just "
+     "been\n"
+     "saved, and take in what is new in the folder or gone. Prints what came of each when the new version "
+     "has\n"
+     "taken over; exit status 1 when one could not be loaded: then its old version goes on. A host reloads\n"
+     "scripts by itself when they are saved; SIGHUP has it reload all, too.\n"},
     {"help", "[COMMAND]", "this text, or a command's", C_HELP, 0, 1, command_help, "Prints the help.\n"},
 };
 const size_t commands_count = sizeof commands / sizeof *commands;

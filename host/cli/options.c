@@ -10,11 +10,11 @@ enum kind { FLAG, TEXT, LEVEL, BYTES, SECONDS, GRACE, BUDGET, COUNT };
 
 const struct option options_table[] = {
     {"data", "DIR", "data", "the data folder: the store file and the control socket", "MOONKEEP_DATA",
-     C_HOSTS | C_STORE | C_FILES, TEXT, AT(data)},
+     C_HOSTS | C_STORE | C_FILES | C_CONTROL, TEXT, AT(data)},
     {"store", "NAME", "appData", "the store that the command is about", "MOONKEEP_STORE", C_STORE | C_FILES,
      TEXT, AT(store)},
-    {"json", NULL, NULL, "one line of JSON, also on a terminal", "MOONKEEP_JSON", C_STORE | C_IMPORT, FLAG,
-     AT(json)},
+    {"json", NULL, NULL, "one line of JSON, also on a terminal", "MOONKEEP_JSON",
+     C_STORE | C_IMPORT | C_CONTROL, FLAG, AT(json)},
     {"limit", "N", NULL, "at most so many keys", "MOONKEEP_LIMIT", C_SELECT | C_KEYS, COUNT, AT(limit)},
     {"after", "KEY", NULL, "only keys behind this one", "MOONKEEP_AFTER", C_SELECT | C_KEYS, TEXT, AT(after)},
     {"ttl", "SECONDS", NULL, "the key expires so long from now", "MOONKEEP_TTL", C_SET, SECONDS, AT(ttl_s)},

@@ -25,6 +25,7 @@
 #define C_COUNT        COMMAND_BIT(7)
 #define C_DELETE_LIKE  COMMAND_BIT(8)
 #define C_HELP         COMMAND_BIT(9)
+#define C_RELOAD       COMMAND_BIT(10)
 #define C_EXPORT       COMMAND_BIT(33)
 #define C_IMPORT       COMMAND_BIT(34)
 #define C_UPDATE       COMMAND_BIT(35)
@@ -33,7 +34,8 @@
 #define C_HOSTS        (C_RUN | C_CHAT)
 #define C_STORE        (C_GET | C_SET | C_DELETE | C_SELECT | C_KEYS | C_COUNT | C_DELETE_LIKE)
 #define C_FILES        (C_EXPORT | C_IMPORT)
-#define C_ALL          (C_HOSTS | C_STORE | C_FILES | C_HELP)
+#define C_CONTROL      (C_RELOAD)
+#define C_ALL          (C_HOSTS | C_STORE | C_FILES | C_CONTROL | C_HELP)
 
 enum { ARGUMENTS = 2 }; /* the most that a command takes */
 

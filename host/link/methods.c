@@ -11,5 +11,6 @@ const struct method methods[] = {
     {STORE_METHOD("select"), {"pattern", "limit", "after", "store"}, 0, METHOD_LARGE},
     {STORE_METHOD("keys"), {"pattern", "limit", "after", "store"}, 0, METHOD_LARGE},
     {STORE_METHOD("count"), {"pattern", "store"}, 0, 0},
+    {"reload", method_reload, {"script"}, 0, METHOD_HOST},
 };
 const size_t methods_count = sizeof methods / sizeof *methods;

@@ -9,32 +9,45 @@
 
 struct ask {
   struct scripts *scripts;
-  size_t open; /* places in bots that have not been answered, and one for scripts_reload itself */
-  struct buf results;
+  struct list places; /* one for each bot, in order of name */
+  size_t open;        /* of them have no result yet, and one for scripts_reload itself */
   void (*done)(void *ctx, const char *json, size_t len);
   void *ctx;
 };
 
-struct place { /* in bot->asks */
-  struct list link;
+struct place {
+  struct list link;     /* in ask->places */
+  struct list bot_link; /* in bot->asks, until there is a result */
   struct ask *ask;
+  struct buf result; /* a JSON object */
 };
+
+static void put_results(struct ask *ask, struct buf *out) {
+  buf_putc(out, '[');
+  for (struct list *node; (node = list_pop(&ask->places));) {
+    struct place *place = list_of(node, struct place, link);
+    if (out->len > 1) buf_putc(out, ',');
+    buf_add(out, place->result.data, place->result.len);
+    out->failed |= place->result.failed;
+    buf_deinit(&place->result);
+    mem_free(place);
+  }
+  buf_putc(out, ']');
+}
 
 static void give_back(struct ask *ask) {
   if (--ask->open > 0) return;
-  struct buf *results = &ask->results;
-  buf_putc(results, ']');
-  if (results->failed)
+  struct buf results = {0};
+  put_results(ask, &results);
+  if (results.failed)
     ask->done(ask->ctx, "[]", 2);
   else
-    ask->done(ask->ctx, results->data, results->len);
-  buf_deinit(results);
+    ask->done(ask->ctx, results.data, results.len);
+  buf_deinit(&results);
   mem_free(ask);
 }
 
-static void put_result(struct ask *ask, const char *name, const char *result, const char *why) {
-  struct buf *out = &ask->results;
-  if (out->len > 1) buf_putc(out, ',');
+static void put_result(struct buf *out, const char *name, const char *result, const char *why) {
   buf_puts(out, "{\"script\":");
   json_put_string(out, name, strlen(name));
   buf_printf(out, ",\"result\":\"%s\"", result);
@@ -47,10 +60,9 @@ static void put_result(struct ask *ask, const char *name, const char *result, co
 
 void ask_answer(struct bot *bot, const char *result, const char *why) {
   for (struct list *node; (node = list_pop(&bot->asks));) {
-    struct place *place = list_of(node, struct place, link);
-    put_result(place->ask, bot->name, result, why);
+    struct place *place = list_of(node, struct place, bot_link);
+    put_result(&place->result, bot->name, result, why);
     give_back(place->ask);
-    mem_free(place);
   }
 }
 
@@ -59,10 +71,11 @@ bool ask_waits(const struct bot *bot) {
 }
 
 static bool take_place(struct ask *ask, struct bot *bot) {
-  struct place *place = mem_alloc(sizeof *place);
+  struct place *place = mem_zero(sizeof *place);
   if (!place) return false;
   place->ask = ask;
-  list_add(&bot->asks, &place->link);
+  list_add(&ask->places, &place->link);
+  list_add(&bot->asks, &place->bot_link);
   ask->open++;
   return true;
 }
@@ -72,7 +85,7 @@ static struct ask *ask_new(struct scripts *scripts, void (*done)(void *ctx, cons
   struct ask *ask = mem_zero(sizeof *ask);
   if (!ask) return NULL;
   *ask = (struct ask){.scripts = scripts, .open = 1, .done = done, .ctx = ctx};
-  buf_putc(&ask->results, '[');
+  list_init(&ask->places);
   return ask;
 }
 
@@ -110,7 +123,6 @@ enum moonkeep_code scripts_reload(struct scripts *scripts, const char *name,
   struct ask *ask = ask_new(scripts, done, ctx);
   if (!ask) return err_memory(err);
   if (take_places(ask, name) == 0 && name) {
-    buf_deinit(&ask->results);
     mem_free(ask);
     return no_such_script(scripts, name, err);
   }

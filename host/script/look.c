@@ -59,6 +59,7 @@ enum moonkeep_code look_find(struct scripts *scripts, struct err *err) {
   struct finds finds = {0};
   enum moonkeep_code code = finds_read(&finds, scripts->options.dir, NULL, err);
   if (code) {
+    finds_deinit(&finds); /* what was found so far is not whole */
     tell_missing(scripts, err);
   } else {
     scripts->missing = false;

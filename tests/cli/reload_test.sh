@@ -134,6 +134,28 @@ a_signal_reloads_all() {
   stop_host
 }
 
+a_command_reloads_and_tells_what_came_of_it() {
+  start_host
+  mk() { "$moonkeep" "$@" >out.txt 2>err.txt; }
+  mk reload bot || fail "reload ended with $?"
+  [ "$(cat out.txt)" = '{"script":"bot","result":"reloaded"}' ] || fail "it printed $(cat out.txt)"
+  in_log 'bot: reloaded' || fail "the log: $(cat host.err)"
+  says other >bots/another.lua
+  echo 'x = = 1' >new && mv new bots/bot.lua
+  mk reload --json
+  [ $? = 1 ] || fail 'a failure did not give exit status 1'
+  case $(cat out.txt) in
+  '[{"script":"another","result":"loaded"},{"script":"bot","result":"failed","error":"bot.lua:1: unexpected symbol'*) ;;
+  *) in_log 'another: loaded' || fail "it printed $(cat out.txt)" ;; # the host may have been faster
+  esac
+  expect one
+  mk reload nobody && fail 'a script that is not there was reloaded'
+  grep -qF 'there is no script "nobody" in bots; there are another, bot' err.txt || fail "it said $(cat err.txt)"
+  stop_host
+  mk reload && fail 'there was no host'
+  grep -qF 'no host runs on data' err.txt || fail "it said $(cat err.txt)"
+}
+
 # Events come in all the time; versions come as fast as they can be saved, every fourth of them broken. ROUNDS of them.
 many_reloads_under_a_stream_of_events() {
   numbered() {
@@ -218,6 +240,7 @@ tests='
   a_bad_save_is_told_and_the_old_version_answers
   half_a_file_is_not_loaded
   a_signal_reloads_all
+  a_command_reloads_and_tells_what_came_of_it
   many_reloads_under_a_stream_of_events
   the_end_of_input_in_the_middle_of_a_reload
   descriptors_stay_as_many

@@ -163,7 +163,7 @@ void event_fail(struct event *event, struct script *script, const char *message)
   struct buf *errors = &event->errors;
   buf_putc(errors, errors->len ? ',' : '[');
   event->failed = true;
-  if (event->starts) reload_start_failed(script, message);
+  if (event->starts) reload_start_failed(script, message, "");
   buf_puts(errors, "{\"script\":");
   json_put_string(errors, script->name, strlen(script->name));
   buf_puts(errors, ",\"message\":");

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "script/event.h"
 #include "script/quote.h"
+#include "script/reload.h"
 
 #define FAULT "moonkeep.error"
 
@@ -172,6 +173,15 @@ static void say_what(const struct task *task, char *out, size_t size) {
            event ? event : task->what);
 }
 
+/* A `start` handler of a version that has not taken over yet is the reload's to tell of. */
+static void log_task(struct task *task, struct report *report) {
+  char what[160];
+  if (task->starts && reload_start_failed(task->script, buf_text(&report->message), buf_text(&report->trace)))
+    return;
+  say_what(task, what, sizeof what);
+  log_report(task->script, what, report);
+}
+
 void fault_of_task(struct task *task) {
   struct script *script = task->script;
   struct report report = {.dead = task->L};
@@ -181,19 +191,15 @@ void fault_of_task(struct task *task) {
   } else {
     buf_puts(&report.message, "not enough memory");
   }
-  char what[160];
-  say_what(task, what, sizeof what);
-  log_report(script, what, &report);
+  log_task(task, &report);
   if (task->event) event_fail(task->event, script, buf_text(&report.message));
   report_deinit(&report);
 }
 
 void fault_of_stop(struct task *task, const struct budget_frame *frame) {
   struct report report = {0};
-  char what[160];
   add_stop(&report, frame);
-  say_what(task, what, sizeof what);
-  log_report(task->script, what, &report);
+  log_task(task, &report);
   report_deinit(&report);
 }
 

@@ -245,7 +245,7 @@ static void begin(struct bot *bot, struct script *script) {
 static void stand_by(struct bot *bot, struct script *script) {
   bot->next = script;
   list_add(&bot->scripts->others, &script->link);
-  if (!event_deliver_to(script, "start")) reload_start_failed(script, "out of memory");
+  if (!event_deliver_to(script, "start")) reload_start_failed(script, "out of memory", "");
   reload_poke(script);
 }
 
@@ -282,15 +282,16 @@ void reload_try(struct bot *bot, bool first) {
   fault_text_deinit(&why);
 }
 
-void reload_start_failed(struct script *script, const char *message) {
-  if (script->stage != SCRIPT_NEXT || script->failed) return;
+bool reload_start_failed(struct script *script, const char *message, const char *trace) {
+  if (script->stage != SCRIPT_NEXT || script->failed) return false;
   struct buf text = {0};
   buf_puts(&text, message);
   quote_line(script, message, &text);
   script->failed = true;
-  report(script->bot, text.failed ? message : buf_text(&text), "");
+  report(script->bot, text.failed ? message : buf_text(&text), trace);
   buf_deinit(&text);
   reload_poke(script);
+  return true;
 }
 
 void reload_remove(struct bot *bot) {

@@ -48,8 +48,9 @@ void reload_remove(struct bot *bot);
 /* Says that a script may have something to do: it gets a turn. */
 void reload_poke(struct script *script);
 
-/* Its `start` handler has failed. */
-void reload_start_failed(struct script *script, const char *message);
+/* A `start` handler has failed. Of a version that has not taken over this is told, and it never will: true.
+ */
+bool reload_start_failed(struct script *script, const char *message, const char *trace);
 
 /* The host ends: what has not taken over yet does so no more. */
 void reload_end(struct scripts *scripts);

@@ -419,8 +419,9 @@ TEST(a_version_that_fails_leaves_the_old_one_running) {
   save(&rig, "bot.lua",
        "bot.on('start', function()\n  appData:get 'x'\n  error 'at start'\nend)\n"
        "bot.on('start', function() bot.sleep(1) print 'never' end) bot.on('m', function() print 'no' end)");
-  HAS(rig_log(&rig), "error bot: not reloaded: bot.lua:3: at start\n    3 | error 'at start'\n"
-                     "the old version is still running\n");
+  CHECK_STR(rig_log(&rig), "error bot: not reloaded: bot.lua:3: at start\n    3 | error 'at start'\n"
+                           "stack traceback:\n\t[C]: in function 'error'\n\tbot.lua:3: in function "
+                           "<bot.lua:1>\nthe old version is still running\n");
   expect(&rig, "info bot: old\n");
   save(&rig, "bot.lua", says("new"));
   expect(&rig, "info bot: new\n");

@@ -110,6 +110,7 @@ static const struct {
     {"get", "{\"found\":false}", false},
     {"set", NULL, true},
     {"setAll", NULL, true},
+    {"update", NULL, true},
     {"delete", "false", true},
     {"deleteLike", "0", true},
     {"select", "[]", false},

@@ -40,6 +40,18 @@ const struct command commands[] = {
      "input.\n"
      "When the command has ended the value is on disk. Without --ttl and --expires-at the key never "
      "expires.\n"},
+    {"update", "KEY LUA-FUNCTION", "change a value by a function of it", C_UPDATE, 2, 2, command_update,
+     "Calls the function with the value that the key has (or else with --default), saves what it returns, "
+     "and "
+     "prints\n"
+     "that. Nothing comes in between, from no bot and no other program:\n"
+     "\n"
+     "  moonkeep update alice 'function(xp) return xp + 50 end' --default 0\n"
+     "\n"
+     "The function is written in Lua and can do what scripts can, but no store calls; it may return\n"
+     "moonkeep.unchanged (require \"moonkeep\") to leave the value, or moonkeep.absent to delete the key, "
+     "and then\n"
+     "nothing is printed. Where it raises an error nothing is saved.\n"},
     {"delete", "KEY", "delete a key; prints true if it was there", C_DELETE, 1, 1, command_delete,
      "Deletes the key. Prints true if it was there, else false.\n"},
     {"select", "[PATTERN]", "keys with their values", C_SELECT, 0, 1, command_select,

@@ -33,6 +33,7 @@ enum exit_status command_run(struct cli *cli);
 enum exit_status command_chat(struct cli *cli);
 enum exit_status command_get(struct cli *cli);
 enum exit_status command_set(struct cli *cli);
+enum exit_status command_update(struct cli *cli);
 enum exit_status command_delete(struct cli *cli);
 enum exit_status command_select(struct cli *cli);
 enum exit_status command_keys(struct cli *cli);

@@ -17,6 +17,8 @@ const struct option options_table[] = {
      C_STORE | C_IMPORT | C_CONTROL, FLAG, AT(json)},
     {"limit", "N", NULL, "at most so many keys", "MOONKEEP_LIMIT", C_SELECT | C_KEYS, COUNT, AT(limit)},
     {"after", "KEY", NULL, "only keys behind this one", "MOONKEEP_AFTER", C_SELECT | C_KEYS, TEXT, AT(after)},
+    {"default", "JSON", NULL, "what the function gets where there is no such key", "MOONKEEP_DEFAULT",
+     C_UPDATE, TEXT, AT(preset)},
     {"ttl", "SECONDS", NULL, "the key expires so long from now", "MOONKEEP_TTL", C_SET, SECONDS, AT(ttl_s)},
     {"expires-at", "SECONDS", NULL, "the key expires at this time, in seconds since 1970",
      "MOONKEEP_EXPIRES_AT", C_SET, SECONDS, AT(expires_at_s)},

@@ -32,7 +32,7 @@
 #define C_CONFIG       COMMAND_BIT(36)
 #define C_COMPLETION   COMMAND_BIT(37)
 #define C_HOSTS        (C_RUN | C_CHAT)
-#define C_STORE        (C_GET | C_SET | C_DELETE | C_SELECT | C_KEYS | C_COUNT | C_DELETE_LIKE)
+#define C_STORE        (C_GET | C_SET | C_DELETE | C_SELECT | C_KEYS | C_COUNT | C_DELETE_LIKE | C_UPDATE)
 #define C_FILES        (C_EXPORT | C_IMPORT)
 #define C_CONTROL      (C_RELOAD)
 #define C_ALL          (C_HOSTS | C_STORE | C_FILES | C_CONTROL | C_HELP)
@@ -48,6 +48,7 @@ struct settings {
   uint64_t memory_bytes;             /* 0: the scripts' default */
   double grace_s, cpu_budget_s;
   uint64_t limit, batch;      /* 0: none */
+  const char *preset;         /* JSON; NULL: none */
   const char *after;          /* NULL: from the start */
   double ttl_s, expires_at_s; /* 0: none */
 

@@ -146,6 +146,35 @@ enum exit_status command_set(struct cli *cli) {
   return status;
 }
 
+/* ---- update ---- */
+
+/* EXIT_DONE: the parameters are whole. A default that is no value is the person's mistake. */
+static enum exit_status put_function(struct cli *cli, struct buf *params) {
+  const char *preset = cli->settings.preset;
+  struct err err;
+  access_text(params, "function", cli->settings.arguments[1]);
+  if (!preset) return EXIT_DONE;
+  buf_puts(params, ",\"default\":");
+  enum moonkeep_code code = json_compact(params, preset, strlen(preset), value_limit(cli), &err);
+  return code ? wrong_usage(cli, "--default: %s", err.message) : EXIT_DONE;
+}
+
+enum exit_status command_update(struct cli *cli) {
+  struct buf params = {0}, result = {0};
+  struct field value = {.name = "value"};
+  struct err err;
+  enum exit_status status = begin_key(cli, &params);
+  if (!status) status = put_function(cli, &params);
+  enum moonkeep_code code = status ? MOONKEEP_OK : access_call(cli, "update", &params, &result, &err);
+  buf_deinit(&params);
+  if (code) console_complain(&cli->console, "%s", err.message);
+  if (code) status = EXIT_FAILED;
+  if (!status) fields_read(result.data, result.len, &value, 1, false, NULL);
+  if (!status && value.type != JSON_END) status = print_value(cli, &value);
+  buf_deinit(&result);
+  return status;
+}
+
 enum exit_status command_delete(struct cli *cli) {
   struct buf params = {0}, result = {0};
   enum exit_status status = begin_key(cli, &params);

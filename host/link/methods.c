@@ -6,6 +6,7 @@ const struct method methods[] = {
     {STORE_METHOD("get"), {"key", "store"}, 1, 0},
     {STORE_METHOD("set"), {"key", "value", "expires_at", "ttl", "store"}, 2, 0},
     {STORE_METHOD("setAll"), {"rows", "store"}, 1, 0},
+    {"update", method_update, {"key", "function", "default", "store"}, 2, 0},
     {STORE_METHOD("delete"), {"key", "store"}, 1, 0},
     {STORE_METHOD("deleteLike"), {"pattern", "store"}, 1, 0},
     {STORE_METHOD("select"), {"pattern", "limit", "after", "store"}, 0, METHOD_LARGE},

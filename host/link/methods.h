@@ -104,5 +104,6 @@ void hearing_tell(struct hearing *hearing, const char *name, const char *params,
 
 void method_store(struct request *request); /* all of them, see method_store.c */
 void method_reload(struct request *request);
+void method_update(struct request *request);
 
 #endif

@@ -144,7 +144,8 @@ static void make_report(struct script *script, struct report *report) {
   if (status == LUA_OK && !report->message.failed) return;
   if (status != LUA_OK) lua_pop(L, 1);
   buf_clear(&report->message);
-  buf_puts(&report->message, "(an error that could not be turned into text)");
+  buf_puts(&report->message,
+           status == LUA_ERRMEM ? "not enough memory" : "(an error that could not be turned into text)");
 }
 
 static void log_report(struct script *script, const char *what, struct report *report) {

@@ -112,6 +112,9 @@ struct script *script_of(lua_State *L);
 bool thread_is(lua_State *L, unsigned mark);
 void thread_mark(lua_State *L, unsigned mark, bool on);
 
+/* The room for scripts, empty; NULL: no memory. scripts_close ends it. */
+struct scripts *scripts_make(const struct scripts_options *options);
+
 /* A script of this name with its libraries, and nothing in it; NULL: no memory. */
 struct script *script_new(struct scripts *scripts, const char *name);
 

@@ -46,7 +46,7 @@ static void load_all(struct scripts *scripts, const struct finds *finds) {
               scripts->options.dir);
 }
 
-static struct scripts *make(const struct scripts_options *options) {
+struct scripts *scripts_make(const struct scripts_options *options) {
   struct scripts *scripts = mem_zero(sizeof *scripts);
   char *dir = scripts ? mem_copy(options->dir, strlen(options->dir)) : NULL;
   if (!dir) {
@@ -74,7 +74,7 @@ enum moonkeep_code scripts_open(struct scripts **out, const struct scripts_optio
   struct scripts *scripts = NULL;
   enum moonkeep_code code = finds_read(&finds, options->dir, options->log, err);
   if (code == MOONKEEP_OK) {
-    scripts = make(options);
+    scripts = scripts_make(options);
     if (!scripts) code = err_memory(err);
   }
   if (code == MOONKEEP_OK) load_all(scripts, &finds);

@@ -166,8 +166,8 @@ static enum moonkeep_code read_row(struct rows *rows, const char *text, size_t l
 }
 
 static enum moonkeep_code next_line(struct rows *rows, struct row *row, bool *end, struct err *err) {
-  const char *line;
-  size_t len;
+  const char *line = NULL;
+  size_t len = 0;
   enum moonkeep_code code = find_line(rows, &line, &len, err);
   *end = !code && !line;
   if (code || *end) return code;
@@ -342,8 +342,8 @@ static void skip_byte_order_mark(struct rows *rows) {
 enum moonkeep_code rows_open(struct rows *rows, int fd, const char *name, size_t value_limit,
                              struct err *err) {
   *rows = (struct rows){.fd = fd, .name = name, .value_limit = value_limit, .line = 1};
-  const char *line;
-  size_t len;
+  const char *line = NULL;
+  size_t len = 0;
   enum moonkeep_code code = MOONKEEP_OK;
   while (!code && !rows->ended && rows->in.len < 16) code = read_more(rows, err);
   if (!code && foreign_is_database(rows->in.data, rows->in.len)) return begin_foreign(rows, err);

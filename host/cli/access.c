@@ -41,7 +41,7 @@ static enum moonkeep_code read_error(const struct field *error, struct err *err)
   return number;
 }
 
-static enum moonkeep_code read_answer(const char *line, size_t len, struct buf *result, struct err *err) {
+enum moonkeep_code access_read_answer(const char *line, size_t len, struct buf *result, struct err *err) {
   struct field fields[] = {{.name = "result"}, {.name = "error"}};
   if (fields_read(line, len, fields, 2, false, NULL) != FIELDS_OK)
     return err_set(err, MOONKEEP_IO, "the running host gave an answer that is not JSON");
@@ -52,12 +52,18 @@ static enum moonkeep_code read_answer(const char *line, size_t len, struct buf *
 
 /* ---- the two ways ---- */
 
-static enum moonkeep_code ask_host(int fd, const struct buf *line, bool change, int silence_ms,
-                                   struct buf *result, struct err *err) {
+static enum moonkeep_code ask_and_read(int fd, const struct buf *line, bool change, int silence_ms,
+                                       struct buf *result, struct err *err) {
   struct buf answer = {0};
   enum moonkeep_code code = client_call(fd, line->data, line->len, change, silence_ms, &answer, err);
-  if (!code) code = read_answer(answer.data, answer.len, result, err);
+  if (!code) code = access_read_answer(answer.data, answer.len, result, err);
   buf_deinit(&answer);
+  return code;
+}
+
+static enum moonkeep_code ask_host(int fd, const struct buf *line, bool change, struct buf *result,
+                                   struct err *err) {
+  enum moonkeep_code code = ask_and_read(fd, line, change, 0, result, err);
   client_close(fd);
   return code;
 }
@@ -93,7 +99,7 @@ static enum moonkeep_code ask_store(struct cli *cli, const struct buf *line, str
   rpc_handle(&site, &direct.peer, line->data, line->len - 1);
   while (!direct.done) store_wait(store, -1);
   code = direct.answer.failed ? err_memory(err)
-                              : read_answer(direct.answer.data, direct.answer.len, result, err);
+                              : access_read_answer(direct.answer.data, direct.answer.len, result, err);
   buf_deinit(&direct.answer);
   struct err at_end;
   if (store_close(store, &at_end)) /* the answer stands: what was told is on disk */
@@ -139,7 +145,7 @@ static enum moonkeep_code ask(struct cli *cli, const struct buf *line, bool chan
   for (;;) {
     int fd = client_open(cli->settings.data);
     enum moonkeep_code code =
-        fd >= 0 ? ask_host(fd, line, change, 0, result, err) : ask_store(cli, line, result, err);
+        fd >= 0 ? ask_host(fd, line, change, result, err) : ask_store(cli, line, result, err);
     bool again = code == MOONKEEP_BUSY || code == MOONKEEP_CLOSED;
     if (!again || now_ms() >= until) return code;
     nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
@@ -188,19 +194,20 @@ void access_put_request(struct buf *line, const char *method, const struct buf *
   line->failed |= params && params->failed;
 }
 
+enum moonkeep_code access_ask(int fd, const struct buf *line, int silence_ms, struct buf *result,
+                              struct err *err) {
+  if (line->failed) return err_memory(err);
+  return ask_and_read(fd, line, false, silence_ms, result, err);
+}
+
 enum moonkeep_code access_host(struct cli *cli, const char *method, const struct buf *params, int silence_ms,
                                struct buf *result, struct err *err) {
   struct buf line = {0};
   int fd = access_connect(cli, err);
   if (fd < 0) return err->code;
   access_put_request(&line, method, params);
-  enum moonkeep_code code = MOONKEEP_MEMORY;
-  if (line.failed) {
-    client_close(fd);
-    err_memory(err);
-  } else {
-    code = ask_host(fd, &line, false, silence_ms, result, err);
-  }
+  enum moonkeep_code code = access_ask(fd, &line, silence_ms, result, err);
+  client_close(fd);
   buf_deinit(&line);
   return code;
 }

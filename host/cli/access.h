@@ -24,8 +24,11 @@ enum moonkeep_code access_host(struct cli *cli, const char *method, const struct
                                struct buf *result, struct err *err);
 
 /* The parts of it, for a conversation: a connection (close it with client_close) or -1 with the same error,
- * and the line of a request whose id is 1. */
+ * the line of a request whose id is 1, one request with its answer, and what an answer's line says. */
 int access_connect(struct cli *cli, struct err *err);
 void access_put_request(struct buf *line, const char *method, const struct buf *params);
+enum moonkeep_code access_ask(int fd, const struct buf *line, int silence_ms, struct buf *result,
+                              struct err *err);
+enum moonkeep_code access_read_answer(const char *line, size_t len, struct buf *result, struct err *err);
 
 #endif

@@ -34,9 +34,13 @@ enum exit_status command_chat(struct cli *cli) {
   struct chat *chat;
   struct err err;
   session_init(&session, cli, LOG_WARN);
-  if (chat_new(&chat, &cli->console, cli->settings.echo, &err)) return failed(cli, &err);
+  if (chat_new(&chat, &cli->console, cli->settings.echo, &err)) {
+    session_deinit(&session);
+    return failed(cli, &err);
+  }
   enum exit_status status = session_open(&session, chat_listener(chat));
   if (!status) status = talk(&session, chat);
   chat_free(chat);
+  session_deinit(&session);
   return status;
 }

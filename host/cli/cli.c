@@ -102,6 +102,16 @@ const struct command commands[] = {
      "has\n"
      "taken over; exit status 1 when one could not be loaded: then its old version goes on. A host reloads\n"
      "scripts by itself when they are saved; SIGHUP has it reload all, too.\n"},
+    {"logs", "", "what a running host writes to its log", C_LOGS, 0, 0, command_logs,
+     "Prints the last lines that the host on the data folder remembers (it keeps a thousand), and with "
+     "--follow "
+     "(-f)\n"
+     "what it goes on to write, until it ends. With --json each line is an object:\n"
+     "\n"
+     "  {\"time\":1795425633.25,\"level\":\"info\",\"source\":\"xp\",\"text\":\"loaded\"}\n"},
+    {"stop", "", "end a running host in order", C_STOP, 0, 0, command_stop,
+     "Has the host on the data folder finish what is running and stop, as SIGTERM does, and waits until it "
+     "has.\n"},
     {"help", "[COMMAND]", "this text, or a command's", C_HELP, 0, 1, command_help, "Prints the help.\n"},
 };
 const size_t commands_count = sizeof commands / sizeof *commands;
@@ -121,8 +131,8 @@ enum exit_status wrong_usage(struct cli *cli, const char *format, ...) {
   console_complain(&cli->console, "%s", text);
   struct buf hint = {0};
   if (cli->command)
-    buf_printf(&hint, "usage: moonkeep %s %s\n`moonkeep help %s` tells more.\n", cli->command->name,
-               cli->command->usage, cli->command->name);
+    buf_printf(&hint, "usage: moonkeep %s%s%s\n`moonkeep help %s` tells more.\n", cli->command->name,
+               *cli->command->usage ? " " : "", cli->command->usage, cli->command->name);
   else
     buf_puts(&hint, "`moonkeep --help` shows what there is.\n");
   if (!hint.failed) console_write(&cli->console, CONSOLE_ERR, hint.data, hint.len);
@@ -155,7 +165,9 @@ static enum exit_status check_arguments(struct cli *cli) {
     return wrong_usage(
         cli, "set takes KEY and JSON, and there are %d arguments: JSON with spaces needs quotes", count);
   if (count > command->most)
-    return wrong_usage(cli, "%s takes %s and nothing else", command->name, command->usage);
+    return command->most == 0
+               ? wrong_usage(cli, "%s takes no arguments", command->name)
+               : wrong_usage(cli, "%s takes %s and nothing else", command->name, command->usage);
   for (int i = 0; i < count; i++)
     if (!*cli->settings.arguments[i] && command->bit & (C_HOSTS | C_HELP))
       return wrong_usage(cli, "%s is empty", command->usage);

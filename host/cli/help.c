@@ -111,7 +111,7 @@ enum exit_status help_whole(struct cli *cli, enum console_stream stream) {
   put_commands(&page, C_STORE);
   title(&page, "Take it out and in");
   put_commands(&page, C_FILES);
-  title(&page, "Speak with a running host");
+  title(&page, "Look after a running host");
   put_commands(&page, C_CONTROL);
   title(&page, "Learn more");
   put_commands(&page, C_HELP);
@@ -125,8 +125,8 @@ enum exit_status help_whole(struct cli *cli, enum console_stream stream) {
 
 enum exit_status help_command(struct cli *cli, const struct command *command) {
   struct page page = {.cli = cli, .stream = CONSOLE_OUT};
-  buf_printf(&page.text, "moonkeep %s %s: %s\n\n%s", command->name, command->usage, command->summary,
-             command->help);
+  buf_printf(&page.text, "moonkeep %s%s%s: %s\n\n%s", command->name, *command->usage ? " " : "",
+             command->usage, command->summary, command->help);
   title(&page, "Options");
   put_options(&page, command->bit, 0);
   return show(&page, EXIT_DONE);

@@ -24,6 +24,8 @@ const struct option options_table[] = {
      "MOONKEEP_EXPIRES_AT", C_SET, SECONDS, AT(expires_at_s)},
     {"batch", "N", NULL, "save N keys at a time, instead of all of them or none", "MOONKEEP_BATCH", C_IMPORT,
      COUNT, AT(batch)},
+    {"follow", NULL, NULL, "go on with what comes (also -f)", "MOONKEEP_FOLLOW", C_LOGS, FLAG, AT(follow)},
+    {"lines", "N", "100", "how many lines of the past", "MOONKEEP_LINES", C_LOGS, COUNT, AT(lines)},
     {"yes", NULL, NULL, "do it without asking", "MOONKEEP_YES", C_DELETE_LIKE, FLAG, AT(yes)},
     {"grace", "SECONDS", "10",
      "how long sleepers and timers may go on at the end, and old versions after a reload", "MOONKEEP_GRACE",
@@ -235,6 +237,7 @@ static void read_argument(struct settings *settings, const char *word) {
 }
 
 static enum moonkeep_code read_word(struct reader *reader, const char *word, struct err *err) {
+  const char *command = reader->settings->command;
   if (reader->only_arguments || word[0] != '-') {
     read_argument(reader->settings, word);
   } else if (strcmp(word, "--") == 0) {
@@ -245,6 +248,8 @@ static enum moonkeep_code read_word(struct reader *reader, const char *word, str
     reader->settings->help = true;
   } else if (strcmp(word, "-V") == 0) {
     reader->settings->version = true;
+  } else if (strcmp(word, "-f") == 0 && command && strcmp(command, "logs") == 0) {
+    return read_option(reader, "follow", err);
   } else {
     read_argument(reader->settings, word); /* a negative number, most likely */
   }

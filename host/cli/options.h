@@ -26,6 +26,11 @@
 #define C_DELETE_LIKE  COMMAND_BIT(8)
 #define C_HELP         COMMAND_BIT(9)
 #define C_RELOAD       COMMAND_BIT(10)
+#define C_STATUS       COMMAND_BIT(25)
+#define C_LOGS         COMMAND_BIT(26)
+#define C_STOP         COMMAND_BIT(27)
+#define C_CONSOLE      COMMAND_BIT(28)
+#define C_METRICS      COMMAND_BIT(29)
 #define C_EXPORT       COMMAND_BIT(33)
 #define C_IMPORT       COMMAND_BIT(34)
 #define C_UPDATE       COMMAND_BIT(35)
@@ -34,23 +39,23 @@
 #define C_HOSTS        (C_RUN | C_CHAT)
 #define C_STORE        (C_GET | C_SET | C_DELETE | C_SELECT | C_KEYS | C_COUNT | C_DELETE_LIKE | C_UPDATE)
 #define C_FILES        (C_EXPORT | C_IMPORT)
-#define C_CONTROL      (C_RELOAD)
+#define C_CONTROL      (C_RELOAD | C_LOGS | C_STOP)
 #define C_ALL          (C_HOSTS | C_STORE | C_FILES | C_CONTROL | C_HELP)
 
 enum { ARGUMENTS = 2 }; /* the most that a command takes */
 
 struct settings {
   const char *data, *store;
-  bool json, echo, yes, help, version;
+  bool json, follow, echo, yes, help, version;
   enum log_level log_level;
   bool has_log_level;                /* else the command's own default counts */
   uint64_t value_bytes, cache_bytes; /* 0: the store's default */
   uint64_t memory_bytes;             /* 0: the scripts' default */
   double grace_s, cpu_budget_s;
-  uint64_t limit, batch;      /* 0: none */
-  const char *preset;         /* JSON; NULL: none */
-  const char *after;          /* NULL: from the start */
-  double ttl_s, expires_at_s; /* 0: none */
+  const char *preset;           /* JSON; NULL: none */
+  uint64_t limit, batch, lines; /* 0: none */
+  const char *after;            /* NULL: from the start */
+  double ttl_s, expires_at_s;   /* 0: none */
 
   uint64_t given;            /* a bit for each option of the table that argv has */
   unsigned char origins[64]; /* of enum origin: where each option of the table has its value from */

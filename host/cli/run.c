@@ -27,9 +27,13 @@ enum exit_status command_run(struct cli *cli) {
   struct ndjson *ndjson;
   struct err err;
   session_init(&session, cli, LOG_INFO);
-  if (ndjson_new(&ndjson, &session.log, &err)) return failed(cli, &err);
+  if (ndjson_new(&ndjson, &session.log, &err)) {
+    session_deinit(&session);
+    return failed(cli, &err);
+  }
   enum exit_status status = session_open(&session, ndjson_listener(ndjson));
   if (!status) status = run(&session, ndjson);
   if (finish_output(&session, ndjson) != 0) status = EXIT_FAILED;
+  session_deinit(&session);
   return status;
 }

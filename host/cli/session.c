@@ -52,7 +52,12 @@ static enum moonkeep_code open_host(struct session *session, struct host_listene
 /* A host without its control socket does its work; only the commands do not reach it. */
 static void open_control(struct session *session) {
   struct err err;
-  if (control_open(&session->control, session->host, session->cli->settings.data, &session->log, &err)) {
+  struct control_options options = {.host = session->host,
+                                    .dir = session->cli->settings.data,
+                                    .log = &session->log,
+                                    .book = &session->book};
+  logbook_watch(&session->book, host_loop(session->host));
+  if (control_open(&session->control, &options, &err)) {
     session->control = NULL;
     log_text(&session->log, LOG_WARN, "control", err.message);
   }
@@ -61,8 +66,10 @@ static void open_control(struct session *session) {
 void session_init(struct session *session, struct cli *cli, enum log_level level) {
   const struct settings *settings = &cli->settings;
   *session = (struct session){.cli = cli};
-  session->log = (struct log){.write = console_log, .ctx = &cli->console};
-  session->log.level = settings->has_log_level ? settings->log_level : level;
+  struct log console = {.write = console_log, .ctx = &cli->console};
+  console.level = settings->has_log_level ? settings->log_level : level;
+  logbook_init(&session->book, &console);
+  session->log = session->book.log;
   session->scripts = settings->argument_count > 0 ? settings->arguments[0] : "scripts";
 }
 
@@ -82,6 +89,7 @@ enum exit_status session_open(struct session *session, struct host_listener *lis
 void session_leave(struct session *session) {
   control_close(session->control);
   session->control = NULL;
+  logbook_unwatch(&session->book);
   signals_unwatch();
 }
 
@@ -90,4 +98,8 @@ enum exit_status session_close(struct session *session) {
   if (host_close(session->host, &err)) return failed(session->cli, &err);
   log_write(&session->log, LOG_INFO, "moonkeep", "stopped");
   return EXIT_DONE;
+}
+
+void session_deinit(struct session *session) {
+  logbook_deinit(&session->book);
 }

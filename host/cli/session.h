@@ -5,18 +5,20 @@
 
 #include "cli/cli.h"
 #include "host.h"
+#include "link/logbook.h"
 
 struct control;
 
 struct session {
   struct cli *cli;
-  struct log log;
+  struct log log; /* goes through the book */
+  struct logbook book;
   const char *scripts;
   struct host *host;
   struct control *control;
 };
 
-/* The log and the names, so that a link can be made; nothing is opened. */
+/* The log and the names, so that a link can be made; nothing is opened. session_deinit is the last. */
 void session_init(struct session *session, struct cli *cli, enum log_level level);
 
 /* Takes the signals and opens everything; on a failure it has said why. */
@@ -27,5 +29,7 @@ void session_leave(struct session *session);
 
 /* Closes the host; then nothing of it is called any more. */
 enum exit_status session_close(struct session *session);
+
+void session_deinit(struct session *session);
 
 #endif

@@ -79,3 +79,49 @@ enum moonkeep_code client_call(int fd, const char *line, size_t len, bool change
   if (error == 0) return MOONKEEP_OK;
   return no_answer(error, change && sent, silence_ms, err);
 }
+
+enum moonkeep_code client_send(int fd, const char *line, size_t len, struct err *err) {
+  int error = send_line(fd, line, len);
+  if (error == ETIMEDOUT)
+    return err_set(err, MOONKEEP_TIMEOUT, "the running host has taken no request for %d seconds",
+                   CLIENT_SILENCE_MS / 1000);
+  return MOONKEEP_OK; /* one that has gone may have said why: client_next tells */
+}
+
+/* 0 when there are more bytes, or an errno. */
+static int receive_some(struct client_lines *lines, int silence_ms) {
+  for (;;) {
+    if (!wait_for(lines->fd, POLLIN, silence_ms)) return ETIMEDOUT;
+    char *room = buf_reserve(&lines->held, CHUNK_BYTES);
+    if (!room) return ENOMEM;
+    ssize_t n = recv(lines->fd, room, CHUNK_BYTES, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+    if (n <= 0) return n == 0 ? ECONNRESET : errno;
+    lines->held.len += (size_t)n;
+    return 0;
+  }
+}
+
+enum moonkeep_code client_next(struct client_lines *lines, int silence_ms, const char **line, size_t *len,
+                               struct err *err) {
+  struct buf *held = &lines->held;
+  buf_drop(held, lines->used);
+  lines->used = 0;
+  for (size_t from = 0;;) {
+    const char *newline = from < held->len ? memchr(held->data + from, '\n', held->len - from) : NULL;
+    if (newline) {
+      *line = held->data;
+      *len = (size_t)(newline - held->data);
+      lines->used = *len + 1;
+      return MOONKEEP_OK;
+    }
+    from = held->len;
+    int error = receive_some(lines, silence_ms);
+    if (error) return no_answer(error, false, silence_ms, err);
+  }
+}
+
+void client_lines_close(struct client_lines *lines) {
+  buf_deinit(&lines->held);
+  client_close(lines->fd);
+}

@@ -22,4 +22,16 @@ void client_close(int fd);
 enum moonkeep_code client_call(int fd, const char *line, size_t len, bool change, int silence_ms,
                                struct buf *answer, struct err *err);
 
+/* The same in parts, for a conversation. client_send fails as above; client_next gives the next line without
+ * its newline, valid until the next call. */
+struct client_lines {
+  int fd;
+  struct buf held; /* owned */
+  size_t used;     /* so many of its bytes have been handed out */
+};
+enum moonkeep_code client_send(int fd, const char *line, size_t len, struct err *err);
+enum moonkeep_code client_next(struct client_lines *lines, int silence_ms, const char **line, size_t *len,
+                               struct err *err);
+void client_lines_close(struct client_lines *lines); /* the connection too */
+
 #endif

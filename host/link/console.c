@@ -166,30 +166,37 @@ void console_complain(struct console *console, const char *format, ...) {
 
 /* ---- the log ---- */
 
-static void put_time(struct buf *out) {
+static void put_time(struct buf *out, time_t when) {
   time_t now = time(NULL);
-  struct tm tm;
-  char text[16] = "";
-  if (localtime_r(&now, &tm)) strftime(text, sizeof text, "%H:%M:%S", &tm);
+  struct tm tm, today;
+  char text[32] = "";
+  if (!localtime_r(&when, &tm) || !localtime_r(&now, &today)) return;
+  bool same = tm.tm_yday == today.tm_yday && tm.tm_year == today.tm_year;
+  strftime(text, sizeof text, same ? "%H:%M:%S" : "%Y-%m-%d %H:%M:%S", &tm);
   buf_puts(out, text);
 }
 
-void console_log(void *ctx, enum log_level level, const char *source, const char *text) {
+void console_put_log(const struct console *console, enum console_stream stream, struct buf *out, time_t when,
+                     enum log_level level, const char *source, const char *text) {
   static const enum style styles[] = {STYLE_DIM, STYLE_GREEN, STYLE_YELLOW, STYLE_RED};
+  console_style(console, stream, out, STYLE_DIM);
+  put_time(out, when);
+  console_style(console, stream, out, STYLE_NONE);
+  buf_putc(out, ' ');
+  console_style(console, stream, out, styles[level]);
+  buf_puts(out, log_level_name(level));
+  console_style(console, stream, out, STYLE_NONE);
+  buf_putc(out, ' ');
+  console_put(console, stream, out, source, strlen(source));
+  buf_puts(out, ": ");
+  console_put(console, stream, out, text, strlen(text));
+  buf_putc(out, '\n');
+}
+
+void console_log(void *ctx, enum log_level level, const char *source, const char *text) {
   struct console *console = ctx;
   struct buf line = {0};
-  console_style(console, CONSOLE_ERR, &line, STYLE_DIM);
-  put_time(&line);
-  console_style(console, CONSOLE_ERR, &line, STYLE_NONE);
-  buf_putc(&line, ' ');
-  console_style(console, CONSOLE_ERR, &line, styles[level]);
-  buf_puts(&line, log_level_name(level));
-  console_style(console, CONSOLE_ERR, &line, STYLE_NONE);
-  buf_putc(&line, ' ');
-  console_put(console, CONSOLE_ERR, &line, source, strlen(source));
-  buf_puts(&line, ": ");
-  console_put(console, CONSOLE_ERR, &line, text, strlen(text));
-  buf_putc(&line, '\n');
+  console_put_log(console, CONSOLE_ERR, &line, time(NULL), level, source, text);
   if (!line.failed) console_write(console, CONSOLE_ERR, line.data, line.len);
   buf_deinit(&line);
 }

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <time.h>
 
 #include "base/buf.h"
 #include "base/log.h"
@@ -48,6 +49,10 @@ void console_complain(struct console *console, const char *format, ...) __attrib
 
 /* The write of a `struct log` whose ctx is the console: `HH:MM:SS level source: text`. */
 void console_log(void *console, enum log_level level, const char *source, const char *text);
+
+/* One line of a log, as console_log writes it; with the date where that is not today's. */
+void console_put_log(const struct console *console, enum console_stream stream, struct buf *out, time_t when,
+                     enum log_level level, const char *source, const char *text);
 
 /* Text from elsewhere: on a terminal control characters (and what reorders text) are made visible instead of
  * obeyed, elsewhere it is appended as it is. Newlines and tabs stay. */

@@ -14,6 +14,7 @@ enum { CHUNK_BYTES = 64 << 10, LOOK_MS = 5000, LAST_WORDS_MS = 1000, LAST_ANSWER
 struct control {
   struct rpc_site site;
   struct host *host;
+  struct host_listener turns; /* of the host's turns */
   const struct log *log;
   int dir_fd;
   size_t line_bytes; /* the longest line */
@@ -23,6 +24,7 @@ struct control {
   struct list clients;
   unsigned client_count, open_handles, under_way;
   size_t unread; /* bytes of answers, of all clients */
+  bool crowded;  /* somebody who emits waits until fewer events are under way */
   bool closing;
 };
 
@@ -144,7 +146,13 @@ static void on_tell(struct rpc_peer *peer, const char *line, size_t len) {
 
 /* ---- requests ---- */
 
+static bool is_crowded(struct control *control, size_t part) {
+  return host_events(control->host) > CONTROL_EVENTS / part ||
+         host_slowed(control->host) > CONTROL_SLOWED / part;
+}
+
 static bool must_wait(const struct client *client) {
+  if (client->peer.emits && is_crowded(client->control, 1)) return client->control->crowded = true;
   return client->under_way >= CONTROL_UNDER_WAY || client->under_way_bytes > CONTROL_UNDER_WAY_BYTES ||
          rpc_is_large(&client->peer) || client->out.len + client->sending.len > CONTROL_UNREAD_BYTES ||
          client->control->unread > CONTROL_TOTAL_BYTES;
@@ -230,6 +238,17 @@ static void serve_all(struct control *control) {
   }
 }
 
+static void on_action(struct host_listener *listener, const char *json, size_t len) {
+  (void)listener, (void)json, (void)len;
+}
+
+static void before_sleep(struct host_listener *listener) {
+  struct control *control = list_of(listener, struct control, turns);
+  if (!control->crowded || is_crowded(control, 2)) return;
+  control->crowded = false;
+  look_again(control);
+}
+
 static void on_idle(uv_idle_t *idle) {
   uv_idle_stop(idle);
   serve_all(idle->data);
@@ -294,28 +313,43 @@ static void on_handle_closed(uv_handle_t *handle) {
   control->open_handles--;
 }
 
-enum moonkeep_code control_open(struct control **out, struct host *host, const char *dir,
-                                const struct log *log, struct err *err) {
+static struct control *control_new(const struct control_options *options) {
   struct control *control = mem_zero(sizeof *control);
-  if (!control) return err_memory(err);
-  int fd;
-  enum moonkeep_code code = socket_listen(dir, &fd, &control->dir_fd, err);
-  if (code) {
-    mem_free(control);
-    return code;
-  }
-  control->host = host;
-  control->site = (struct rpc_site){.store = host_store(host), .host = host};
-  control->log = log;
-  size_t for_a_value = store_value_limit(host_store(host)) * 4;
+  if (!control) return NULL;
+  struct store *store = host_store(options->host);
+  size_t for_a_value = store_value_limit(store) * 4;
+  control->host = options->host;
+  control->log = options->log;
+  control->site =
+      (struct rpc_site){.store = store, .host = options->host, .log = options->log, .book = options->book};
   control->line_bytes = for_a_value > CONTROL_LINE_BYTES ? for_a_value : CONTROL_LINE_BYTES;
+  control->turns.action = on_action;
+  control->turns.before_sleep = before_sleep;
   list_init(&control->clients);
-  uv_loop_t *loop = host_loop(host);
+  return control;
+}
+
+static void make_handles(struct control *control) {
+  uv_loop_t *loop = host_loop(control->host);
   uv_pipe_init(loop, &control->listener, 0);
   uv_timer_init(loop, &control->stall_timer);
   uv_idle_init(loop, &control->idle);
   control->listener.data = control->stall_timer.data = control->idle.data = control;
   control->open_handles = 3;
+  host_on_action(control->host, &control->turns);
+}
+
+enum moonkeep_code control_open(struct control **out, const struct control_options *options,
+                                struct err *err) {
+  struct control *control = control_new(options);
+  if (!control) return err_memory(err);
+  int fd;
+  enum moonkeep_code code = socket_listen(options->dir, &fd, &control->dir_fd, err);
+  if (code) {
+    mem_free(control);
+    return code;
+  }
+  make_handles(control);
   int status = uv_pipe_open(&control->listener, fd);
   if (status != 0) close(fd);
   if (status == 0) status = uv_listen((uv_stream_t *)&control->listener, CONTROL_CLIENTS, on_connection);
@@ -347,6 +381,7 @@ static void say_last_words(struct control *control) {
 void control_close(struct control *control) {
   if (!control) return;
   socket_remove(control->dir_fd);
+  host_off_action(control->host, &control->turns);
   for (struct list *at = control->clients.next; at != &control->clients; at = at->next) {
     struct client *client = list_of(at, struct client, link);
     client->ended = true;

@@ -1,8 +1,8 @@
 /* The control socket: commands and other programs at a running host.
  *
- * A Unix socket in the data folder, for its owner alone; one request of rpc.h a line. Everything is bounded:
- * the number of clients, the length of a line, the requests under way and the answers unread, for each of
- * them.
+ * A Unix socket in the data folder, for its owner alone; one request of methods.h a line. Everything is
+ * bounded: the number of clients, the length of a line, the requests under way and the answers unread, for
+ * each of them.
  *
  * control_open after host_open, control_close after host_run and before host_close. Host thread. */
 #ifndef LINK_CONTROL_H
@@ -12,20 +12,29 @@
 #include "host.h"
 
 enum {
-  CONTROL_CLIENTS = 64,
+  CONTROL_CLIENTS = 256,
   CONTROL_LINE_BYTES = 16 << 20, /* a value of the usual limit, escaped; more where values may be larger */
   CONTROL_UNDER_WAY = 1024,      /* requests of one client; the next ones wait in its socket */
   CONTROL_UNDER_WAY_BYTES = 8 << 20, /* the same, by the length of their lines */
   CONTROL_UNREAD_BYTES = 1 << 20,    /* answers of one client above which none of its requests is begun */
   CONTROL_TOTAL_BYTES = 256 << 20,   /* the same for all clients together */
   CONTROL_BEHIND_BYTES = 8 << 20,    /* of what it listens to; a client that has more unread is closed */
+  CONTROL_EVENTS = 4096,             /* events under way above which those who emit are not read */
+  CONTROL_SLOWED = 16384,            /* the same of tasks in line for the store */
   CONTROL_STALL_MS = 30000,          /* a client that reads nothing of its answers for so long is closed */
 };
 
 struct control;
+struct logbook;
 
-enum moonkeep_code control_open(struct control **out, struct host *host, const char *dir,
-                                const struct log *log, struct err *err);
+struct control_options {
+  struct host *host;
+  const char *dir;       /* the data folder */
+  const struct log *log; /* borrowed until control_close, as is the book */
+  struct logbook *book;  /* NULL: none */
+};
+
+enum moonkeep_code control_open(struct control **out, const struct control_options *options, struct err *err);
 
 /* Takes the socket away, answers what is under way, and closes. NULL is fine. */
 void control_close(struct control *control);

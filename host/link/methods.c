@@ -13,5 +13,12 @@ const struct method methods[] = {
     {STORE_METHOD("keys"), {"pattern", "limit", "after", "store"}, 0, METHOD_LARGE},
     {STORE_METHOD("count"), {"pattern", "store"}, 0, 0},
     {"reload", method_reload, {"script"}, 0, METHOD_HOST},
+
+    {"emit", method_emit, {"event", "wait"}, 1, METHOD_HOST},
+    {"subscribe", method_subscribe, {0}, 0, METHOD_HOST | METHOD_TELLS},
+    {"unsubscribe", method_unsubscribe, {0}, 0, METHOD_HOST | METHOD_TELLS},
+
+    {"logs", method_logs, {"lines", "follow"}, 0, METHOD_HOST},
+    {"stop", method_stop, {0}, 0, METHOD_HOST},
 };
 const size_t methods_count = sizeof methods / sizeof *methods;

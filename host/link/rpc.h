@@ -21,6 +21,8 @@
 #include "base/list.h"
 
 struct host;
+struct log;
+struct logbook;
 struct store;
 
 enum {
@@ -35,6 +37,8 @@ enum {
 struct rpc_site {
   struct store *store;
   struct host *host; /* NULL: there is only the store, and methods that need a host fail */
+  const struct log *log;
+  struct logbook *book; /* NULL: nobody remembers the log */
 };
 
 /* Somebody who asks. It is embedded in what it stands for, and has to stay until its last request has been
@@ -45,6 +49,7 @@ struct rpc_peer {
   void (*answer)(struct rpc_peer *, const char *line, size_t len, size_t cost);
   /* A line that nobody has asked for. NULL: this peer hears none, and methods that tell things fail. */
   void (*tell)(struct rpc_peer *, const char *line, size_t len);
+  bool emits;           /* it has raised events: how many are under way is its business */
   struct list requests; /* not answered yet */
   struct list hearings; /* see methods.h */
 };

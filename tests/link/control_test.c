@@ -2,126 +2,18 @@
  * its input is a pipe, and closing that ends it. */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "check.h"
-#include "host.h"
+#include "helpers/served.h"
 #include "link/control.h"
-#include "link/ndjson.h"
 #include "link/socket.h"
-
-enum { PATIENCE_MS = 20000 };
-
-struct served {
-  char dir[64], data[80];
-  pid_t pid;
-  int input; /* of the host */
-};
-
-/* ---- the host ---- */
-
-static _Noreturn void be_host(const char *data, int in_fd, int ready_fd) {
-  static const volatile int never = 0;
-  struct err err;
-  struct host *host;
-  struct control *control;
-  struct ndjson *ndjson;
-  struct host_options options = {.store = {.dir = data, .owner = "a test"}, .grace_ms = 1000};
-  signal(SIGPIPE, SIG_IGN);
-  if (ndjson_new(&ndjson, NULL, &err)) _exit(1);
-  options.listener = ndjson_listener(ndjson);
-  if (host_open(&host, &options, &err) || control_open(&control, host, data, NULL, &err)) {
-    fprintf(stderr, "%s\n", err.message);
-    _exit(1);
-  }
-  ndjson_open(ndjson, host, in_fd, STDOUT_FILENO);
-  if (write(ready_fd, "!", 1) != 1) _exit(1);
-  host_run(host);
-  ndjson_close(ndjson);
-  control_close(control);
-  enum moonkeep_code code = host_close(host, &err);
-  ndjson_finish(ndjson, 0, &never);
-  _exit(code ? 1 : 0);
-}
-
-static struct served serve(void) {
-  struct served served = {.dir = "/tmp/moonkeep-control-XXXXXX"};
-  int in[2], ready[2];
-  char c;
-  CHECK(mkdtemp(served.dir) != NULL);
-  snprintf(served.data, sizeof served.data, "%s/data", served.dir);
-  CHECK(pipe(in) == 0 && pipe(ready) == 0);
-  served.pid = fork();
-  if (served.pid == 0) {
-    close(in[1]);
-    close(ready[0]);
-    be_host(served.data, in[0], ready[1]);
-  }
-  close(in[0]);
-  close(ready[1]);
-  served.input = in[1];
-  fcntl(served.input, F_SETFD, FD_CLOEXEC);
-  CHECK(read(ready[0], &c, 1) == 1);
-  close(ready[0]);
-  return served;
-}
-
-static int end(struct served *served) {
-  int status;
-  close(served->input);
-  CHECK(waitpid(served->pid, &status, 0) == served->pid);
-  char command[160];
-  snprintf(command, sizeof command, "rm -rf '%s'", served->dir);
-  CHECK(system(command) == 0);
-  return status;
-}
-
-/* ---- a client ---- */
-
-static int dial(const struct served *served) {
-  int fd = socket_connect(served->data);
-  CHECK(fd >= 0);
-  return fd;
-}
-
-static void say(int fd, const char *text, size_t len) {
-  while (len > 0) {
-    ssize_t n = send(fd, text, len, MSG_NOSIGNAL);
-    if (n < 0) return; /* the host has closed: what it said is what counts */
-    text += n;
-    len -= (size_t)n;
-  }
-}
-
-/* The next line without its newline; "" at the end of the connection. Valid until the next call. */
-static const char *hear(int fd) {
-  static struct buf line;
-  buf_clear(&line);
-  for (;;) {
-    struct pollfd wait = {.fd = fd, .events = POLLIN};
-    char c;
-    if (poll(&wait, 1, PATIENCE_MS) != 1) FAIL("no answer");
-    ssize_t n = recv(fd, &c, 1, 0);
-    if (n <= 0 || c == '\n') break;
-    buf_putc(&line, c);
-  }
-  return buf_text(&line);
-}
-
-static const char *ask(int fd, const char *line) {
-  say(fd, line, strlen(line));
-  say(fd, "\n", 1);
-  return hear(fd);
-}
 
 /* The host sees that clients have gone in its own time; until then it may have too many. */
 static const char *ask_when_admitted(const struct served *served, const char *line) {
@@ -135,22 +27,10 @@ static const char *ask_when_admitted(const struct served *served, const char *li
   return answer;
 }
 
-#define REQUEST(id, method, params)                                                                          \
-  "{\"jsonrpc\":\"2.0\",\"id\":" id ",\"method\":\"" method "\",\"params\":" params "}"
-#define RESULT(id, result) "{\"jsonrpc\":\"2.0\",\"id\":" id ",\"result\":" result "}"
-
-static void check_begins(const char *text, const char *with) {
-  if (strncmp(text, with, strlen(with)) != 0) FAIL("'%.300s' does not begin with '%s'", text, with);
-}
-
-static void check_holds(const char *text, const char *part) {
-  if (!strstr(text, part)) FAIL("'%.300s' does not hold '%s'", text, part);
-}
-
 /* ---- requests and answers ---- */
 
 TEST(every_method_answers) {
-  struct served served = serve();
+  struct served served = serve(NULL);
   int fd = dial(&served);
   CHECK_STR(ask(fd, REQUEST("1", "get", "{\"key\":\"a\"}")), RESULT("1", "{\"found\":false}"));
   CHECK_STR(ask(fd, REQUEST("2", "set", "{\"key\":\"a\",\"value\": [1, 2.50, null] }")), RESULT("2", "true"));
@@ -168,33 +48,33 @@ TEST(every_method_answers) {
   CHECK_STR(ask(fd, REQUEST("11", "delete", "{\"key\":\"a\"}")), RESULT("11", "false"));
   CHECK_STR(ask(fd, REQUEST("12", "deleteLike", "{\"pattern\":\"%\"}")), RESULT("12", "1"));
   close(fd);
-  CHECK_INT(end(&served), 0);
+  CHECK_INT(served_end(&served), 0);
 }
 
 TEST(an_id_comes_back_as_it_came) {
-  struct served served = serve();
+  struct served served = serve(NULL);
   int fd = dial(&served);
   CHECK_STR(ask(fd, REQUEST("\"\\u0041\"", "count", "{}")), RESULT("\"\\u0041\"", "0"));
   CHECK_STR(ask(fd, REQUEST("1.50", "count", "{}")), RESULT("1.50", "0"));
   CHECK_STR(ask(fd, REQUEST("null", "count", "{}")), RESULT("null", "0"));
   CHECK_STR(ask(fd, REQUEST("-9007199254740993", "count", "{}")), RESULT("-9007199254740993", "0"));
   close(fd);
-  CHECK_INT(end(&served), 0);
+  CHECK_INT(served_end(&served), 0);
 }
 
 TEST(a_notification_is_obeyed_and_not_answered) {
-  struct served served = serve();
+  struct served served = serve(NULL);
   int fd = dial(&served);
   const char *set =
       "{\"jsonrpc\":\"2.0\",\"method\":\"set\",\"params\":{\"key\":\"n\",\"value\":1}}\r\n \n\n";
   say(fd, set, strlen(set));
   CHECK_STR(ask(fd, REQUEST("1", "get", "{\"key\":\"n\"}")), RESULT("1", "{\"found\":true,\"value\":1}"));
   close(fd);
-  CHECK_INT(end(&served), 0);
+  CHECK_INT(served_end(&served), 0);
 }
 
 TEST(what_is_no_request_is_answered_with_the_standard_codes) {
-  struct served served = serve();
+  struct served served = serve(NULL);
   int fd = dial(&served);
   static const char *const lines[][2] = {
       {"nonsense", "\"id\":null,\"error\":{\"code\":-32700,"},
@@ -226,11 +106,11 @@ TEST(what_is_no_request_is_answered_with_the_standard_codes) {
   }
   CHECK_STR(ask(fd, REQUEST("1", "count", "{}")), RESULT("1", "0"));
   close(fd);
-  CHECK_INT(end(&served), 0);
+  CHECK_INT(served_end(&served), 0);
 }
 
 TEST(a_value_of_four_megabytes_passes_however_it_is_escaped) {
-  struct served served = serve();
+  struct served served = serve(NULL);
   int fd = dial(&served);
   struct buf line = {0};
   buf_puts(&line,
@@ -242,32 +122,31 @@ TEST(a_value_of_four_megabytes_passes_however_it_is_escaped) {
   buf_deinit(&line);
   CHECK_INT(strlen(ask(fd, REQUEST("2", "get", "{\"key\":\"big\"}"))) > (4 << 20) - 20, 1);
   close(fd);
-  CHECK_INT(end(&served), 0);
+  CHECK_INT(served_end(&served), 0);
 }
 
 /* ---- clients of every kind ---- */
 
 TEST(the_socket_is_for_its_owner_alone_and_goes_with_the_host) {
-  struct served served = serve();
+  struct served served = serve(NULL);
   struct stat st;
   char path[128];
   snprintf(path, sizeof path, "%s/" SOCKET_NAME, served.data);
   CHECK(stat(path, &st) == 0);
   CHECK(S_ISSOCK(st.st_mode));
   CHECK_INT(st.st_mode & 0777, 0600);
-  int copy = open(served.data, O_PATH | O_DIRECTORY);
+  int copy = open(served.data, O_PATH | O_DIRECTORY), fd = dial(&served);
   close(served.input);
-  int status;
-  CHECK(waitpid(served.pid, &status, 0) == served.pid);
-  CHECK_INT(status, 0);
+  served.input = -1;
+  CHECK_STR(hear(fd), "");
+  close(fd);
+  CHECK_INT(served_wait(&served), 0);
   CHECK(fstatat(copy, SOCKET_NAME, &st, 0) != 0);
   close(copy);
-  snprintf(path, sizeof path, "rm -rf '%s'", served.dir);
-  CHECK(system(path) == 0);
 }
 
 TEST(a_thousand_requests_in_one_piece_are_all_answered) {
-  struct served served = serve();
+  struct served served = serve(NULL);
   int fd = dial(&served);
   struct buf lines = {0};
   for (int i = 0; i < 1000; i++)
@@ -277,11 +156,11 @@ TEST(a_thousand_requests_in_one_piece_are_all_answered) {
   for (int i = 0; i < 1000; i++) check_holds(hear(fd), "\"result\":true");
   CHECK_STR(ask(fd, REQUEST("\"n\"", "count", "{}")), RESULT("\"n\"", "1000"));
   close(fd);
-  CHECK_INT(end(&served), 0);
+  CHECK_INT(served_end(&served), 0);
 }
 
 TEST(half_a_line_at_the_end_is_nothing) {
-  struct served served = serve();
+  struct served served = serve(NULL);
   int fd = dial(&served);
   const char *half = REQUEST("1", "set", "{\"key\":\"whole\",\"value\":1}") "\n" REQUEST(
       "2", "set", "{\"key\":\"half\",\"value\":1}");
@@ -293,11 +172,11 @@ TEST(half_a_line_at_the_end_is_nothing) {
   fd = dial(&served);
   CHECK_STR(ask(fd, REQUEST("3", "keys", "{}")), RESULT("3", "[\"whole\"]"));
   close(fd);
-  CHECK_INT(end(&served), 0);
+  CHECK_INT(served_end(&served), 0);
 }
 
 TEST(a_line_without_end_is_refused_and_the_client_closed) {
-  struct served served = serve();
+  struct served served = serve(NULL);
   int fd = dial(&served), other = dial(&served);
   static char chunk[1 << 20];
   memset(chunk, 'x', sizeof chunk);
@@ -309,11 +188,11 @@ TEST(a_line_without_end_is_refused_and_the_client_closed) {
   CHECK_STR(ask(other, REQUEST("1", "count", "{}")), RESULT("1", "0"));
   close(fd);
   close(other);
-  CHECK_INT(end(&served), 0);
+  CHECK_INT(served_end(&served), 0);
 }
 
 TEST(one_client_too_many_is_told_so) {
-  struct served served = serve();
+  struct served served = serve(NULL);
   int fds[CONTROL_CLIENTS];
   for (int i = 0; i < CONTROL_CLIENTS; i++) {
     fds[i] = dial(&served);
@@ -326,7 +205,45 @@ TEST(one_client_too_many_is_told_so) {
   close(fds[0]);
   CHECK_STR(ask_when_admitted(&served, REQUEST("1", "count", "{}")), RESULT("1", "0"));
   for (int i = 1; i < CONTROL_CLIENTS; i++) close(fds[i]);
-  CHECK_INT(end(&served), 0);
+  CHECK_INT(served_end(&served), 0);
+}
+
+TEST(thousands_of_connections_cost_themselves_only) {
+  struct served served = serve(NULL);
+  enum { KEPT = 400, ALL = 3000 };
+  int other = dial(&served), fds[KEPT];
+  CHECK_STR(ask(other, REQUEST("1", "count", "{}")), RESULT("1", "0"));
+  for (int i = 0; i < ALL; i++) {
+    if (i >= KEPT) close(fds[i % KEPT]);
+    fds[i % KEPT] = dial(&served);
+    if (i % 3 == 0) say(fds[i % KEPT], "{\"half a", 8);
+    if (i % 500 == 0) CHECK_STR(ask(other, REQUEST("2", "count", "{}")), RESULT("2", "0"));
+  }
+  for (int i = 0; i < KEPT; i++) close(fds[i]);
+  CHECK_STR(ask(other, REQUEST("3", "count", "{}")), RESULT("3", "0"));
+  CHECK_STR(ask_when_admitted(&served, REQUEST("4", "count", "{}")), RESULT("4", "0"));
+  close(other);
+  CHECK_INT(served_end(&served), 0);
+}
+
+/* Any bytes: each line of them is answered, and nobody else notices. */
+TEST(garbage_costs_itself_only) {
+  struct served served = serve(NULL);
+  int fd = dial(&served), other = dial(&served), lines = 0;
+  unsigned random = 12345;
+  char bytes[20000];
+  for (size_t i = 0; i < sizeof bytes; i++) {
+    random = random * 1103515245 + 12345;
+    bytes[i] = (char)(random >> 16);
+    if (bytes[i] == '\n' && i > 0 && !strchr(" \t\r\n", bytes[i - 1])) lines++;
+  }
+  bytes[sizeof bytes - 1] = '\n';
+  say(fd, bytes, sizeof bytes);
+  for (int i = 0; i < lines; i++) check_holds(hear(fd), "\"error\":");
+  CHECK_STR(ask(other, REQUEST("1", "count", "{}")), RESULT("1", "0"));
+  close(fd);
+  close(other);
+  CHECK_INT(served_end(&served), 0);
 }
 
 static long resident_kb(pid_t pid) {
@@ -341,7 +258,7 @@ static long resident_kb(pid_t pid) {
 
 /* Asks again and again for a megabyte and reads nothing of it, until the host takes no more. */
 TEST(a_client_that_never_reads_costs_itself_only) {
-  struct served served = serve();
+  struct served served = serve(NULL);
   int deaf = dial(&served), other = dial(&served);
   struct buf set = {0};
   buf_puts(&set, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"set\",\"params\":{\"key\":\"m\",\"value\":\"");
@@ -365,11 +282,11 @@ TEST(a_client_that_never_reads_costs_itself_only) {
   CHECK(resident_kb(served.pid) < 600 * 1024); /* sanitizers included */
   close(deaf);
   close(other);
-  CHECK_INT(end(&served), 0);
+  CHECK_INT(served_end(&served), 0);
 }
 
 TEST(a_client_that_goes_in_the_middle_leaves_nothing_behind) {
-  struct served served = serve();
+  struct served served = serve(NULL);
   for (int i = 0; i < 200; i++) {
     int fd = dial(&served);
     const char *set =
@@ -378,11 +295,11 @@ TEST(a_client_that_goes_in_the_middle_leaves_nothing_behind) {
     close(fd);
   }
   CHECK_STR(ask_when_admitted(&served, REQUEST("1", "count", "{}")), RESULT("1", "1"));
-  CHECK_INT(end(&served), 0);
+  CHECK_INT(served_end(&served), 0);
 }
 
 TEST(requests_at_the_end_of_the_host_are_answered_or_cut_off_whole) {
-  struct served served = serve();
+  struct served served = serve(NULL);
   int fd = dial(&served);
   struct buf lines = {0};
   for (int i = 0; i < 500; i++)
@@ -395,5 +312,5 @@ TEST(requests_at_the_end_of_the_host_are_answered_or_cut_off_whole) {
   const char *line;
   while (*(line = hear(fd))) CHECK(line[strlen(line) - 1] == '}');
   close(fd);
-  CHECK_INT(end(&served), 0);
+  CHECK_INT(served_end(&served), 0);
 }

@@ -269,6 +269,10 @@ enum moonkeep_code host_emit(struct host *host, const char *json, size_t len, st
   return code;
 }
 
+void host_each_script(struct host *host, void (*visit)(void *ctx, const struct scripts_state *), void *ctx) {
+  if (host->scripts) scripts_each(host->scripts, visit, ctx);
+}
+
 enum moonkeep_code host_reload(struct host *host, const char *name,
                                void (*done)(void *ctx, const char *json, size_t len), void *ctx,
                                struct err *err) {

@@ -73,6 +73,9 @@ enum moonkeep_code host_emit(struct host *host, const char *json, size_t len, st
 size_t host_events(const struct host *host);
 size_t host_slowed(const struct host *host);
 
+/* See scripts_each. */
+void host_each_script(struct host *host, void (*visit)(void *ctx, const struct scripts_state *), void *ctx);
+
 /* See scripts_reload. invalid where the host has no scripts. */
 enum moonkeep_code host_reload(struct host *host, const char *name,
                                void (*done)(void *ctx, const char *json, size_t len), void *ctx,

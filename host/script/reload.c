@@ -57,6 +57,7 @@ void bot_free(struct bot *bot) {
   list_take(&bot->link);
   ask_answer(bot, "failed", "the host is ending");
   sources_free(&bot->tried);
+  mem_free(bot->why);
   mem_free(bot->name);
   mem_free(bot->file);
   mem_free(bot);
@@ -77,6 +78,12 @@ bool bot_renew(struct bot *bot, const char *file) {
   sources_free(&bot->tried);
   list_join(&bot->tried, &tried);
   return true;
+}
+
+void bot_explain(struct bot *bot, const char *why) {
+  enum { MOST_BYTES = 2000 };
+  mem_free(bot->why);
+  bot->why = why ? mem_copy(why, strnlen(why, MOST_BYTES)) : NULL;
 }
 
 struct list *bot_sources(struct bot *bot) {
@@ -182,6 +189,7 @@ static void report(struct bot *bot, const char *message, const char *trace) {
   if (bot->live) buf_puts(&text, "\nthe old version is still running");
   log_text(log, LOG_ERROR, bot->name, text.failed ? message : buf_text(&text));
   buf_deinit(&text);
+  bot_explain(bot, message);
   ask_answer(bot, "failed", message);
 }
 
@@ -207,6 +215,7 @@ static void throw_away(struct bot *bot, struct script *script) {
 static void count_in(struct bot *bot, struct script *script) {
   script->stage = SCRIPT_LIVE;
   script->generation = ++bot->generation;
+  bot_explain(bot, NULL);
   bot->live = script;
 }
 

@@ -25,6 +25,7 @@ struct bot {
   int64_t first_ms;    /* since when it has differed from what was loaded; 0: it does not */
   unsigned generation; /* versions so far */
   bool found;          /* by the present look */
+  char *why;           /* owned: what has kept the newest version from running; NULL: it runs */
   struct list asks;    /* see ask.h */
 };
 
@@ -35,6 +36,9 @@ void bot_free(struct bot *bot); /* which has neither a live nor a next version *
 
 /* The bot is another file from now on, or is to be tried again as if it had changed; false: no memory. */
 bool bot_renew(struct bot *bot, const char *file);
+
+/* Notes what has kept its newest version from running; NULL: nothing. */
+void bot_explain(struct bot *bot, const char *why);
 
 /* The files that count for it: when one changes, there is something to load. */
 struct list *bot_sources(struct bot *bot);

@@ -37,6 +37,7 @@ static void load_found(struct scripts *scripts, const struct found *found) {
     log_write(log, LOG_ERROR, found->name, "out of memory");
   else
     log_write(log, LOG_WARN, found->name, "left out: %s; save %s to let it in again", why, bot->file);
+  if (bot && why) bot_explain(bot, why);
 }
 
 static void load_all(struct scripts *scripts, const struct finds *finds) {
@@ -125,6 +126,22 @@ void scripts_close(struct scripts *scripts) {
 
 size_t scripts_count(const struct scripts *scripts) {
   return scripts->count;
+}
+
+void scripts_each(const struct scripts *scripts, void (*visit)(void *ctx, const struct scripts_state *),
+                  void *ctx) {
+  for (struct list *node = scripts->bots.next; node != &scripts->bots; node = node->next) {
+    const struct bot *bot = list_of(node, struct bot, link);
+    const struct script *live = bot->live;
+    struct scripts_state state = {.name = bot->name, .file = bot->file, .why = bot->why};
+    if (live) {
+      state.version = live->generation;
+      state.bytes = live->bytes;
+      state.limit_bytes = live->limit_bytes;
+      for (struct list *task = live->tasks.next; task != &live->tasks; task = task->next) state.tasks++;
+    }
+    visit(ctx, &state);
+  }
 }
 
 /* ---- events ---- */

@@ -60,7 +60,19 @@ enum moonkeep_code scripts_open(struct scripts **out, const struct scripts_optio
 void scripts_close(
     struct scripts *scripts); /* pumps the store until no call of theirs is under way; NULL is fine */
 
-size_t scripts_count(const struct scripts *scripts);
+size_t scripts_count(const struct scripts *scripts); /* that run */
+
+/* What the folder has, in order of name, also what could not be loaded or was left out. Valid during the
+ * visit. */
+struct scripts_state {
+  const char *name, *file;
+  const char *why;  /* what keeps the file from running as it was saved last; NULL: nothing */
+  unsigned version; /* that runs, counted from 1; 0: none does */
+  size_t tasks;     /* of that version, as are its bytes */
+  size_t bytes, limit_bytes;
+};
+void scripts_each(const struct scripts *scripts, void (*visit)(void *ctx, const struct scripts_state *),
+                  void *ctx);
 
 /* Delivers the lifecycle events: every script's handlers run in tasks of their own. */
 void scripts_start(struct scripts *scripts);

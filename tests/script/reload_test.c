@@ -867,6 +867,39 @@ TEST(what_inotify_did_not_tell_is_found_by_the_next_look) {
 
 /* ---- asked for ---- */
 
+static void put_state(void *ctx, const struct scripts_state *state) {
+  buf_printf(ctx, "%s %s %u %zu %s\n", state->name, state->file, state->version, state->tasks,
+             state->why ? state->why : "-");
+  CHECK((state->bytes > 0) == (state->version > 0));
+}
+
+TEST(the_state_of_each_script_can_be_asked_for) {
+  static const struct scripts_left_out out[] = {{"out", "it was running when the host crashed"}};
+  struct rig rig;
+  struct buf text = {0};
+  rig_init(&rig);
+  rig_write(&rig, "bad.lua", "error 'bad'");
+  rig_write(&rig, "bot/init.lua", "bot.on('m', function() bot.sleep(9) end)");
+  rig_write(&rig, "out.lua", says("out"));
+  rig.left_out = out;
+  rig.left_out_count = 1;
+  open_watched(&rig);
+  message(&rig);
+  scripts_each(rig.scripts, put_state, &text);
+  CHECK_STR(buf_text(&text), "bad bad.lua 0 0 bad.lua:1: bad\n    1 | error 'bad'\nbot bot/init.lua 1 1 -\n"
+                             "out out.lua 0 0 it was running when the host crashed\n");
+  save(&rig, "bad.lua", says("good"));
+  save(&rig, "out.lua", says("in"));
+  save(&rig, "bot/init.lua", says("new"));
+  save(&rig, "bot/init.lua", "x = = 1");
+  buf_clear(&text);
+  scripts_each(rig.scripts, put_state, &text);
+  CHECK_STR(buf_text(&text), "bad bad.lua 1 0 -\nbot bot/init.lua 2 0 bot/init.lua:1: unexpected symbol near "
+                             "'='\n    1 | x = = 1\nout out.lua 1 0 -\n");
+  buf_deinit(&text);
+  rig_deinit(&rig);
+}
+
 static void take_results(void *ctx, const char *json, size_t len) {
   struct buf *results = ctx;
   buf_add(results, json, len);

@@ -283,6 +283,7 @@ static void run(struct commit *commit, struct job *job) {
   if (job->kind == JOB_BULK) run_bulk(commit, list_of(job, struct bulk_job, job));
   if (job->kind == JOB_FOLD) run_fold(commit, list_of(job, struct fold_job, job));
   if (job->kind == JOB_STOP) try_once_more(commit);
+  if (!commit->in_bulk) marker_follow(&commit->marker, &commit->engine); /* before anybody is told */
   note_unfolded(commit);
 }
 

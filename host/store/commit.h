@@ -9,9 +9,11 @@
 #include "base/clock.h"
 #include "store/engine.h"
 #include "store/job.h"
+#include "store/mark.h"
 
 struct commit {
   struct engine engine; /* the thread's, once it runs */
+  struct marker marker; /* the same */
   struct inbox inbox;
   struct outbox *outbox; /* borrowed, as are the next three, clock and log */
   const struct folder *folder;

@@ -93,6 +93,15 @@ static enum moonkeep_code open_file(struct engine *engine, struct err *err) {
   return code ? code : sql_run(engine->db, sql, "open the store file", err);
 }
 
+/* A number that no other database has, so that one that was put in this one's place is noticed. */
+static enum moonkeep_code claim_id(struct engine *engine, struct err *err) {
+  static const char ask[] = "SELECT value FROM _meta WHERE name='id'", doing[] = "open the store file";
+  enum moonkeep_code code = sql_number(engine->db, ask, doing, &engine->id, err);
+  if (code || engine->id != 0) return code;
+  code = sql_run(engine->db, "INSERT OR REPLACE INTO _meta VALUES('id', random()|1)", doing, err);
+  return code ? code : sql_number(engine->db, ask, doing, &engine->id, err);
+}
+
 static enum moonkeep_code connect(struct engine *engine, struct err *err) {
   enum moonkeep_code code = open_file(engine, err);
   int64_t version = 0;
@@ -104,6 +113,7 @@ static enum moonkeep_code connect(struct engine *engine, struct err *err) {
   if (!code) code = schema_migrate(engine->db, version, err);
   if (!code) code = schema_check_own_tables(engine->db, engine->path, err);
   if (!code) code = read_counters(engine, err);
+  if (!code) code = claim_id(engine, err);
   if (!code)
     code = sql_prepare(engine->db, "INSERT INTO _journal(seq, at, changes, sum) VALUES(?1, ?2, ?3, ?4)",
                        &engine->append, err);

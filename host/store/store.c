@@ -148,6 +148,7 @@ static enum moonkeep_code open_file(struct store *store, struct err *err) {
   enum moonkeep_code code =
       engine_open(engine, &store->folder, store->path, store->page_bytes, store->log, err);
   if (code) return code;
+  marker_open(&store->commit.marker, &store->folder, engine);
   code = schema_buckets(engine->db, know_bucket, store, err);
   if (!code && !make_queues(store))
     code = err_set(err, MOONKEEP_MEMORY, "cannot start the store's threads: out of memory");
@@ -155,7 +156,10 @@ static enum moonkeep_code open_file(struct store *store, struct err *err) {
     free_queues(store);
     code = err_set(err, MOONKEEP_MEMORY, "cannot start the store's threads: %s", strerror(errno));
   }
-  if (code) engine_close(engine, false, NULL);
+  if (code) {
+    marker_close(&store->commit.marker, false);
+    engine_close(engine, false, NULL);
+  }
   return code;
 }
 
@@ -188,6 +192,7 @@ enum moonkeep_code store_close(struct store *store, struct err *err) {
   reader_join(&store->reader);
   struct err ignored;
   enum moonkeep_code code = engine_close(&store->commit.engine, !store->commit.broken, err ? err : &ignored);
+  marker_close(&store->commit.marker, !code && !store->commit.broken);
   if (!code && store->commit.broken)
     code = err_set(err, MOONKEEP_IO,
                    "the store was closed after a disk error; its last changes are in the journal and will be "

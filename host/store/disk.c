@@ -1,0 +1,134 @@
+#include "store/disk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+
+static int (*gate)(const char *doing, const char *path);
+
+void disk_set_gate(int (*ask)(const char *doing, const char *path)) {
+  gate = ask;
+}
+
+static bool allowed(const char *doing, const char *path) {
+  int why = gate ? gate(doing, path) : 0;
+  if (why) errno = why;
+  return why == 0;
+}
+
+enum moonkeep_code disk_code(int why) {
+  switch (why) {
+  case ENOSPC:
+  case EDQUOT: return MOONKEEP_FULL;
+  case ENOMEM: return MOONKEEP_MEMORY;
+  case EACCES:
+  case EPERM:
+  case EROFS:
+  case ENOTDIR: return MOONKEEP_INVALID;
+  default: return MOONKEEP_IO;
+  }
+}
+
+static enum moonkeep_code fail(const char *doing, const char *path, struct err *err) {
+  int why = errno;
+  return err_set(err, disk_code(why), "cannot %s %s: %s", doing, path, strerror(why));
+}
+
+int64_t disk_size(const char *path) {
+  struct stat st;
+  return stat(path, &st) == 0 && S_ISREG(st.st_mode) ? st.st_size : -1;
+}
+
+char *disk_join(const char *folder, const char *name) {
+  struct buf path = {0};
+  buf_printf(&path, "%s/%s", folder, name);
+  char *copy = path.failed ? NULL : mem_copy(path.data, path.len);
+  buf_deinit(&path);
+  return copy;
+}
+
+/* ---- copies ---- */
+
+static enum moonkeep_code write_all(int fd, const char *path, const char *bytes, size_t len,
+                                    struct err *err) {
+  if (!allowed("write", path)) return fail("write", path, err);
+  while (len > 0) {
+    ssize_t n = write(fd, bytes, len);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail("write", path, err);
+    bytes += n;
+    len -= (size_t)n;
+  }
+  return MOONKEEP_OK;
+}
+
+static enum moonkeep_code copy_bytes(int from, int to, const char *from_path, const char *to_path,
+                                     struct err *err) {
+  enum { BLOCK = 256 << 10 };
+  char *block = mem_alloc(BLOCK);
+  enum moonkeep_code code = block ? MOONKEEP_OK : err_memory(err);
+  while (!code) {
+    ssize_t n = allowed("read", from_path) ? read(from, block, BLOCK) : -1;
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) code = fail("read", from_path, err);
+    if (n <= 0) break;
+    code = write_all(to, to_path, block, (size_t)n, err);
+  }
+  mem_free(block);
+  return code;
+}
+
+static enum moonkeep_code sync_fd(int fd, const char *path, struct err *err) {
+  if (!allowed("sync", path)) return fail("sync", path, err);
+  /* EINVAL: a kind of folder that has no sync */
+  return fsync(fd) == 0 || errno == EINVAL ? MOONKEEP_OK : fail("sync", path, err);
+}
+
+enum moonkeep_code disk_copy(const char *from, const char *to, struct err *err) {
+  int in = allowed("open", from) ? open(from, O_RDONLY | O_CLOEXEC) : -1;
+  if (in < 0) return fail("open", from, err);
+  int out = allowed("make", to) ? open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : -1;
+  enum moonkeep_code code = out < 0 ? fail("make", to, err) : copy_bytes(in, out, from, to, err);
+  if (!code) code = sync_fd(out, to, err);
+  if (out >= 0) close(out);
+  close(in);
+  return code;
+}
+
+/* ---- names ---- */
+
+enum moonkeep_code disk_move(const char *from, const char *to, struct err *err) {
+  if (!allowed("move", from)) return fail("move", from, err);
+  if (rename(from, to) == 0) return MOONKEEP_OK;
+  if (errno != EXDEV) return fail("move", from, err);
+  enum moonkeep_code code = disk_copy(from, to, err);
+  return code ? code : disk_remove(from, err);
+}
+
+enum moonkeep_code disk_remove(const char *path, struct err *err) {
+  if (!allowed("remove", path)) return fail("remove", path, err);
+  return unlink(path) == 0 || errno == ENOENT ? MOONKEEP_OK : fail("remove", path, err);
+}
+
+enum moonkeep_code disk_sync(const char *path, struct err *err) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return fail("open", path, err);
+  enum moonkeep_code code = sync_fd(fd, path, err);
+  close(fd);
+  return code;
+}
+
+enum moonkeep_code disk_make_folder(const char *path, struct err *err) {
+  if (!allowed("make", path)) return fail("make", path, err);
+  if (mkdir(path, 0777) != 0 && errno != EEXIST) return fail("make", path, err);
+  char *above = disk_join(path, "..");
+  enum moonkeep_code code = above ? disk_sync(above, err) : err_memory(err);
+  mem_free(above);
+  return code;
+}

@@ -1,0 +1,42 @@
+/* Files that are moved and copied so that the power may go, or the process be killed, at any moment in
+ * between.
+ *
+ * Not for a database that is open: closing a descriptor of its files would drop SQLite's locks. Every
+ * function names the file in its error: full, memory, invalid (no permission), io. Any thread. */
+#ifndef STORE_DISK_H
+#define STORE_DISK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/* The bytes that a file has; -1: there is none, or it is no regular file. */
+int64_t disk_size(const char *path);
+
+/* A copy with the same bytes, synced; one that is there already is overwritten. */
+enum moonkeep_code disk_copy(const char *from, const char *to, struct err *err);
+
+/* Also across file systems: then it is copied first. Neither folder is synced. */
+enum moonkeep_code disk_move(const char *from, const char *to, struct err *err);
+
+/* One that is missing is fine. */
+enum moonkeep_code disk_remove(const char *path, struct err *err);
+
+/* Makes a folder, whose entry in the one above is then durable; one that is there is fine. */
+enum moonkeep_code disk_make_folder(const char *path, struct err *err);
+
+/* Makes what was made, renamed or removed in it survive power loss; and what is in a file. */
+enum moonkeep_code disk_sync(const char *path, struct err *err);
+
+/* "folder/name", to be freed with mem_free; NULL: no memory. */
+char *disk_join(const char *folder, const char *name);
+
+/* The code of an errno. */
+enum moonkeep_code disk_code(int why);
+
+/* Tests: asked before each operation that changes or reads the disk; an errno other than 0 makes it fail.
+ * NULL (the start) lets all through. */
+void disk_set_gate(int (*gate)(const char *doing, const char *path));
+
+#endif

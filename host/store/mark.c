@@ -1,0 +1,119 @@
+#include "store/mark.h"
+
+#include <fcntl.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store/schema.h"
+#include "store/sum.h"
+
+enum { BYTES = 64, LATER = 4096 };
+
+static const char name[] = "appdata.mark";
+static const char magic[8] = "moonmark";
+
+/* Its bytes: magic, version, clean, id, epoch, seq, schema, salts, and their checksum. */
+struct image {
+  char magic[8];
+  uint32_t version, clean;
+  int64_t id;
+  uint64_t epoch, seq;
+  unsigned char salts[8];
+  uint32_t schema, spare;
+  int64_t sum;
+};
+_Static_assert(sizeof(struct image) == BYTES, "one piece, in one sector");
+
+static int64_t sum_of(const struct image *image) {
+  return sum_group((int64_t)image->seq, image->id, image, offsetof(struct image, sum));
+}
+
+void mark_read(const struct folder *folder, struct mark *mark) {
+  struct image image;
+  *mark = (struct mark){0};
+  int fd = openat(folder->fd, name, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  ssize_t n = pread(fd, &image, sizeof image, 0);
+  close(fd);
+  if (n != BYTES || memcmp(image.magic, magic, sizeof magic) != 0 || image.version != 1 ||
+      image.sum != sum_of(&image))
+    return;
+  *mark = (struct mark){.known = true,
+                        .clean = image.clean == 1,
+                        .schema = image.schema,
+                        .id = image.id,
+                        .epoch = image.epoch,
+                        .seq = image.seq};
+  memcpy(mark->salts, image.salts, sizeof mark->salts);
+}
+
+static uint32_t first_salt(const unsigned char salts[8]) {
+  return (uint32_t)salts[0] << 24 | (uint32_t)salts[1] << 16 | (uint32_t)salts[2] << 8 | salts[3];
+}
+
+bool mark_knows_log(const struct mark *mark, const unsigned char salts[8]) {
+  static const unsigned char unknown[8];
+  if (!mark->known) return true;
+  if (memcmp(mark->salts, unknown, sizeof unknown) == 0) return !mark->clean;
+  uint32_t ahead = first_salt(salts) - first_salt(mark->salts);
+  return memcmp(mark->salts, salts, sizeof unknown) == 0 || (ahead > 0 && ahead < LATER);
+}
+
+/* ---- keeping it ---- */
+
+static void write_mark(struct marker *marker) {
+  const struct mark *mark = &marker->mark;
+  struct image image = {.version = 1,
+                        .clean = mark->clean,
+                        .id = mark->id,
+                        .epoch = mark->epoch,
+                        .seq = mark->seq,
+                        .schema = mark->schema};
+  if (marker->fd < 0) return;
+  memcpy(image.magic, magic, sizeof magic);
+  memcpy(image.salts, mark->salts, sizeof image.salts);
+  image.sum = sum_of(&image);
+  /* One that cannot be written says less, which is allowed. */
+  ssize_t n = pwrite(marker->fd, &image, sizeof image, 0);
+  (void)n;
+}
+
+/* Reads the log's salts through SQLite, which alone may touch the file. */
+static void read_salts(struct marker *marker, const struct engine *engine) {
+  sqlite3_file *log = NULL;
+  unsigned char *salts = marker->mark.salts;
+  int rc = sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+  if (rc == SQLITE_OK && log && log->pMethods) rc = log->pMethods->xRead(log, salts, 8, 16);
+  if (rc != SQLITE_OK) memset(salts, 0, sizeof marker->mark.salts);
+}
+
+void marker_follow(struct marker *marker, const struct engine *engine) {
+  struct mark *mark = &marker->mark;
+  if (!engine->db || (engine->last_seq == mark->seq && engine->wal_pages == marker->wal_pages)) return;
+  if (engine->wal_pages <= marker->wal_pages || marker->wal_pages == 0) read_salts(marker, engine);
+  marker->wal_pages = engine->wal_pages;
+  mark->seq = engine->last_seq;
+  write_mark(marker);
+}
+
+void marker_open(struct marker *marker, const struct folder *folder, const struct engine *engine) {
+  *marker = (struct marker){.fd = openat(folder->fd, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0666)};
+  marker->mark = (struct mark){.known = true,
+                               .schema = SCHEMA_VERSION,
+                               .id = engine->id,
+                               .epoch = engine->epoch,
+                               .seq = engine->last_seq};
+  read_salts(marker, engine);
+  marker->wal_pages = engine->wal_pages;
+  write_mark(marker);
+  if (marker->fd >= 0 && fdatasync(marker->fd) != 0) memset(marker->mark.salts, 0, sizeof marker->mark.salts);
+}
+
+void marker_close(struct marker *marker, bool clean) {
+  marker->mark.clean = clean;
+  if (clean) memset(marker->mark.salts, 0, sizeof marker->mark.salts);
+  write_mark(marker);
+  if (marker->fd >= 0) close(marker->fd);
+  marker->fd = -1;
+}

@@ -1,0 +1,52 @@
+/* The mark: what the store has promised, kept outside the database.
+ *
+ * A write-ahead log that is lost, cut short, old or another database's leaves a file that is whole and says
+ * less than was acknowledged. So a small file beside it, appdata.mark, says the number of the last group that
+ * is on the disk, whether the last stop was a clean one, and which database and which log that was. It is
+ * written after each commit and not synced: a lower bound, which costs no waiting.
+ *
+ * At start mark_read, before the store file is touched; then marker_open, marker_follow after each commit,
+ * marker_close. The thread that commits. */
+#ifndef STORE_MARK_H
+#define STORE_MARK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/engine.h"
+#include "store/folder.h"
+
+struct mark {
+  bool known;             /* there is one, and it is whole */
+  bool clean;             /* the store was closed in order: the file alone says all */
+  uint32_t schema;        /* the file's version */
+  int64_t id;             /* the database's, in its _meta; 0: it had none */
+  uint64_t epoch;         /* raised by every restore */
+  uint64_t seq;           /* of the last group that is on the disk */
+  unsigned char salts[8]; /* of the log: its header has them at byte 16; all 0: not known */
+};
+
+/* Where there is none, or half of one, `known` is false. */
+void mark_read(const struct folder *folder, struct mark *mark);
+
+/* Whether a log with these salts can be the mark's, or a later one of the same process: the mark may lag
+ * behind after a loss of power, and SQLite counts the first salt up each time it begins a log anew. */
+bool mark_knows_log(const struct mark *mark, const unsigned char salts[8]);
+
+/* What keeps the mark. Where it cannot be written it stays as it was, which is a lower bound still. */
+struct marker {
+  int fd;
+  struct mark mark;
+  int wal_pages; /* when it was last written */
+};
+
+/* Says that the engine is at work: from here on the stop is not a clean one. Synced. */
+void marker_open(struct marker *marker, const struct folder *folder, const struct engine *engine);
+
+/* The engine's last group is on the disk. */
+void marker_follow(struct marker *marker, const struct engine *engine);
+
+/* After engine_close; clean: the file alone says all. */
+void marker_close(struct marker *marker, bool clean);
+
+#endif

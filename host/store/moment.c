@@ -69,6 +69,14 @@ static enum moonkeep_code add_from_journal(struct moment *moment, struct err *er
 
 /* ---- opening ---- */
 
+/* A clock that stands where nothing has expired yet. */
+static int64_t at_the_beginning(void *ctx) {
+  (void)ctx;
+  return 0;
+}
+
+static const struct clock clock_of_the_beginning = {at_the_beginning, at_the_beginning, NULL};
+
 /* While a crash's journal is being taken over, some of the tables are newer than it. */
 static enum moonkeep_code check_settled(struct moment *moment, struct err *err) {
   int64_t edits;
@@ -95,9 +103,12 @@ static enum moonkeep_code begin(struct moment *moment, bool settled, struct err 
   return code ? code : add_from_journal(moment, err);
 }
 
-static char *path_of(const char *dir) {
+static char *path_of(const struct moment_options *options) {
   struct buf path = {0};
-  buf_printf(&path, "%s/appdata.db", dir);
+  if (options->file)
+    buf_puts(&path, options->file);
+  else
+    buf_printf(&path, "%s/appdata.db", options->dir);
   char *copy = path.failed ? NULL : mem_copy(path.data, path.len);
   buf_deinit(&path);
   return copy;
@@ -108,9 +119,10 @@ enum moonkeep_code moment_open(struct moment **out, const struct moment_options 
   struct moment *moment = mem_zero(sizeof *moment);
   if (!moment) return err_memory(err);
   moment->clock = options->clock ? options->clock : &clock_system;
+  if (options->whole) moment->clock = &clock_of_the_beginning;
   moment->only = options->store;
   moment->alone = options->alone;
-  moment->path = path_of(options->dir);
+  moment->path = path_of(options);
   moment->call = store_call_new(STORE_SCAN, NULL, NULL, 0);
   view_init(&moment->view, moment->path, moment->clock);
   bool made = moment->path && moment->call && store_call_pattern(moment->call, "%", 1);
@@ -138,6 +150,18 @@ void moment_close(struct moment *moment) {
   mem_free(moment->names);
   mem_free(moment->path);
   mem_free(moment);
+}
+
+enum moonkeep_code moment_place(struct moment *moment, uint64_t *epoch, uint64_t *seq, struct err *err) {
+  sqlite3 *db = moment->view.scans;
+  static const char doing[] = "read the store";
+  int64_t number = 0, folded = 0, last = 0;
+  enum moonkeep_code code = sql_number(db, "SELECT value FROM _meta WHERE name='epoch'", doing, &number, err);
+  if (!code) code = sql_number(db, "SELECT value FROM _meta WHERE name='folded_seq'", doing, &folded, err);
+  if (!code) code = sql_number(db, "SELECT max(seq) FROM _journal", doing, &last, err);
+  *epoch = (uint64_t)number;
+  *seq = (uint64_t)(last > folded ? last : folded);
+  return code;
 }
 
 /* ---- rows ---- */

@@ -27,7 +27,9 @@ struct moment_row { /* the texts are valid until the next moment_next */
 
 struct moment_options {
   const char *dir;   /* the data folder */
+  const char *file;  /* a store file elsewhere, in its place; NULL: the folder's */
   const char *store; /* only this one; NULL: all */
+  bool whole;        /* also what has expired and is still there */
   bool alone;        /* the caller knows that nobody owns the folder: it is left tidy */
   bool settled;      /* whoever owns the folder has opened it, and is not at work on what a crash has left */
   const struct clock *clock; /* NULL: the system's; borrowed */
@@ -36,6 +38,9 @@ struct moment_options {
 /* busy: somebody is about to open the folder, and a moment later there will be something to read; otherwise
  * as store_open. */
 enum moonkeep_code moment_open(struct moment **out, const struct moment_options *options, struct err *err);
+
+/* Where it stands in the order of changes: the epoch, and the newest group that it shows. */
+enum moonkeep_code moment_place(struct moment *moment, uint64_t *epoch, uint64_t *seq, struct err *err);
 
 /* The next row, store by store and in key order; what has expired is not there. corrupt: the row does not
  * match its checksum. After an error only moment_close. */

@@ -21,3 +21,7 @@ int64_t sum_row(const char *bucket, const char *key, size_t key_len, const char 
 int64_t sum_group(int64_t seq, int64_t at_ms, const void *changes, size_t len) {
   return (int64_t)XXH3_64bits_withSeed(changes, len, number(number(1, seq), at_ms) + (uint64_t)seq);
 }
+
+int64_t sum_chain(int64_t before, int64_t row) {
+  return (int64_t)XXH3_64bits_withSeed(&row, sizeof row, (uint64_t)before);
+}

@@ -13,4 +13,7 @@ int64_t sum_row(const char *bucket, const char *key, size_t key_len, const char 
 /* Of a journal row. */
 int64_t sum_group(int64_t seq, int64_t at_ms, const void *changes, size_t len);
 
+/* Of many rows in order: goes on from the sum of those before (0: there are none). */
+int64_t sum_chain(int64_t before, int64_t row);
+
 #endif

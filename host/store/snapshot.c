@@ -1,0 +1,345 @@
+#include "store/snapshot.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "store/moment.h"
+#include "store/schema.h"
+#include "store/sql.h"
+#include "store/sum.h"
+
+enum { PACE_ROWS = 1000 };
+static const char PREFIX[] = "appdata-", HALF_MADE[] = ".half-made-";
+
+/* ---- names ---- */
+
+void snapshot_name(int64_t at_ms, char name[SNAPSHOT_NAME_BYTES]) {
+  time_t seconds = (time_t)(at_ms / 1000);
+  struct tm utc;
+  gmtime_r(&seconds, &utc);
+  char date[24];
+  strftime(date, sizeof date, "%Y%m%dT%H%M%S", &utc);
+  snprintf(name, SNAPSHOT_NAME_BYTES, "%s%s.%03uZ.db", PREFIX, date, (unsigned)(at_ms % 1000) % 1000u);
+}
+
+bool snapshot_moment(const char *name, int64_t *at_ms) {
+  struct tm utc = {0};
+  unsigned ms;
+  char again[SNAPSHOT_NAME_BYTES];
+  int fields = sscanf(name, "appdata-%4d%2d%2dT%2d%2d%2d.%3uZ.db", &utc.tm_year, &utc.tm_mon, &utc.tm_mday,
+                      &utc.tm_hour, &utc.tm_min, &utc.tm_sec, &ms);
+  if (fields != 7) return false;
+  utc.tm_year -= 1900;
+  utc.tm_mon -= 1;
+  *at_ms = (int64_t)timegm(&utc) * 1000 + ms;
+  if (*at_ms < 0) return false;
+  snapshot_name(*at_ms, again);
+  return strcmp(again, name) == 0;
+}
+
+/* ---- the folder ---- */
+
+static enum moonkeep_code fail(struct err *err, const char *doing, const char *path) {
+  enum moonkeep_code code = errno == ENOSPC || errno == EDQUOT ? MOONKEEP_FULL
+                            : errno == ENOMEM                  ? MOONKEEP_MEMORY
+                                                               : MOONKEEP_IO;
+  return err_set(err, code, "cannot %s %s: %s", doing, path, strerror(errno));
+}
+
+static int newest_first(const void *a, const void *b) {
+  const struct snapshot *x = a, *y = b;
+  return (x->at_ms < y->at_ms) - (x->at_ms > y->at_ms);
+}
+
+struct listing {
+  struct snapshot *all;
+  size_t count, cap;
+};
+
+static bool add(struct listing *listing, const struct snapshot *snapshot) {
+  if (listing->count == listing->cap) {
+    size_t cap = listing->cap ? listing->cap * 2 : 64;
+    struct snapshot *grown = mem_resize(listing->all, cap * sizeof *grown);
+    if (!grown) return false;
+    listing->all = grown;
+    listing->cap = cap;
+  }
+  listing->all[listing->count++] = *snapshot;
+  return true;
+}
+
+static bool take_entry(DIR *folder, const char *name, struct listing *listing) {
+  struct snapshot snapshot = {0};
+  struct stat st;
+  if (!snapshot_moment(name, &snapshot.at_ms)) return true;
+  if (fstatat(dirfd(folder), name, &st, 0) != 0 || !S_ISREG(st.st_mode)) return true;
+  memcpy(snapshot.name, name, strlen(name) + 1);
+  snapshot.bytes = (uint64_t)st.st_size;
+  return add(listing, &snapshot);
+}
+
+enum moonkeep_code snapshot_list(const char *dir, struct snapshot **out, size_t *count, struct err *err) {
+  struct listing listing = {0};
+  *out = NULL;
+  *count = 0;
+  DIR *folder = opendir(dir);
+  if (!folder && errno == ENOENT) return MOONKEEP_OK;
+  if (!folder) return fail(err, "read the backups folder", dir);
+  bool ok = true;
+  errno = 0;
+  for (struct dirent *entry; ok && (entry = readdir(folder));)
+    ok = take_entry(folder, entry->d_name, &listing);
+  closedir(folder);
+  if (!ok) {
+    mem_free(listing.all);
+    return err_memory(err);
+  }
+  if (listing.count > 1) qsort(listing.all, listing.count, sizeof *listing.all, newest_first);
+  *out = listing.all;
+  *count = listing.count;
+  return MOONKEEP_OK;
+}
+
+void snapshot_clean(const char *dir) {
+  DIR *folder = opendir(dir);
+  if (!folder) return;
+  for (struct dirent *entry; (entry = readdir(folder));)
+    if (strncmp(entry->d_name, HALF_MADE, sizeof HALF_MADE - 1) == 0)
+      unlinkat(dirfd(folder), entry->d_name, 0);
+  closedir(folder);
+}
+
+/* ---- the copy ---- */
+
+/* What is at work on one snapshot. */
+struct copy {
+  const struct snapshot_source *source;
+  struct snapshot *info;
+  struct buf half, path; /* of the file, before and after it has its name */
+  sqlite3 *db;
+  sqlite3_stmt *insert;
+  char store[64]; /* that insert is for */
+};
+
+/* Without a journal: a copy that fails is thrown away. The commit is synced. */
+static enum moonkeep_code make_file(struct copy *copy, struct err *err) {
+  enum moonkeep_code code = sql_open(&copy->db, buf_text(&copy->half), true, err);
+  if (!code)
+    code = sql_run(copy->db, "PRAGMA journal_mode=OFF; PRAGMA cache_size=-8192", "make a backup", err);
+  if (!code) code = schema_migrate(copy->db, 0, err);
+  return code ? code : sql_run(copy->db, "BEGIN IMMEDIATE", "make a backup", err);
+}
+
+static enum moonkeep_code begin_store(struct copy *copy, const char *store, struct err *err) {
+  sqlite3_finalize(copy->insert);
+  copy->insert = NULL;
+  snprintf(copy->store, sizeof copy->store, "%s", store);
+  enum moonkeep_code code = schema_make_bucket(copy->db, store, err);
+  if (code) return code;
+  char *sql =
+      sqlite3_mprintf("INSERT INTO \"%w\"(key, value, expires_at, sum) VALUES(?1, ?2, ?3, ?4)", store);
+  code = sql ? sql_prepare(copy->db, sql, &copy->insert, err) : err_memory(err);
+  sqlite3_free(sql);
+  return code;
+}
+
+static int64_t sum_of(const struct moment_row *row) {
+  return sum_row(row->store, row->key, row->key_len, row->json, row->json_len, row->expires_at_ms);
+}
+
+static enum moonkeep_code put(struct copy *copy, const struct moment_row *row, int64_t sum, struct err *err) {
+  if (strcmp(copy->store, row->store) != 0) {
+    enum moonkeep_code code = begin_store(copy, row->store, err);
+    if (code) return code;
+  }
+  sqlite3_stmt *insert = copy->insert;
+  sqlite3_bind_text64(insert, 1, row->key, row->key_len, SQLITE_STATIC, SQLITE_UTF8);
+  sqlite3_bind_text64(insert, 2, row->json, row->json_len, SQLITE_STATIC, SQLITE_UTF8);
+  if (row->expires_at_ms) sqlite3_bind_int64(insert, 3, row->expires_at_ms);
+  sqlite3_bind_int64(insert, 4, sum);
+  int rc = sqlite3_step(insert);
+  sqlite3_reset(insert);
+  sqlite3_clear_bindings(insert);
+  return rc == SQLITE_DONE ? MOONKEEP_OK : sql_fail(copy->db, rc, "write a backup", err);
+}
+
+static bool may_go_on(const struct snapshot_source *source, uint64_t rows) {
+  return !source->pace || rows % PACE_ROWS != 0 || source->pace(source->ctx, rows);
+}
+
+static enum moonkeep_code copy_rows(struct copy *copy, struct moment *moment, struct err *err) {
+  struct snapshot *info = copy->info;
+  for (;;) {
+    struct moment_row row;
+    bool end;
+    if (!may_go_on(copy->source, info->keys))
+      return err_set(err, MOONKEEP_CLOSED, "the backup was broken off: the host is ending");
+    enum moonkeep_code code = moment_next(moment, &row, &end, err);
+    if (code || end) return code;
+    int64_t sum = sum_of(&row);
+    code = put(copy, &row, sum, err);
+    if (code) return code;
+    info->sum = sum_chain(info->sum, sum);
+    info->keys++;
+  }
+}
+
+/* The file says itself up to where it reaches. */
+static enum moonkeep_code write_place(struct copy *copy, struct err *err) {
+  char sql[256];
+  sqlite3_snprintf(sizeof sql, sql,
+                   "UPDATE _meta SET value=%llu WHERE name='epoch';"
+                   "UPDATE _meta SET value=%llu WHERE name='folded_seq'; COMMIT",
+                   (unsigned long long)copy->info->epoch, (unsigned long long)copy->info->seq);
+  return sql_run(copy->db, sql, "write a backup", err);
+}
+
+static enum moonkeep_code close_file(struct copy *copy, enum moonkeep_code code, struct err *err) {
+  sqlite3_finalize(copy->insert);
+  int rc = sqlite3_close(copy->db);
+  copy->insert = NULL;
+  copy->db = NULL;
+  return code || rc == SQLITE_OK ? code : sql_fail(NULL, rc, "write a backup", err);
+}
+
+static enum moonkeep_code write_file(struct copy *copy, struct moment *moment, struct err *err) {
+  enum moonkeep_code code = moment_place(moment, &copy->info->epoch, &copy->info->seq, err);
+  if (!code) code = make_file(copy, err);
+  if (!code) code = copy_rows(copy, moment, err);
+  if (!code) code = write_place(copy, err);
+  return close_file(copy, code, err);
+}
+
+static enum moonkeep_code check_copy(struct copy *copy, struct err *err) {
+  struct snapshot read, *info = copy->info;
+  enum moonkeep_code code = snapshot_verify(buf_text(&copy->half), &read, err);
+  if (code) return code;
+  info->bytes = read.bytes;
+  bool same =
+      read.keys == info->keys && read.sum == info->sum && read.seq == info->seq && read.epoch == info->epoch;
+  return same ? MOONKEEP_OK
+              : err_set(
+                    err, MOONKEEP_CORRUPT,
+                    "the backup does not read back as it was written: %llu keys were written and %llu read",
+                    (unsigned long long)info->keys, (unsigned long long)read.keys);
+}
+
+static enum moonkeep_code sync_folder(const char *dir, struct err *err) {
+  int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  bool ok = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL); /* EINVAL: a kind of folder that has no sync */
+  enum moonkeep_code code = ok ? MOONKEEP_OK : fail(err, "sync the backups folder", dir);
+  if (fd >= 0) close(fd);
+  return code;
+}
+
+/* The name, which no file has: link does not replace one. Where the file system has no links, rename. */
+static enum moonkeep_code give_name(struct copy *copy, struct err *err) {
+  struct snapshot *info = copy->info;
+  const char *dir = copy->source->dir, *half = buf_text(&copy->half);
+  for (;; info->at_ms++) {
+    snapshot_name(info->at_ms, info->name);
+    buf_clear(&copy->path);
+    buf_printf(&copy->path, "%s/%s", dir, info->name);
+    if (copy->path.failed) return err_memory(err);
+    const char *path = buf_text(&copy->path);
+    if (access(path, F_OK) == 0) continue;
+    if (link(half, path) == 0) break;
+    if (errno == EEXIST) continue;
+    if (rename(half, path) == 0) break;
+    return fail(err, "name the backup", path);
+  }
+  unlink(half);
+  return sync_folder(dir, err);
+}
+
+static enum moonkeep_code make_dir(const char *dir, struct err *err) {
+  if (mkdir(dir, 0777) == 0 || errno == EEXIST) return MOONKEEP_OK;
+  return fail(err, "make the backups folder", dir);
+}
+
+static enum moonkeep_code take(struct copy *copy, struct err *err) {
+  const struct snapshot_source *source = copy->source;
+  struct moment *moment = NULL;
+  struct moment_options options = {.dir = source->data,
+                                   .whole = true,
+                                   .alone = !source->settled,
+                                   .settled = source->settled,
+                                   .clock = source->clock};
+  buf_printf(&copy->half, "%s/%s%ld-%lld", source->dir, HALF_MADE, (long)getpid(),
+             (long long)copy->info->at_ms);
+  enum moonkeep_code code = copy->half.failed ? err_memory(err) : make_dir(source->dir, err);
+  if (!code) code = moment_open(&moment, &options, err);
+  if (!code) code = write_file(copy, moment, err);
+  moment_close(moment);
+  if (!code) code = check_copy(copy, err);
+  if (!code) code = give_name(copy, err);
+  if (code && copy->half.data) unlink(copy->half.data);
+  return code;
+}
+
+enum moonkeep_code snapshot_take(const struct snapshot_source *source, struct snapshot *out,
+                                 struct err *err) {
+  *out = (struct snapshot){.at_ms = clock_wall_ms(source->clock)};
+  struct copy copy = {.source = source, .info = out};
+  enum moonkeep_code code = take(&copy, err);
+  buf_deinit(&copy.half);
+  buf_deinit(&copy.path);
+  return code;
+}
+
+/* ---- reading it back ---- */
+
+static enum moonkeep_code check_pages(const char *path, struct err *err) {
+  sqlite3 *db = NULL;
+  sqlite3_stmt *check = NULL;
+  int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+  enum moonkeep_code code = rc == SQLITE_OK ? MOONKEEP_OK : sql_fail(db, rc, "open a backup", err);
+  if (!code) code = sql_prepare(db, "PRAGMA integrity_check(1)", &check, err);
+  if (!code && (rc = sqlite3_step(check)) != SQLITE_ROW) code = sql_fail(db, rc, "check a backup", err);
+  const char *says = code ? NULL : (const char *)sqlite3_column_text(check, 0);
+  if (!code && (!says || strcmp(says, "ok") != 0))
+    code =
+        err_set(err, MOONKEEP_CORRUPT, "%s is damaged: %.300s", path, says ? says : "it cannot be checked");
+  sqlite3_finalize(check);
+  sqlite3_close(db);
+  return code;
+}
+
+static enum moonkeep_code read_all(struct moment *moment, struct snapshot *out, struct err *err) {
+  enum moonkeep_code code = moment_place(moment, &out->epoch, &out->seq, err);
+  while (!code) {
+    struct moment_row row;
+    bool end;
+    code = moment_next(moment, &row, &end, err);
+    if (code || end) break;
+    out->sum = sum_chain(out->sum, sum_of(&row));
+    out->keys++;
+  }
+  return code;
+}
+
+enum moonkeep_code snapshot_verify(const char *path, struct snapshot *out, struct err *err) {
+  struct stat st;
+  struct moment *moment;
+  struct moment_options options = {.file = path, .whole = true, .alone = true};
+  const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+  *out = (struct snapshot){0};
+  if (snapshot_moment(name, &out->at_ms)) memcpy(out->name, name, strlen(name) + 1);
+  if (stat(path, &st) != 0) return fail(err, "read the backup", path);
+  out->bytes = (uint64_t)st.st_size;
+  enum moonkeep_code code = check_pages(path, err);
+  if (!code) code = moment_open(&moment, &options, err);
+  if (code) return code;
+  code = read_all(moment, out, err);
+  moment_close(moment);
+  return code;
+}

@@ -42,7 +42,6 @@ struct host {
 
 static void enter(struct host *host, enum phase phase) {
   int64_t now = clock_steady_ms(host->clock);
-  if (host->scripts) scripts_end_reloads(host->scripts);
   host->phase = phase;
   host->grace_ends_ms = now + host->grace_ms;
   host->patience_ends_ms = now + (host->grace_ms > PATIENCE_MS ? host->grace_ms : PATIENCE_MS);
@@ -63,6 +62,7 @@ static bool is_waiting_worth_it(const struct host *host, int64_t now_ms) {
 
 /* Goes on to the next phase when nothing that runs in this one is worth waiting for. */
 static void advance(struct host *host) {
+  if (host->phase != RUNNING && host->scripts) scripts_end_reloads(host->scripts);
   while (host->phase == FINISHING || host->phase == STOPPING) {
     int64_t now = clock_steady_ms(host->clock);
     if (host->scripts && now >= host->grace_ends_ms) scripts_end_waits(host->scripts);

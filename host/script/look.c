@@ -28,16 +28,17 @@ static void watch_source(struct scripts *scripts, const char *file) {
   mem_free(path);
 }
 
-/* Folders that are there now; what appears in them is seen, and their own folders when they have a bot. */
+/* In a folder of the scripts folder an init.lua may appear; where scripts come from, more is of interest. It
+ * need not: `moonkeep run .` has the data folder there. */
 static void watch_all(struct scripts *scripts, const struct finds *finds) {
   struct watch *watch = &scripts->watch;
   watch_begin(watch);
   watch_path(watch, scripts->options.dir, 0);
-  watch_folder(watch, scripts->options.dir);
+  watch_folder(watch, scripts->options.dir, WATCH_CONTENT);
   for (size_t i = 0; i < finds->folder_count; i++) {
     char *path = file_path(scripts->options.dir, finds->folders[i]);
     if (path) watch_path(watch, path, strlen(scripts->options.dir));
-    if (path) watch_folder(watch, path);
+    if (path) watch_folder(watch, path, WATCH_CLOSED);
     mem_free(path);
   }
   for (struct list *node = scripts->bots.next; node != &scripts->bots; node = node->next) {
@@ -101,13 +102,18 @@ static int64_t later(int64_t a, int64_t b) {
   return a > b ? a : b;
 }
 
+static int64_t sooner(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+
 /* When a changed file has stood still for long enough. One that was not renamed into place may be one of many
  * that are being changed: then all of them have to have come to rest. */
 static int64_t rest_of(const struct scripts *scripts, const struct source *source, int64_t patience_ms) {
   if (watch_is_written(&scripts->watch, &source->seen)) return source->since_ms + LOOK_WRITTEN_MS;
-  if (watch_is_whole(&scripts->watch, &source->seen)) return source->since_ms + LOOK_WHOLE_MS;
-  int64_t rest_ms = later(source->since_ms, scripts->busy_ms) + LOOK_STILL_MS;
-  return rest_ms < patience_ms ? rest_ms : patience_ms;
+  int64_t rest_ms = watch_is_whole(&scripts->watch, &source->seen)
+                        ? source->since_ms + LOOK_WHOLE_MS
+                        : later(source->since_ms, scripts->busy_ms) + LOOK_STILL_MS;
+  return sooner(rest_ms, patience_ms);
 }
 
 /* When the bot is to be loaded; INT64_MAX: it has not changed. */
@@ -145,7 +151,7 @@ static int64_t load_due(struct scripts *scripts, int64_t now) {
       load(bot);
       due_ms = now + LOOK_STILL_MS; /* it may have been changed meanwhile, and not been taken */
     }
-    if (due_ms < next_ms) next_ms = due_ms;
+    next_ms = sooner(next_ms, due_ms);
   }
   return next_ms;
 }

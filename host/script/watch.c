@@ -13,15 +13,16 @@
 
 enum {
   NAMES = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO,
-  CONTENT = IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB,
+  CLOSED = NAMES | IN_CLOSE_WRITE,
+  CONTENT = CLOSED | IN_MODIFY | IN_ATTRIB,
   LINKS = 40, /* that are followed on one path, as the kernel does */
 };
 
 struct watched {
   int id;
   unsigned turn; /* the look that has last named it */
-  bool content;  /* changes to what is in its files count too */
-  char *path;    /* owned */
+  enum watch_depth depth;
+  char *path; /* owned */
 };
 
 void watch_init(struct watch *watch) {
@@ -61,10 +62,10 @@ static struct watched *add(struct watch *watch, int id) {
 }
 
 /* Most files of a look are in the folder of the file before. */
-static bool is_named(const struct watch *watch, const char *path, bool content) {
+static bool is_named(const struct watch *watch, const char *path, enum watch_depth depth) {
   for (size_t i = watch->count; i-- > 0;) {
     const struct watched *watched = &watch->all[i];
-    if (watched->turn == watch->turn && watched->content >= content && watched->path &&
+    if (watched->turn == watch->turn && watched->depth >= depth && watched->path &&
         strcmp(watched->path, path) == 0)
       return true;
   }
@@ -72,10 +73,10 @@ static bool is_named(const struct watch *watch, const char *path, bool content) 
 }
 
 /* One folder reached by two paths is one watch: either path will do to look at what is in it. */
-static void name_folder(struct watch *watch, const char *path, bool content) {
-  if (watch->fd < 0 || is_named(watch, path, content)) return;
-  uint32_t mask = NAMES | IN_ONLYDIR | (content ? CONTENT : IN_MASK_ADD); /* which takes nothing away */
-  int id = inotify_add_watch(watch->fd, path, mask);
+void watch_folder(struct watch *watch, const char *path, enum watch_depth depth) {
+  static const uint32_t masks[] = {NAMES, CLOSED, CONTENT};
+  if (watch->fd < 0 || is_named(watch, path, depth)) return;
+  int id = inotify_add_watch(watch->fd, path, masks[depth] | IN_ONLYDIR | IN_MASK_ADD);
   if (id < 0) {
     if (errno == ENOSPC || errno == ENOMEM) watch->error = errno;
     return;
@@ -86,7 +87,7 @@ static void name_folder(struct watch *watch, const char *path, bool content) {
     watch->error = ENOMEM;
     return;
   }
-  watched->content = content || (watched->turn == watch->turn && watched->content);
+  if (watched->turn != watch->turn || watched->depth < depth) watched->depth = depth;
   watched->turn = watch->turn;
   if (watched->path && strcmp(watched->path, path) == 0) return;
   mem_free(watched->path);
@@ -95,10 +96,6 @@ static void name_folder(struct watch *watch, const char *path, bool content) {
 
 void watch_begin(struct watch *watch) {
   watch->turn++;
-}
-
-void watch_folder(struct watch *watch, const char *path) {
-  name_folder(watch, path, true);
 }
 
 /* The first len bytes without their last name: "a/b/c" gives "a/b", "c" gives ".". */
@@ -120,7 +117,7 @@ static void look_at_link(struct watch *watch, const char *path, size_t len, int 
   ssize_t n = prefix ? readlink(prefix, target, sizeof target - 1) : -1;
   if (n > 0 && folder && --*links > 0) {
     target[n] = '\0';
-    name_folder(watch, folder, false);
+    watch_folder(watch, folder, WATCH_NAMES);
     next = target[0] == '/' ? mem_copy(target, (size_t)n) : file_path(folder, target);
     if (next) follow(watch, next, 1, links);
   }
@@ -129,15 +126,19 @@ static void look_at_link(struct watch *watch, const char *path, size_t len, int 
   mem_free(next);
 }
 
+/* A file may change in place, one that is missing may come; a folder can only be replaced. */
+static enum watch_depth depth_for(const char *path) {
+  struct stat st;
+  if (stat(path, &st) != 0) return WATCH_CLOSED;
+  return S_ISDIR(st.st_mode) ? WATCH_NAMES : WATCH_CONTENT;
+}
+
 static void follow(struct watch *watch, const char *path, size_t from, int *links) {
   size_t len = strlen(path);
   for (size_t i = from; i <= len; i++)
     if (path[i] == '\0' || (path[i] == '/' && path[i - 1] != '/')) look_at_link(watch, path, i, links);
   char *folder = parent(path, len);
-  struct stat st;
-  /* What it leads to may change in place, if it is a file. */
-  bool file = stat(path, &st) == 0 && S_ISREG(st.st_mode);
-  if (folder) name_folder(watch, folder, file);
+  if (folder) watch_folder(watch, folder, depth_for(path));
   mem_free(folder);
 }
 
@@ -193,9 +194,15 @@ static void note_file(struct watch *watch, uint32_t mask, const char *path) {
   if (mask & IN_MOVED_TO) watch->whole[watch->whole_at++ % WATCH_FILES] = stamp;
 }
 
-/* Changes to what is no script are none of our business: a data folder may be the scripts folder too. */
+/* What is being written will be closed. */
 static bool is_worth_a_look(const struct inotify_event *event) {
-  return (event->mask & ~(uint32_t)IN_MODIFY & (NAMES | CONTENT | IN_IGNORED)) != 0;
+  return (event->mask & (CONTENT | IN_IGNORED) & ~(uint32_t)IN_MODIFY) != 0;
+}
+
+/* A database in the same folder is written all the time. */
+static bool is_source(const char *name) {
+  size_t len = strlen(name);
+  return len > 4 && strcmp(name + len - 4, ".lua") == 0;
 }
 
 static bool take(struct watch *watch, const struct inotify_event *event) {
@@ -204,7 +211,8 @@ static bool take(struct watch *watch, const struct inotify_event *event) {
     return true;
   }
   const struct watched *watched = find(watch, event->wd);
-  if (watched && watched->path && event->len > 0 && !(event->mask & IN_ISDIR)) {
+  if (watched && watched->path && event->len > 0 && !(event->mask & IN_ISDIR) &&
+      (is_source(event->name) || event->mask & IN_MOVED_TO)) {
     char *path = file_path(watched->path, event->name);
     if (path) note_file(watch, event->mask, path);
     mem_free(path);

@@ -14,6 +14,12 @@
 
 enum { WATCH_FILES = 64 }; /* how many files it remembers of either kind */
 
+enum watch_depth {
+  WATCH_NAMES,   /* what appears in a folder and goes */
+  WATCH_CLOSED,  /* and files that were written and closed */
+  WATCH_CONTENT, /* and that are being written */
+};
+
 struct watch {
   int fd;              /* of inotify; -1: there is none */
   struct watched *all; /* owned; the folders */
@@ -31,7 +37,7 @@ void watch_close(struct watch *watch);
 
 /* What is not named between these two is watched no longer. */
 void watch_begin(struct watch *watch);
-void watch_folder(struct watch *watch, const char *path); /* what happens in it; it need not exist */
+void watch_folder(struct watch *watch, const char *path, enum watch_depth depth); /* it need not exist */
 /* What changes where this path leads: its file, and every link on the way, but for its first `known` bytes.
  */
 void watch_path(struct watch *watch, const char *path, size_t known);

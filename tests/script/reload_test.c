@@ -197,6 +197,32 @@ TEST(a_stream_of_saves_does_not_put_it_off_for_ever) {
   rig_deinit(&rig);
 }
 
+TEST(a_stream_of_renames_does_not_put_it_off_for_ever) {
+  struct rig rig;
+  rig_init(&rig);
+  rig_write(&rig, "bot.lua", says("one"));
+  open_watched(&rig);
+  for (int i = 1; i <= 150; i++) {
+    rig_replace(&rig, "bot.lua", "print 'loaded'");
+    look(&rig, 10);
+  }
+  CHECK(count_of(rig_log(&rig), "info bot: reloaded\n") > 0);
+  rig_deinit(&rig);
+}
+
+/* A folder that becomes a bot, or holds other things: its files count when they have been closed. */
+TEST(a_folder_that_was_there_before_becomes_a_bot) {
+  struct rig rig;
+  rig_init(&rig);
+  rig_write(&rig, "bot/notes.txt", "");
+  open_watched(&rig);
+  save_in_place(&rig, "bot/init.lua", says("one"));
+  expect(&rig, "info bot: one\n");
+  save_in_place(&rig, "bot/init.lua", says("second"));
+  expect(&rig, "info bot: second\n");
+  rig_deinit(&rig);
+}
+
 TEST(editors_that_move_the_old_file_away_first) {
   struct rig rig;
   rig_init(&rig);
@@ -286,7 +312,7 @@ TEST(a_module_that_was_missing) {
   rig_write(&rig, "new/it.lua", "return 'it'");
   look(&rig, LOOK_GATHER_MS + LOOK_STILL_MS);
   expect(&rig, "info bot: it\n");
-  save(&rig, "new/extra.lua", "return 'extra'");
+  save_in_place(&rig, "new/extra.lua", "return 'extra'");
   HAS(rig_log(&rig), "info try: true\textra\n");
   rig_deinit(&rig);
 }

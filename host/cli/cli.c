@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/conf.h"
 #include "cli/help.h"
 
 const struct command commands[] = {
@@ -112,6 +113,19 @@ const struct command commands[] = {
     {"stop", "", "end a running host in order", C_STOP, 0, 0, command_stop,
      "Has the host on the data folder finish what is running and stop, as SIGTERM does, and waits until it "
      "has.\n"},
+    {"config", "", "the settings in force, and where each comes from", C_CONFIG, 0, 0, command_config,
+     "Prints every setting with its value and where that comes from: an option, the environment, the "
+     "configuration\n"
+     "file, or the default. What it prints can be a configuration file: Lua that assigns settings (or "
+     "returns a\n"
+     "table of them), in an empty environment. Names are those of the options, with _ for -:\n"
+     "\n"
+     "  data = \"/var/lib/moonkeep\"\n"
+     "  log_level = \"warn\"\n"
+     "  cache = 256 * 1024 * 1024\n"
+     "\n"
+     "--config FILE or MOONKEEP_CONFIG name it, and otherwise moonkeep.conf is read where it is there. The\n"
+     "environment goes over the file, and options over both.\n"},
     {"help", "[COMMAND]", "this text, or a command's", C_HELP, 0, 1, command_help, "Prints the help.\n"},
 };
 const size_t commands_count = sizeof commands / sizeof *commands;
@@ -177,6 +191,10 @@ static enum exit_status check_arguments(struct cli *cli) {
 static enum exit_status run_command(struct cli *cli) {
   struct settings *settings = &cli->settings;
   struct err err;
+  if (!(cli->command->bit & (C_HELP | C_COMPLETION)) && conf_settle(settings, cli->command->bit, &err)) {
+    console_complain(&cli->console, "%s", err.message);
+    return EXIT_USAGE;
+  }
   if (options_settle(settings, cli->command->bit, cli->command->name, &err))
     return wrong_usage(cli, "%s", err.message);
   enum exit_status status = check_arguments(cli);
@@ -201,6 +219,7 @@ int cli_main(int argc, char **argv) {
   enum exit_status status = begin(&cli, argc, argv);
   int error = cli.console.error[CONSOLE_OUT];
   if (error) console_complain(&cli.console, "cannot write to standard output: %s", strerror(error));
+  conf_free(&cli.settings);
   console_deinit(&cli.console);
   return error && status != EXIT_USAGE ? EXIT_FAILED : status;
 }

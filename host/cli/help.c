@@ -48,7 +48,7 @@ static void put_option(struct page *page, const struct option *option) {
 /* The options of one of these commands that are not options of one of those. */
 static void put_options(struct page *page, uint64_t which, uint64_t but) {
   for (size_t i = 0; i < options_count; i++)
-    if (options_table[i].commands & which && !(options_table[i].commands & but))
+    if (option_is_taken(&options_table[i], which) && !(options_table[i].commands & but))
       put_option(page, &options_table[i]);
 }
 
@@ -85,7 +85,9 @@ static void put_exit_status(struct page *page) {
 
 static void put_environment(struct page *page) {
   title(page, "Environment");
-  buf_puts(&page->text, "  Each option can be set there too, and is overruled by the command line:\n ");
+  buf_puts(
+      &page->text,
+      "  Each option can be set there too; the command line goes over it, and it over moonkeep.conf:\n ");
   size_t column = 1;
   for (size_t i = 0; i < options_count; i++) {
     const char *name = options_table[i].env;
@@ -114,7 +116,7 @@ enum exit_status help_whole(struct cli *cli, enum console_stream stream) {
   title(&page, "Look after a running host");
   put_commands(&page, C_CONTROL);
   title(&page, "Learn more");
-  put_commands(&page, C_HELP);
+  put_commands(&page, C_ABOUT);
   title(&page, "Options");
   put_options(&page, C_ALL, 0);
   put_examples(&page);

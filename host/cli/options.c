@@ -42,6 +42,8 @@ const struct option options_table[] = {
      C_CHAT, FLAG, AT(echo)},
     {"log-level", "LEVEL", NULL, "debug, info, warn or error (run: info, chat: warn)", "MOONKEEP_LOG_LEVEL",
      C_HOSTS | C_STORE | C_FILES, LEVEL, AT(log_level)},
+    {"config", "FILE", "moonkeep.conf where there is one", "the configuration file", "MOONKEEP_CONFIG",
+     C_ALL & ~C_HELP & ~C_COMPLETION, TEXT, AT(config)},
     {"help", NULL, NULL, "this text, or a command's (also -h)", NULL, C_ALL, FLAG, AT(help)},
     {"version", NULL, NULL, "the version (also -V)", NULL, C_ALL, FLAG, AT(version)},
 };
@@ -159,8 +161,16 @@ static const char *store_value(struct settings *settings, const struct option *o
   return NULL;
 }
 
-static void note_origin(struct settings *settings, const struct option *option, enum origin origin) {
+static void note_origin(struct settings *settings, const struct option *option, enum origin origin,
+                        const char *text) {
   settings->origins[option - options_table] = (unsigned char)origin;
+  settings->texts[option - options_table] = text;
+}
+
+bool option_flag(const char *text) {
+  bool flag = false;
+  parse_flag(text, &flag);
+  return flag;
 }
 
 enum origin option_origin(const struct settings *settings, const char *name) {
@@ -169,10 +179,9 @@ enum origin option_origin(const struct settings *settings, const char *name) {
   return settings->origins[i];
 }
 
-/* `origin` is how the person wrote it: --data, or MOONKEEP_DATA in the environment. */
-static enum moonkeep_code take(struct settings *settings, const struct option *option, enum origin from,
-                               const char *origin, const char *text, struct err *err) {
-  note_origin(settings, option, from);
+enum moonkeep_code options_take(struct settings *settings, const struct option *option, enum origin from,
+                                const char *origin, const char *text, struct err *err) {
+  note_origin(settings, option, from, text);
   if (!*text) return err_set(err, MOONKEEP_INVALID, "%s is empty", origin);
   const char *wanted = store_value(settings, option, text);
   if (wanted)
@@ -208,7 +217,7 @@ static enum moonkeep_code read_flag(struct settings *settings, const struct opti
                                     struct err *err) {
   if (value) return err_set(err, MOONKEEP_INVALID, "--%s takes no value", option->name);
   *(bool *)(void *)((char *)settings + option->offset) = true;
-  note_origin(settings, option, ORIGIN_OPTION);
+  note_origin(settings, option, ORIGIN_OPTION, "true");
   return MOONKEEP_OK;
 }
 
@@ -226,7 +235,7 @@ static enum moonkeep_code read_option(struct reader *reader, const char *word, s
                    option->argument);
   char origin[40] = "--";
   strncat(origin, option->name, sizeof origin - 3);
-  return take(reader->settings, option, ORIGIN_OPTION, origin, value, err);
+  return options_take(reader->settings, option, ORIGIN_OPTION, origin, value, err);
 }
 
 static void read_argument(struct settings *settings, const char *word) {
@@ -268,9 +277,14 @@ enum moonkeep_code options_read(struct settings *settings, int argc, char **argv
 
 /* ---- the environment ---- */
 
+/* `config` shows them all. */
+bool option_is_taken(const struct option *option, uint64_t command) {
+  return (option->commands & command) || ((command & C_CONFIG) && option->env);
+}
+
 static enum moonkeep_code settle(struct settings *settings, const struct option *option, bool given,
                                  uint64_t command, const char *command_name, struct err *err) {
-  bool takes = option->commands & command;
+  bool takes = option_is_taken(option, command);
   if (given && !takes)
     return err_set(err, MOONKEEP_INVALID, "%s does not take --%s", command_name, option->name);
   const char *text = option->env && takes && !given ? getenv(option->env) : NULL;
@@ -278,7 +292,7 @@ static enum moonkeep_code settle(struct settings *settings, const struct option 
   char origin[64] = "";
   strncat(origin, option->env, sizeof origin - 1);
   strncat(origin, " in the environment", sizeof origin - strlen(origin) - 1);
-  return take(settings, option, ORIGIN_ENVIRONMENT, origin, text, err);
+  return options_take(settings, option, ORIGIN_ENVIRONMENT, origin, text, err);
 }
 
 enum moonkeep_code options_settle(struct settings *settings, uint64_t command, const char *command_name,

@@ -40,7 +40,8 @@
 #define C_STORE        (C_GET | C_SET | C_DELETE | C_SELECT | C_KEYS | C_COUNT | C_DELETE_LIKE | C_UPDATE)
 #define C_FILES        (C_EXPORT | C_IMPORT)
 #define C_CONTROL      (C_RELOAD | C_LOGS | C_STOP)
-#define C_ALL          (C_HOSTS | C_STORE | C_FILES | C_CONTROL | C_HELP)
+#define C_ABOUT        (C_HELP | C_CONFIG | C_COMPLETION)
+#define C_ALL          (C_HOSTS | C_STORE | C_FILES | C_CONTROL | C_ABOUT)
 
 enum { ARGUMENTS = 2 }; /* the most that a command takes */
 
@@ -58,7 +59,11 @@ struct settings {
   double ttl_s, expires_at_s;   /* 0: none */
 
   uint64_t given;            /* a bit for each option of the table that argv has */
-  unsigned char origins[64]; /* of enum origin: where each option of the table has its value from */
+  unsigned char origins[64]; /* of enum origin: where each option of the table has its value from, */
+  const char *texts[64];     /*   and how it was written there; NULL: it is the default */
+  const char *config;        /* the configuration file that argv or the environment names; NULL: none */
+  const char *conf_path;     /* the one that was read; NULL: none */
+  char *owned[64];           /* the texts that came from it: conf_free */
 
   const char *command;              /* NULL: none was given */
   const char *arguments[ARGUMENTS]; /* what follows it */
@@ -73,9 +78,19 @@ enum moonkeep_code options_read(struct settings *settings, int argc, char **argv
 enum moonkeep_code options_settle(struct settings *settings, uint64_t command, const char *command_name,
                                   struct err *err);
 
-/* Where the value of the option with this name comes from. */
+/* Takes one value that somebody has written, checks it, and puts it in its place. `origin` is how they wrote
+ * it: --data, or MOONKEEP_DATA in the environment. The text is borrowed. */
+struct option;
 enum origin { ORIGIN_PRESET, ORIGIN_FILE, ORIGIN_ENVIRONMENT, ORIGIN_OPTION };
+enum moonkeep_code options_take(struct settings *settings, const struct option *option, enum origin from,
+                                const char *origin, const char *text, struct err *err);
+bool option_flag(const char *text); /* whether a flag's text says yes */
+
+/* Where the value of the option with this name comes from. */
 enum origin option_origin(const struct settings *settings, const char *name);
+
+/* Whether the command takes the option. */
+bool option_is_taken(const struct option *option, uint64_t command);
 
 /* The table, for the help. */
 struct option {

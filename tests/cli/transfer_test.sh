@@ -63,7 +63,7 @@ transfer() {
 
 what_goes_out_comes_back_exactly() {
   transfer
-  is 'files' "$(echo data/*)" 'data/appdata.db data/moonkeep.lock'
+  is 'files' "$(echo data/*-wal data/*-shm)" 'data/*-wal data/*-shm'
 }
 
 what_goes_out_through_a_host_comes_back_exactly() {

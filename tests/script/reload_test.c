@@ -843,6 +843,117 @@ TEST(many_reloads_leave_nothing_behind) {
   rig_deinit(&rig);
 }
 
+/* ---- at random ---- */
+
+enum { BOTS = 3 };
+
+/* The tails of a version: what its start does, and what becomes of it. */
+static const struct {
+  const char *text;
+  bool good;
+} tails[] = {
+    {"", true},
+    {"bot.on('start', function() appData:get('y' .. math.random(9)) end)", true},
+    {"bot.on('start', function() bot.sleep(0.05) end) bot.spawn(function() bot.sleep(30) end)", true},
+    {"bot.on('start', function() appData:set('z', 1) error 'start' end)", false},
+    {"error 'chunk'", false},
+    {"x = = 1", false},
+    {"require 'lib.missing'", false},
+    {"bot.handover(function() return {n = 1} end)", true},
+    {"bot.handover(function() error 'handover' end)", true},
+    {"bot.on('stop', function() appData:update('s', function(n) return n + 1 end, 0) end)", true},
+};
+enum { TAILS = sizeof tails / sizeof *tails };
+
+struct chaos {
+  struct rig rig;
+  int version[BOTS]; /* that should be live; 0: none */
+  int saves, sent, answered, asked, told;
+};
+
+static void count_answer(void *ctx, const struct scripts_outcome *outcome) {
+  struct chaos *chaos = ctx;
+  (void)outcome;
+  chaos->answered++;
+}
+
+static void count_told(void *ctx, const char *json, size_t len) {
+  struct chaos *chaos = ctx;
+  CHECK(len > 1 && json[0] == '[' && json[len - 1] == ']');
+  chaos->told++;
+}
+
+static void save_at_random(struct chaos *chaos) {
+  static const char source[] =
+      "require 'lib.m' local version = %d\n"
+      "bot.on('n', function() if math.random(3) == 1 then bot.sleep(0.2) end\n"
+      "  appData:update(bot.name, function(n) return n + 1 end, 0) end)\n"
+      "bot.on('which', function() bot.act{action = 'is', version = version} end)\n%s --%*d";
+  char name[16], text[1024];
+  int bot = (int)check_below(BOTS), tail = (int)check_below(TAILS);
+  snprintf(name, sizeof name, "b%d.lua", bot);
+  int width = ++chaos->saves % 97; /* two saves within a tick of the clock differ in size */
+  snprintf(text, sizeof text, source, chaos->saves, tails[tail].text, width, width);
+  bool gone = check_below(8) == 0;
+  if (gone)
+    unlink(path_of(&chaos->rig, name));
+  else if (check_below(3) == 0)
+    rig_write(&chaos->rig, name, text);
+  else
+    rig_replace(&chaos->rig, name, text);
+  if (gone || tails[tail].good) chaos->version[bot] = gone ? 0 : chaos->saves;
+  /* The save before may not have been seen, and what runs then is anything. */
+  rig_advance(&chaos->rig, LOOK_EVERY_MS + LOOK_STILL_MS);
+}
+
+static void step_at_random(struct chaos *chaos) {
+  struct rig *rig = &chaos->rig;
+  struct err err;
+  switch (check_below(8)) {
+  case 0: save_at_random(chaos); break;
+  case 1: rig_replace(rig, "lib/m.lua", "return 1"); break;
+  case 2: rig_advance(rig, (int64_t)check_below(200)); break;
+  case 3:
+    if (!scripts_reload(rig->scripts, NULL, count_told, chaos, &err)) chaos->asked++;
+    break;
+  case 4: scripts_look(rig->scripts); break;
+  case 5:
+    rig->steady_ms += 30;
+    timers_run(&rig->timers, rig->steady_ms);
+    break;
+  default:
+    for (int i = 0; i < 5; i++, chaos->sent++)
+      CHECK(!scripts_emit(rig->scripts, "n", 1, "{\"event\":\"n\"}", 13, count_answer, chaos, &err));
+    if (check_below(2)) scripts_run(rig->scripts);
+  }
+}
+
+TEST(whatever_happens_each_event_is_answered_and_the_newest_good_version_runs) {
+  struct chaos chaos = {.saves = 0};
+  long rounds = check_rounds(400);
+  rig_init(&chaos.rig);
+  rig_write(&chaos.rig, "lib/m.lua", "return 1");
+  chaos.rig.grace_ms = 2000;
+  open_watched(&chaos.rig);
+  for (long i = 0; i < rounds; i++) {
+    step_at_random(&chaos);
+    rig_log(&chaos.rig);
+  }
+  rig_advance(&chaos.rig, 10000);
+  CHECK_INT(chaos.answered, chaos.sent);
+  CHECK_INT(chaos.told, chaos.asked);
+  CHECK_INT(scripts_load(chaos.rig.scripts).events, 0);
+  rig_actions(&chaos.rig);
+  rig_emit(&chaos.rig, "which", "{\"event\":\"which\"}");
+  struct buf wanted = {0};
+  for (int bot = 0; bot < BOTS; bot++)
+    if (chaos.version[bot])
+      buf_printf(&wanted, "{\"script\":\"b%d\",\"action\":\"is\",\"version\":%d}\n", bot, chaos.version[bot]);
+  CHECK_STR(rig_actions(&chaos.rig), buf_text(&wanted));
+  buf_deinit(&wanted);
+  rig_deinit(&chaos.rig);
+}
+
 /* ---- watching that cannot be had ---- */
 
 TEST(without_inotify_the_files_are_looked_at) {

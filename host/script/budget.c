@@ -222,6 +222,7 @@ void budget_frame_deinit(struct budget_frame *frame) {
 /* ---- the stop ---- */
 
 bool budget_is_over(lua_State *L) {
+  if (!script_of(L)) return false;
   struct budget *budget = budget_of(L);
   if (budget->counting && ++budget->polls % POLLS_A_LOOK == 0) count(budget);
   return budget->top && budget->top->over;

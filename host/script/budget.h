@@ -72,7 +72,7 @@ struct budget_frame *budget_frame(lua_State *L);
 /* Within a frame: from now on it is this coroutine that runs. */
 void budget_switch(struct budget_frame *frame, lua_State *L);
 
-/* Whether what runs is over its budget. Cheap. */
+/* Whether what runs is over its budget. Cheap. In a state that is no script's nothing ever is. */
 bool budget_is_over(lua_State *L);
 
 /* For C functions, every few thousand steps: stops the script where it is over its budget, and then does not

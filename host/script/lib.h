@@ -13,6 +13,8 @@
 void lib_open(lua_State *L); /* all of them */
 
 void lib_open_base(lua_State *L);      /* globals: Lua's own, less what reaches outside */
+void lib_open_string(lua_State *L);    /* global string */
+void lib_open_table(lua_State *L);     /* global table */
 void lib_open_os(lua_State *L);        /* global os */
 void lib_open_coroutine(lua_State *L); /* global coroutine */
 void lib_open_require(lua_State *L);   /* global require */

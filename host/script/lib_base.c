@@ -6,7 +6,8 @@
  *   load(chunk, name, mode, env) text only
  *   setmetatable(t, mt)          refuses __gc: it would run outside any task
  *   collectgarbage("count")      nothing else
- *   string, table, math, utf8    as in Lua, without string.dump; strings' metatable is locked
+ *   string, table                lib_string.c, lib_table.c
+ *   math, utf8                   as in Lua
  */
 #include <lauxlib.h>
 #include <lualib.h>
@@ -110,23 +111,12 @@ static void open_globals(lua_State *L) {
   lua_pop(L, 1);
 }
 
-static void open_string(lua_State *L) {
-  luaL_requiref(L, LUA_STRLIBNAME, luaopen_string, 1);
-  lua_pushnil(L);
-  lua_setfield(L, -2, "dump");
-  lua_pushliteral(L, "");
-  lua_getmetatable(L, -1);
-  lua_pushboolean(L, 0);
-  lua_setfield(L, -2, "__metatable");
-  lua_pop(L, 3);
-}
-
 void lib_open_base(lua_State *L) {
   open_globals(L);
-  open_string(L);
-  luaL_requiref(L, LUA_TABLIBNAME, luaopen_table, 1);
+  lib_open_string(L);
+  lib_open_table(L);
   luaL_requiref(L, LUA_MATHLIBNAME, luaopen_math, 1);
   luaL_requiref(L, LUA_UTF8LIBNAME, luaopen_utf8, 1);
   lua_pop(L,
-          3); /* requiref's own table of modules stays, for the names in tracebacks; scripts have another */
+          2); /* requiref's own table of modules stays, for the names in tracebacks; scripts have another */
 }

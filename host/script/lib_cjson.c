@@ -12,6 +12,7 @@
 #include <lauxlib.h>
 #include <lua-cjson.h>
 
+#include "script/budget.h"
 #include "script/lib.h"
 
 enum {
@@ -39,6 +40,7 @@ static void measure_table(lua_State *L, struct measure *measure) {
   if (measure->depth == CJSON_DEPTH) luaL_error(L, "cjson.encode: more than %d levels", CJSON_DEPTH);
   measure->depth++;
   luaL_checkstack(L, 4, "cjson.encode");
+  budget_check(L); /* a table that has been emptied takes as long to walk as a full one, and no bytes */
   spend(L, measure, 64);
   for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
     size_t key_bytes = lua_type(L, -2) == LUA_TSTRING ? lua_rawlen(L, -2) : NUMBER_BYTES;

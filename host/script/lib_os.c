@@ -1,13 +1,16 @@
 /* The time.
  *
  *   os.time([table])           as in Lua; without a table, now by the host's clock
- *   os.date([format [, time]]) as in Lua; without a time, now by the host's clock
+ *   os.date([format [, time]]) as in Lua; without a time, now by the host's clock. A format over 4 KiB is
+ *                              refused: it would take long
  *   os.clock() os.difftime(a, b)  as in Lua
  */
 #include <lauxlib.h>
 #include <lualib.h>
 
 #include "script/lib.h"
+
+enum { FORMAT_BYTES = 4096 };
 
 static lua_Integer now(lua_State *L) {
   int64_t ms = clock_wall_ms(script_of(L)->scripts->options.clock);
@@ -29,7 +32,10 @@ static int os_time(lua_State *L) {
 }
 
 static int os_date(lua_State *L) {
+  size_t len = 0;
   lua_settop(L, 2);
+  luaL_optlstring(L, 1, "", &len);
+  luaL_argcheck(L, len <= FORMAT_BYTES, 1, "the format is longer than 4 KiB");
   if (lua_isnil(L, 1)) {
     lua_pushliteral(L, "%c");
     lua_replace(L, 1);

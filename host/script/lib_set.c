@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "script/budget.h"
 #include "script/call.h"
 #include "script/fault.h"
 #include "script/guess.h"
@@ -141,6 +142,7 @@ static void add_table(lua_State *L, struct rows *rows, int index) {
   int64_t expires_at_ms = 0;
   struct err err = {.code = MOONKEEP_OK};
   luaL_checkstack(L, 8, NULL);
+  budget_check(L); /* the same row may stand in the list often, and have been emptied: see value.c */
   for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
     const char *field = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
     if (field && (strcmp(field, "key") == 0 || strcmp(field, "value") == 0)) continue;

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/number.h"
 #include "base/utf8.h"
+#include "script/budget.h"
 
 /* The array mark. */
 
@@ -317,6 +318,7 @@ static enum moonkeep_code encode_table(struct encoder *e) {
   const void *table = lua_topointer(e->L, -1);
   if (is_open(e, table)) return refuse(e, "is part of a cycle");
   if (e->depth == JSON_DEPTH) return refuse(e, "is nested deeper than 128 levels");
+  if (budget_is_over(e->L)) return err_set(e->err, MOONKEEP_TIMEOUT, "the script is over its CPU budget");
   if (!lua_checkstack(e->L, FREE_SLOTS)) return err_memory(e->err);
   e->levels[e->depth++] = (struct level){.table = table};
   enum moonkeep_code code = encode_entries(e);

@@ -99,6 +99,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct err err;
   if (!L) {
     L = luaL_newstate();
+    memset(lua_getextraspace(L), 0, LUA_EXTRASPACE); /* no script's */
     value_open(L);
   }
   bool taken = value_push(L, text, size, &err) == MOONKEEP_OK;

@@ -48,6 +48,7 @@ static bool memory_failed(void) {
 static lua_State *open_state(void) {
   memory = (struct memory){0};
   lua_State *L = lua_newstate(lua_memory, &memory);
+  memset(lua_getextraspace(L), 0, LUA_EXTRASPACE); /* no script's */
   CHECK(L);
   luaL_openlibs(L);
   value_open(L);

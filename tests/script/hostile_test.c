@@ -1,0 +1,118 @@
+/* Hostile scripts: each section of tests/script/hostile runs as a bot beside a good one, with a small budget
+ * and little memory. Every one has to be stopped or refused, with an error in the log; the good one's events
+ * are answered as if it were alone. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "helpers/rig.h"
+
+enum { MEMORY_BYTES = 16 << 20 };
+
+static const char good[] = "local moonkeep = require 'moonkeep'\n"
+                           "bot.on('m', function(e)\n"
+                           "  appData:update('good', function() return e.n end)\n"
+                           "  bot.send('good', ('%d'):format(appData:get('good')))\n"
+                           "end)\n";
+
+static void prepare(struct rig *rig, int64_t cpu_budget_ms) {
+  char path[700], target[700];
+  rig_init(rig);
+  rig->cpu_budget_ms = cpu_budget_ms;
+  rig->memory_bytes = MEMORY_BYTES;
+  rig_write(rig, "good.lua", good);
+  rig_write(rig, "lib/loop.lua", "while true do end");
+  snprintf(path, sizeof path, "%s/lib/out.lua", rig->scripts_dir);
+  CHECK(symlink("/etc/hostname", path) == 0);
+  snprintf(target, sizeof target, "%s/elsewhere", rig->dir);
+  CHECK(mkdir(target, 0700) == 0);
+  rig_write(rig, "../elsewhere/module.lua", "return 'outside'");
+  snprintf(path, sizeof path, "%s/lib/outside", rig->scripts_dir);
+  CHECK(symlink(target, path) == 0);
+}
+
+/* Both hear of one event, and timers fire; then all ends. */
+static void live(struct rig *rig, int n) {
+  char json[64];
+  struct err err;
+  if (rig_try_open(rig, &err)) FAIL("%s", err.message);
+  scripts_start(rig->scripts);
+  rig_settle(rig);
+  snprintf(json, sizeof json, "{\"event\":\"m\",\"n\":%d}", n);
+  rig_emit(rig, "m", json);
+  rig_advance(rig, 1);
+  scripts_end_waits(rig->scripts);
+  scripts_stop(rig->scripts);
+  rig_settle(rig);
+  scripts_close(rig->scripts);
+  rig->scripts = NULL;
+}
+
+static void run_section(struct rig *rig, const char *title, const char *source, int n) {
+  char want[64];
+  rig_write(rig, "bad.lua", source);
+  if (getenv("VERBOSE")) printf("%s\n", title), fflush(stdout);
+  live(rig, n);
+  snprintf(want, sizeof want, "\"channel\":\"good\",\"text\":\"%d\"", n);
+  if (!strstr(rig_actions(rig), want)) FAIL("%s: the good script was not heard", title);
+  rig_answers(rig);
+  const char *log = rig_log(rig);
+  if (!strstr(log, "error bad: ")) FAIL("%s: nobody stopped it:\n%.2000s", title, log);
+}
+
+static char *read_text(const char *path) {
+  FILE *file = fopen(path, "r");
+  CHECK(file);
+  fseek(file, 0, SEEK_END);
+  long size = ftell(file);
+  rewind(file);
+  char *text = calloc(1, (size_t)size + 1);
+  CHECK(fread(text, 1, (size_t)size, file) == (size_t)size);
+  fclose(file);
+  return text;
+}
+
+static void run_file(const char *path, int64_t cpu_budget_ms) {
+  struct rig rig;
+  char *text = read_text(path);
+  const char *only = getenv("SECTION");
+  int n = 0;
+  prepare(&rig, cpu_budget_ms);
+  for (char *at = strstr(text, "\n---- "), *next; at; at = next) {
+    char *title = at + 6, *source = strchr(title, '\n');
+    next = strstr(source, "\n---- ");
+    if (next) *next = '\0';
+    *source++ = '\0';
+    if (!only || strstr(title, only)) run_section(&rig, title, source, ++n);
+  }
+  CHECK(n > 0 || only);
+  free(text);
+  rig_deinit(&rig);
+}
+
+TEST(loops_are_stopped) {
+  run_file("tests/script/hostile/loops.lua", 20);
+}
+
+TEST(coroutines_are_stopped) {
+  run_file("tests/script/hostile/coroutines.lua", 20);
+}
+
+TEST(string_functions_are_stopped) {
+  run_file("tests/script/hostile/strings.lua", 40);
+}
+
+TEST(table_functions_are_stopped) {
+  run_file("tests/script/hostile/tables.lua", 40);
+}
+
+TEST(memory_is_bounded) {
+  run_file("tests/script/hostile/memory.lua", 40);
+}
+
+TEST(the_sandbox_holds) {
+  run_file("tests/script/hostile/sandbox.lua", 20);
+}

@@ -126,6 +126,13 @@ const struct command commands[] = {
      "\n"
      "--config FILE or MOONKEEP_CONFIG name it, and otherwise moonkeep.conf is read where it is there. The\n"
      "environment goes over the file, and options over both.\n"},
+    {"completion", "bash|zsh|fish", "what your shell needs to complete command lines", C_COMPLETION, 1, 1,
+     command_completion,
+     "Prints a script for the shell. It is installed with the program; without that:\n"
+     "\n"
+     "  eval \"$(moonkeep completion bash)\"          in ~/.bashrc\n"
+     "  eval \"$(moonkeep completion zsh)\"           in ~/.zshrc, behind compinit\n"
+     "  moonkeep completion fish | source            in ~/.config/fish/config.fish\n"},
     {"help", "[COMMAND]", "this text, or a command's", C_HELP, 0, 1, command_help, "Prints the help.\n"},
 };
 const size_t commands_count = sizeof commands / sizeof *commands;

@@ -4,6 +4,7 @@ std = "lua54+moonkeep"
 not_globals = {"io", "debug", "package", "dofile", "loadfile", "warn"} -- these are not there, see scripts/README.md
 max_line_length = 120
 
+files["**/*_test.lua"] = {read_globals = {"test"}, not_globals = {"bot"}}
 files["tests/bench/scripts"] = {read_globals = {"bench"}}
 
 -- Specs do on purpose what a script should not.

@@ -34,6 +34,31 @@ const struct command commands[] = {
      "  printf 'alice: hello\\nbob: hi\\n' | moonkeep chat --echo\n"
      "\n"
      "Scripts are reloaded when they are saved, while you talk.\n"},
+    {"test", "[SCRIPTS] [NAME]", "runs the tests beside the scripts: *_test.lua", C_TEST, 0, 2, command_test,
+     "Runs every file NAME_test.lua of the folder SCRIPTS (default: scripts) and of its own folders, or the "
+     "one\n"
+     "file SCRIPTS, and of these the cases with NAME in their name or their file's. leveling_test.lua tests "
+     "the\n"
+     "bot leveling:\n"
+     "\n"
+     "  test(\"talking earns points\", function()\n"
+     "    test.say(\"ann\", \"hello\")\n"
+     "    test.equal(appData:get(\"xp:ann\"), 50)\n"
+     "    test.equal(test.say(\"ann\", \"!rank\"), {\"ann: level 1 with 50 XP, place 1\"})\n"
+     "  end)\n"
+     "\n"
+     "Each case has a store of its own, in memory, and a clock that stands still until "
+     "test.advance(seconds)\n"
+     "moves it. scripts/README.md has the reference. What bots log is shown where a case fails, and all of "
+     "it\n"
+     "with --log-level. The last line is `N passed, N failed`; exit status 1 where a case has failed.\n"},
+    {"check-scripts", "[SCRIPTS]", "loads the scripts and says what is wrong with them", C_CHECK, 0, 1,
+     command_check_scripts,
+     "Loads every script of the folder SCRIPTS (default: scripts), as a host does it, without running "
+     "handlers\n"
+     "and with a store that is thrown away. Errors are shown with their line, and names that look like "
+     "mistakes\n"
+     "are warned of. Exit status 1 where a script cannot be loaded.\n"},
     {"get", "KEY", "print the value of a key", C_GET, 1, 1, command_get,
      "Prints the value as one line of JSON. A key that is not there: nothing is printed, exit status 3.\n"},
     {"set", "KEY JSON", "give a key a value", C_SET, 2, 2, command_set,
@@ -190,7 +215,7 @@ static enum exit_status check_arguments(struct cli *cli) {
                ? wrong_usage(cli, "%s takes no arguments", command->name)
                : wrong_usage(cli, "%s takes %s and nothing else", command->name, command->usage);
   for (int i = 0; i < count; i++)
-    if (!*cli->settings.arguments[i] && command->bit & (C_HOSTS | C_HELP))
+    if (!*cli->settings.arguments[i] && command->bit & (C_SCRIPTS | C_HELP))
       return wrong_usage(cli, "%s is empty", command->usage);
   return EXIT_DONE;
 }

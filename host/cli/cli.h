@@ -39,6 +39,8 @@ enum exit_status command_select(struct cli *cli);
 enum exit_status command_keys(struct cli *cli);
 enum exit_status command_count(struct cli *cli);
 enum exit_status command_delete_like(struct cli *cli);
+enum exit_status command_test(struct cli *cli);
+enum exit_status command_check_scripts(struct cli *cli);
 enum exit_status command_export(struct cli *cli);
 enum exit_status command_import(struct cli *cli);
 enum exit_status command_reload(struct cli *cli);

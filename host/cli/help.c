@@ -109,6 +109,8 @@ enum exit_status help_whole(struct cli *cli, enum console_stream stream) {
   buf_puts(&page.text, "  moonkeep COMMAND [ARGUMENTS] [OPTIONS]\n");
   title(&page, "Run bots");
   put_commands(&page, C_HOSTS);
+  title(&page, "Write bots");
+  put_commands(&page, C_AUTHOR);
   title(&page, "Look at their data and change it, with or without a running host");
   put_commands(&page, C_STORE);
   title(&page, "Take it out and in");

@@ -26,6 +26,8 @@
 #define C_DELETE_LIKE  COMMAND_BIT(8)
 #define C_HELP         COMMAND_BIT(9)
 #define C_RELOAD       COMMAND_BIT(10)
+#define C_TEST         COMMAND_BIT(12)
+#define C_CHECK        COMMAND_BIT(13)
 #define C_STATUS       COMMAND_BIT(25)
 #define C_LOGS         COMMAND_BIT(26)
 #define C_STOP         COMMAND_BIT(27)
@@ -41,7 +43,9 @@
 #define C_FILES        (C_EXPORT | C_IMPORT)
 #define C_CONTROL      (C_RELOAD | C_LOGS | C_STOP)
 #define C_ABOUT        (C_HELP | C_CONFIG | C_COMPLETION)
-#define C_ALL          (C_HOSTS | C_STORE | C_FILES | C_CONTROL | C_ABOUT)
+#define C_AUTHOR       (C_TEST | C_CHECK)
+#define C_SCRIPTS      (C_HOSTS | C_AUTHOR)
+#define C_ALL          (C_HOSTS | C_AUTHOR | C_STORE | C_FILES | C_CONTROL | C_ABOUT)
 
 enum { ARGUMENTS = 2 }; /* the most that a command takes */
 

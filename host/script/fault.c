@@ -149,14 +149,19 @@ static void make_report(struct script *script, struct report *report) {
 }
 
 static void log_report(struct script *script, const char *what, struct report *report) {
-  struct buf line = {0};
-  const char *message = buf_text(&report->message);
+  const struct scripts_options *options = &script->scripts->options;
+  struct buf line = {0}, quoted = {0};
+  buf_puts(&quoted, buf_text(&report->message));
+  quote_line(script, buf_text(&report->message), &quoted);
+  const char *message = buf_text(quoted.failed ? &report->message : &quoted);
+  if (options->fault) options->fault(options->ctx, script->name, what, message, buf_text(&report->trace));
   if (report->trace.len)
     buf_printf(&line, "%s: %s\n%s", what, message, buf_text(&report->trace));
   else
     buf_printf(&line, "%s: %s", what, message);
   log_text(script_log(script), LOG_ERROR, script->name, line.failed ? "out of memory" : buf_text(&line));
   buf_deinit(&line);
+  buf_deinit(&quoted);
 }
 
 static void add_stop(struct report *report, const struct budget_frame *frame) {

@@ -22,6 +22,7 @@ void lib_open_moonkeep(lua_State *L);  /* require "moonkeep" */
 void lib_open_cjson(lua_State *L);     /* require "cjson" */
 void lib_open_store(lua_State *L);     /* globals rootServer, appData */
 void lib_open_bot(lua_State *L);       /* global bot */
+void lib_open_test(lua_State *L);      /* global test, in place of bot; not by lib_open */
 
 /* Pops a table and makes it what require gives for this name. */
 void lib_provide(lua_State *L, const char *name);

@@ -182,8 +182,10 @@ static void drain(struct script *script) {
 /* ---- the next version ---- */
 
 static void report(struct bot *bot, const char *message, const char *trace) {
-  const struct log *log = bot->scripts->options.log;
+  const struct scripts_options *options = &bot->scripts->options;
+  const struct log *log = options->log;
   struct buf text = {0};
+  if (options->fault) options->fault(options->ctx, bot->name, "not loaded", message, trace);
   buf_printf(&text, "%s: %s", bot->live ? "not reloaded" : "not loaded", message);
   if (*trace) buf_printf(&text, "\n%s", trace);
   if (bot->live) buf_puts(&text, "\nthe old version is still running");

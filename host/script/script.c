@@ -147,6 +147,7 @@ static struct script *make(struct scripts *scripts, const char *name) {
 static int open_libs(lua_State *L) {
   fault_open(L);
   lib_open(L);
+  if (script_of(L)->scripts->options.trial) lib_open_test(L);
   return 0;
 }
 

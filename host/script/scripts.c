@@ -40,9 +40,28 @@ static void load_found(struct scripts *scripts, const struct found *found) {
   if (bot && why) bot_explain(bot, why);
 }
 
+static bool is_wanted(const struct scripts_options *options, const char *name) {
+  if (!options->only) return !options->only_file;
+  for (size_t i = 0; i < options->only_count; i++)
+    if (strcmp(options->only[i], name) == 0) return true;
+  return false;
+}
+
+/* A file that is no bot of the folder by its name: a test. */
+static void load_file(struct scripts *scripts, const char *file) {
+  char *copy = mem_copy(file, strlen(file)), *name = mem_copy(file, strlen(file) - strlen(".lua"));
+  struct found found = {name, copy};
+  if (copy && name) load_found(scripts, &found);
+  mem_free(copy);
+  mem_free(name);
+}
+
 static void load_all(struct scripts *scripts, const struct finds *finds) {
-  for (size_t i = 0; i < finds->count; i++) load_found(scripts, &finds->all[i]);
-  if (finds->count == 0)
+  const struct scripts_options *options = &scripts->options;
+  for (size_t i = 0; i < finds->count; i++)
+    if (is_wanted(options, finds->all[i].name)) load_found(scripts, &finds->all[i]);
+  if (options->only_file) load_file(scripts, options->only_file);
+  if (finds->count == 0 && !options->only_file && !options->only)
     log_write(scripts->options.log, LOG_WARN, "scripts", "no scripts in %s: put a file like hello.lua there",
               scripts->options.dir);
 }

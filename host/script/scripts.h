@@ -19,6 +19,7 @@
 #include "store/store.h"
 
 struct scripts;
+struct trial;
 
 /* What came of one event. errors is a JSON array of {"script":…,"message":…}, "[]" when all went well. Valid
  * until the callback returns. */
@@ -52,6 +53,15 @@ struct scripts_options {
   int64_t grace_ms;                        /* how long what runs in a version that was replaced may go on */
   const struct scripts_left_out *left_out; /* borrowed by scripts_open alone */
   size_t left_out_count;
+  /* An error that nobody has caught, or a script that does not load: the log tells it too. `what` is "error
+   * in the event \"message\"", or "not loaded"; trace may be "". NULL: need not know. */
+  void (*fault)(void *ctx, const char *script, const char *what, const char *message, const char *trace);
+  /* Not all scripts of the folder: only this file, or those of these names. Borrowed by scripts_open alone.
+   */
+  const char *only_file;
+  const char *const *only; /* NULL: all */
+  size_t only_count;
+  struct trial *trial; /* see trial.h: its scripts get `test` in place of `bot`; NULL: none */
 };
 
 /* Errors: invalid (the folder is missing or not a folder: the message says how to make one), memory. A folder

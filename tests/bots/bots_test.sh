@@ -498,6 +498,7 @@ the_readme_is_real() {
   got=$(printf 'bob: !seen ann\nann: hi\nbob: !seen ann\n' | build/moonkeep chat bots)
   has 'the second bot' "$got" 'seen: I have never seen ann'
   has 'the second bot' "$got" 'seen: ann spoke on '
+  is 'the last line of its test' "$(build/moonkeep test bots | tail -n 1)" '1 passed, 0 failed'
 }
 
 # What the documents name is there.

@@ -1,0 +1,30 @@
+local economy = rootServer.dataStore.economy
+
+test("buying costs coins and makes a thing", function()
+  test.equal(test.say("ann", "!buy sword"), {"ann bought a sword and has 40 coins left"})
+  test.equal(test.say("ann", "!inventory"), {"ann has sword"})
+  test.equal(test.say("ann", "!buy sword"), {"ann, a sword costs 60 and you have 40 coins"})
+  test.equal(economy:count("item:%"), 1)
+end)
+
+test("a thing that is given away has one owner", function()
+  test.say("ann", "!buy potion")
+  test.equal(test.say("ann", "!give @bob potion"), {"ann gave bob a potion"})
+  test.equal(test.say("ann", "!give @cat potion"), {"ann, you have no potion to give"})
+  test.equal(test.say("bob", "!inventory"), {"bob has potion"})
+end)
+
+test("work is paid once a minute", function()
+  test.equal(test.say("ann", "!work"), {"ann worked and has 125 coins"})
+  test.advance(59)
+  test.equal(test.say("ann", "!work"), {"ann, have a rest first: you have 125 coins"})
+  test.advance(1)
+  test.equal(test.say("ann", "!work"), {"ann worked and has 150 coins"})
+end)
+
+test("what was paid for before a crash is handed over at the start", function()
+  economy:set("purse:ann", {coins = 40, owed = {["00000007"] = "sword"}, worked = 0})
+  test.restart()
+  test.equal(economy:get("item:00000007"), {name = "sword", owner = "ann"})
+  test.equal(economy:get("purse:ann").owed, {})
+end)

@@ -27,7 +27,8 @@ TEST(an_endless_loop_is_stopped_and_told_with_its_place) {
   rig_emit(&rig, "m", "{\"event\":\"m\"}");
   const char *log = rig_log(&rig);
   HAS(log, "error bot: error in the event \"m\": bot.lua:");
-  HAS(log, STOPPED "\nstack traceback:\n\tbot.lua:");
+  HAS(log, STOPPED "\n    ");
+  HAS(log, "\nstack traceback:\n\tbot.lua:");
   HAS(log, "in function <bot.lua:1>");
   const char *answers = rig_answers(&rig);
   HAS(answers, "[{\"script\":\"bot\",\"message\":\"bot.lua:");

@@ -169,7 +169,8 @@ TEST(each_handler_has_a_table_of_its_own_and_failures_are_told) {
             "[{\"script\":\"a\",\"message\":\"a.lua:1: first\"},"
             "{\"script\":\"a\",\"message\":\"(the error is a table value, without a text)\"},"
             "{\"script\":\"b\",\"message\":\"b.lua:1: appData:get: the key is empty (invalid_key)\"}]\n");
-  HAS(rig_log(&rig), "error a: error in the event \"m\": a.lua:1: first\nstack traceback:\n");
+  HAS(rig_log(&rig), "error a: error in the event \"m\": a.lua:1: first\n    1 | bot.on('m', function(e) "
+                     "e.text = nil error('first') end)\nstack traceback:\n");
   rig_emit(&rig, "m", "{\"event\":\"m\",\"text\":\"hi\"}");
   HAS(rig_answers(&rig), "this event came from no channel");
   rig_deinit(&rig);
@@ -257,7 +258,8 @@ TEST(an_error_in_an_update_function_names_its_line_and_the_callers) {
   rig_emit(&rig, "m", "{\"event\":\"m\"}");
   CHECK_STR(rig_log(&rig),
             "error bot: error in the event \"m\": bot.lua:3: attempt to index a nil value (local 'v')\n"
-            "stack traceback:\n\t[C]: in method 'update'\n\tbot.lua:2: in function <bot.lua:1>\n");
+            "    3 | return v.xp + 1\nstack traceback:\n\t[C]: in method 'update'\n\tbot.lua:2: in function "
+            "<bot.lua:1>\n");
   rig_deinit(&rig);
 }
 

@@ -10,10 +10,7 @@
 #include "script/quote.h"
 #include "script/task.h"
 
-enum {
-  PATIENCE_MS = 1000, /* what runs has so long to end, where the grace period is shorter */
-  OLD_VERSIONS = 16,  /* of one bot that may drain at a time: each has memory of its own */
-};
+enum { PATIENCE_MS = 1000 }; /* what runs has so long to end, where the grace period is shorter */
 
 static int64_t now_ms(const struct scripts *scripts) {
   return clock_steady_ms(scripts->options.clock);
@@ -140,19 +137,23 @@ static void set_grace(struct script *script) {
   stop_tasks(script, "out of memory");
 }
 
-/* Where versions follow each other faster than they drain, the oldest has to go. */
+/* The old versions of a bot together may hold as much memory as one script. Where they follow each other
+ * faster than they drain, the oldest has to go. */
 static void make_room(struct scripts *scripts, const char *name) {
   struct script *oldest = NULL;
-  unsigned count = 0;
-  for (struct list *node = scripts->others.next; node != &scripts->others; node = node->next) {
+  size_t bytes = 0, limit_bytes = scripts->options.memory_bytes;
+  for (struct list *node = scripts->others.prev; node != &scripts->others; node = node->prev) {
     struct script *script = list_of(node, struct script, link);
-    if (script->stage == SCRIPT_NEXT || strcmp(script->name, name) != 0) continue;
-    if (count++ == 0) oldest = script;
+    if (script->stage == SCRIPT_NEXT || list_empty(&script->tasks) || strcmp(script->name, name) != 0)
+      continue;
+    bytes += script->bytes;
+    oldest = script;
+    if (bytes > limit_bytes) break;
   }
-  if (count <= OLD_VERSIONS) return;
+  if (!oldest || bytes <= limit_bytes) return;
   log_write(scripts->options.log, LOG_WARN, name,
-            "more than %d old versions are still at work: stopped the oldest", OLD_VERSIONS);
-  stop_tasks(oldest, "the script was reloaded too often for this to end");
+            "old versions that are still at work hold more memory than a script may: stopped the oldest");
+  stop_tasks(oldest, "the script was reloaded, and its old versions held too much memory for this to end");
 }
 
 /* The live version gets no more events; what it has begun goes on. */

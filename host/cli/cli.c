@@ -158,6 +158,12 @@ const struct command commands[] = {
      "  eval \"$(moonkeep completion bash)\"          in ~/.bashrc\n"
      "  eval \"$(moonkeep completion zsh)\"           in ~/.zshrc, behind compinit\n"
      "  moonkeep completion fish | source            in ~/.config/fish/config.fish\n"},
+    {"manual", "[PAGE]", "the manual page, as roff", C_MANUAL, 0, 1, command_manual,
+     "Prints a page of the manual, moonkeep.1 or moonkeep.conf.5. They are installed with the program; "
+     "without\n"
+     "that:\n"
+     "\n"
+     "  moonkeep manual | man -l -\n"},
     {"help", "[COMMAND]", "this text, or a command's", C_HELP, 0, 1, command_help, "Prints the help.\n"},
 };
 const size_t commands_count = sizeof commands / sizeof *commands;
@@ -223,7 +229,8 @@ static enum exit_status check_arguments(struct cli *cli) {
 static enum exit_status run_command(struct cli *cli) {
   struct settings *settings = &cli->settings;
   struct err err;
-  if (!(cli->command->bit & (C_HELP | C_COMPLETION)) && conf_settle(settings, cli->command->bit, &err)) {
+  if (!(cli->command->bit & (C_HELP | C_COMPLETION | C_MANUAL)) &&
+      conf_settle(settings, cli->command->bit, &err)) {
     console_complain(&cli->console, "%s", err.message);
     return EXIT_USAGE;
   }

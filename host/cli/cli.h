@@ -47,6 +47,7 @@ enum exit_status command_reload(struct cli *cli);
 enum exit_status command_logs(struct cli *cli);
 enum exit_status command_stop(struct cli *cli);
 enum exit_status command_completion(struct cli *cli);
+enum exit_status command_manual(struct cli *cli);
 enum exit_status command_config(struct cli *cli);
 enum exit_status command_help(struct cli *cli);
 

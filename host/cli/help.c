@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char PURPOSE[] =
+const char help_purpose[] =
     "moonkeep runs bots written in Lua and keeps their data: what a script has been told "
     "is saved\nsurvives crashes and power loss.\n";
 
@@ -60,22 +60,24 @@ enum exit_status help_version(struct cli *cli) {
 
 enum exit_status help_short(struct cli *cli) {
   struct page page = {.cli = cli, .stream = CONSOLE_ERR};
-  buf_puts(&page.text, PURPOSE);
+  buf_puts(&page.text, help_purpose);
   buf_putc(&page.text, '\n');
   put_commands(&page, C_ALL & ~C_HELP);
   buf_puts(&page.text, "\nTry `moonkeep chat`. `moonkeep --help` tells more.\n");
   return show(&page, EXIT_USAGE);
 }
 
+const char help_examples[] =
+    "  moonkeep chat                            talk with the bots in scripts/\n"
+    "  moonkeep run bots < events.ndjson        feed them events\n"
+    "  moonkeep set alice '{\"xp\":50}'           save a value\n"
+    "  moonkeep get alice                       and read it again, also while a host runs\n"
+    "  moonkeep select 'user:%' --limit 10      % stands for any text, _ for one character\n"
+    "  moonkeep count --store economy           another store\n";
+
 static void put_examples(struct page *page) {
   title(page, "Examples");
-  buf_puts(&page->text,
-           "  moonkeep chat                            talk with the bots in scripts/\n"
-           "  moonkeep run bots < events.ndjson        feed them events\n"
-           "  moonkeep set alice '{\"xp\":50}'           save a value\n"
-           "  moonkeep get alice                       and read it again, also while a host runs\n"
-           "  moonkeep select 'user:%' --limit 10      % stands for any text, _ for one character\n"
-           "  moonkeep count --store economy           another store\n");
+  buf_puts(&page->text, help_examples);
 }
 
 static void put_exit_status(struct page *page) {
@@ -104,7 +106,7 @@ static void put_environment(struct page *page) {
 
 enum exit_status help_whole(struct cli *cli, enum console_stream stream) {
   struct page page = {.cli = cli, .stream = stream};
-  buf_puts(&page.text, PURPOSE);
+  buf_puts(&page.text, help_purpose);
   title(&page, "Usage");
   buf_puts(&page.text, "  moonkeep COMMAND [ARGUMENTS] [OPTIONS]\n");
   title(&page, "Run bots");

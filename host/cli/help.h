@@ -5,6 +5,8 @@
 
 #include "cli/cli.h"
 
+extern const char help_purpose[], help_examples[];
+
 enum exit_status help_version(struct cli *cli);
 enum exit_status help_whole(struct cli *cli, enum console_stream stream);
 enum exit_status help_command(struct cli *cli, const struct command *command);

@@ -43,7 +43,7 @@ const struct option options_table[] = {
     {"log-level", "LEVEL", NULL, "debug, info, warn or error (run: info, chat: warn)", "MOONKEEP_LOG_LEVEL",
      C_SCRIPTS | C_STORE | C_FILES, LEVEL, AT(log_level)},
     {"config", "FILE", "moonkeep.conf where there is one", "the configuration file", "MOONKEEP_CONFIG",
-     C_ALL & ~C_HELP & ~C_COMPLETION, TEXT, AT(config)},
+     C_ALL & ~C_HELP & ~C_COMPLETION & ~C_MANUAL, TEXT, AT(config)},
     {"help", NULL, NULL, "this text, or a command's (also -h)", NULL, C_ALL, FLAG, AT(help)},
     {"version", NULL, NULL, "the version (also -V)", NULL, C_ALL, FLAG, AT(version)},
 };

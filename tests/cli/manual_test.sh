@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# The manual's pages: whole, and without a fault that roff would warn of.
+#
+#   MOONKEEP=build/moonkeep tests/cli/manual_test.sh [WORD]
+# shellcheck disable=SC2154 # lib.sh assigns
+set -u
+
+# shellcheck source=lib.sh disable=SC1091
+. "$(dirname "$0")/lib.sh"
+
+formatted() { # PAGE: as plain text in page.txt
+  mk manual "$1"
+  is "status of $1" "$status:$err" '0:'
+  groff -man -ww -Tutf8 -rLL=200n out.txt 2>groff.err | sed 's/\x1b\[[0-9;]*m//g' >page.txt
+  is "warnings of $1" "$(cat groff.err)" ''
+}
+
+the_pages_are_whole() {
+  mk help
+  grep -oE '^  moonkeep [a-zA-Z-]+' out.txt | sed 's/.* //' | grep -v '^COMMAND$' | sort -u >commands
+  grep -oE '^  --[a-z-]+' out.txt | tr -d ' ' | sort -u >options
+  formatted moonkeep.1
+  while read -r name; do grep -qE "^ +moonkeep $name( |\$)" page.txt || fail "no $name in moonkeep.1"; done <commands
+  while read -r name; do grep -qE "^ +$name( |\$)" page.txt || fail "no $name in moonkeep.1"; done <options
+  for part in NAME SYNOPSIS 'EXIT STATUS' ENVIRONMENT FILES EXAMPLES 'SEE ALSO'; do
+    grep -q "^$part" page.txt || fail "no $part in moonkeep.1"
+  done
+  has 'text that is roff elsewhere' "$(cat page.txt)" "printf 'alice: hello\\nbob: hi\\n' | moonkeep chat --echo"
+  has 'other letters' "$(cat page.txt)" '{"error":…,"line":N}'
+  formatted moonkeep.conf.5
+  grep -qE '^ +log_level = LEVEL' page.txt || fail 'no log_level in moonkeep.conf.5'
+  has 'example' "$(cat page.txt)" 'cache = 256 * 1024 * 1024'
+  mk manual
+  is 'the first' "$(head -c 15 out.txt)" '.TH MOONKEEP 1 '
+  refuses 2 'there is no page "x"' manual x
+}
+
+tests='the_pages_are_whole'
+# shellcheck disable=SC2086 # the names are meant to be split
+run_tests $tests

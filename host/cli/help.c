@@ -32,7 +32,7 @@ static void put_commands(struct page *page, uint64_t which) {
     char call[64];
     if (!(commands[i].bit & which)) continue;
     snprintf(call, sizeof call, "%s %s", commands[i].name, commands[i].usage);
-    buf_printf(&page->text, "  moonkeep %-20s %s\n", call, commands[i].summary);
+    buf_printf(&page->text, "  moonkeep %-24s  %s\n", call, commands[i].summary);
   }
 }
 

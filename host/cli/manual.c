@@ -81,7 +81,9 @@ static void head(struct buf *out, const char *name, const char *number, const ch
 /* ---- moonkeep.1 ---- */
 
 static void put_command(struct buf *out, const struct command *command) {
-  buf_printf(out, ".SS \"moonkeep %s%s", command->name, *command->usage ? " " : "");
+  buf_puts(out, ".SS \"moonkeep ");
+  put(out, command->name);
+  if (*command->usage) buf_putc(out, ' ');
   put(out, command->usage);
   buf_puts(out, "\"\n");
   put_prose(out, command->help);

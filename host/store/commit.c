@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "store/journal.h"
+#include "store/keeper.h"
 
 /* Above this much journal each commit folds first, and callers feel it as waiting. What is not folded is in
  * the front's memory too, where a small change takes thrice as much: so it is less with a small cache. */
@@ -41,11 +42,13 @@ static void refuse_doubtful(struct commit *commit) {
 /* Opens the file anew and learns whether group seq is in it. The front is told first to forget what its cache
  * says, so that no answer made from the file can come before that. */
 static enum moonkeep_code reopen(struct commit *commit, uint64_t seq, bool *there, struct err *err) {
+  keeper_hold(commit->keeper);
   pthread_mutex_lock(commit->view_lock);
   view_close(commit->view);
   enum moonkeep_code code = engine_reopen(&commit->engine, commit->folder, seq, there, err);
   if (!code) code = post_forget(commit, err);
   pthread_mutex_unlock(commit->view_lock);
+  keeper_let_go(commit->keeper);
   if (commit->broken != (code != 0))
     log_write(commit->log, code ? LOG_ERROR : LOG_WARN, "store", "%s%s",
               code ? "the store has stopped writing after a disk error: " : "the store file is open again",
@@ -94,6 +97,8 @@ static void note_unfolded(struct commit *commit) {
   else if (!commit->unfolded_since_ms)
     commit->unfolded_since_ms = clock_steady_ms(commit->clock) | 1;
   atomic_store(&commit->folded_seq, commit->engine.folded_seq);
+  atomic_store(&commit->last_seq, commit->engine.last_seq);
+  atomic_store(&commit->wal_pages, commit->engine.wal_pages);
 }
 
 /* Upkeep that fails is no caller's failure: everything stays in the journal, and it is tried again. */

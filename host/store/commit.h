@@ -17,11 +17,14 @@ struct commit {
   struct inbox inbox;
   struct outbox *outbox; /* borrowed, as are the next three, clock and log */
   const struct folder *folder;
-  struct view *view; /* closed under view_lock when the file has to be opened anew */
+  struct keeper *keeper; /* is kept from the file when that has to be opened anew */
+  struct view *view;     /* closed under view_lock when the file has to be opened anew */
   pthread_mutex_t *view_lock;
   size_t cache_bytes; /* the front's limit */
   const struct clock *clock;
   const struct log *log;
+  _Atomic uint64_t last_seq;   /* the newest group in the file; any thread reads it, and the next one */
+  atomic_int wal_pages;        /* in the write-ahead log */
   _Atomic uint64_t folded_seq; /* the tables show every group up to this one; any thread reads it */
 
   /* The thread's own. */

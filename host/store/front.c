@@ -80,6 +80,7 @@ void front_take_in(struct store *store, struct job *job) {
     many_forget(store);
     mem_free(job);
     break;
+  case JOB_BACKUP: backup_take_in(store, list_of(job, struct backup_job, job)); break;
   case JOB_STOP: mem_free(job); break;
   }
 }

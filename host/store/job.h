@@ -22,7 +22,8 @@ enum job_kind {
   JOB_LOAD,   /* reader: one key */
   JOB_SCAN,   /* reader: a range */
   JOB_FORGET, /* from the commit thread, unasked: what the cache says may be old */
-  JOB_STOP,   /* either: the last one */
+  JOB_BACKUP, /* keeper thread: take one now */
+  JOB_STOP,   /* any of them: the last one */
 };
 
 struct job {

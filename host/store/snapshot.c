@@ -17,7 +17,10 @@
 #include "store/sql.h"
 #include "store/sum.h"
 
-enum { PACE_ROWS = 1000 };
+enum {
+  PACE_ROWS = 1000,
+  SYNC_BYTES = 4 << 20, /* written and synced at a time: the disk is never busy for long */
+};
 static const char PREFIX[] = "appdata-", HALF_MADE[] = ".half-made-";
 
 /* ---- names ---- */
@@ -127,10 +130,11 @@ struct copy {
   struct buf half, path; /* of the file, before and after it has its name */
   sqlite3 *db;
   sqlite3_stmt *insert;
-  char store[64]; /* that insert is for */
+  char store[64];  /* that insert is for */
+  size_t unsynced; /* bytes of rows since the last commit */
 };
 
-/* Without a journal: a copy that fails is thrown away. The commit is synced. */
+/* Without a journal: a copy that fails is thrown away. Each commit is synced. */
 static enum moonkeep_code make_file(struct copy *copy, struct err *err) {
   enum moonkeep_code code = sql_open(&copy->db, buf_text(&copy->half), true, err);
   if (!code)
@@ -169,7 +173,11 @@ static enum moonkeep_code put(struct copy *copy, const struct moment_row *row, i
   int rc = sqlite3_step(insert);
   sqlite3_reset(insert);
   sqlite3_clear_bindings(insert);
-  return rc == SQLITE_DONE ? MOONKEEP_OK : sql_fail(copy->db, rc, "write a backup", err);
+  if (rc != SQLITE_DONE) return sql_fail(copy->db, rc, "write a backup", err);
+  copy->unsynced += row->key_len + row->json_len;
+  if (copy->unsynced < SYNC_BYTES) return MOONKEEP_OK;
+  copy->unsynced = 0;
+  return sql_run(copy->db, "COMMIT; BEGIN IMMEDIATE", "write a backup", err);
 }
 
 static bool may_go_on(const struct snapshot_source *source, uint64_t rows) {
@@ -277,9 +285,11 @@ static enum moonkeep_code take(struct copy *copy, struct err *err) {
   buf_printf(&copy->half, "%s/%s%ld-%lld", source->dir, HALF_MADE, (long)getpid(),
              (long long)copy->info->at_ms);
   enum moonkeep_code code = copy->half.failed ? err_memory(err) : make_dir(source->dir, err);
+  if (source->file_lock) pthread_mutex_lock(source->file_lock);
   if (!code) code = moment_open(&moment, &options, err);
   if (!code) code = write_file(copy, moment, err);
   moment_close(moment);
+  if (source->file_lock) pthread_mutex_unlock(source->file_lock);
   if (!code) code = check_copy(copy, err);
   if (!code) code = give_name(copy, err);
   if (code && copy->half.data) unlink(copy->half.data);

@@ -11,6 +11,7 @@
 #ifndef STORE_SNAPSHOT_H
 #define STORE_SNAPSHOT_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -42,10 +43,11 @@ enum moonkeep_code snapshot_list(const char *dir, struct snapshot **out, size_t 
 void snapshot_clean(const char *dir);
 
 struct snapshot_source {
-  const char *data;          /* the data folder */
-  const char *dir;           /* where the snapshot goes: made when it is missing */
-  bool settled;              /* this process has the store open; otherwise nobody has */
-  const struct clock *clock; /* borrowed */
+  const char *data;           /* the data folder */
+  const char *dir;            /* where the snapshot goes: made when it is missing */
+  bool settled;               /* this process has the store open; otherwise nobody has */
+  const struct clock *clock;  /* borrowed */
+  pthread_mutex_t *file_lock; /* held while the store file is open; NULL: none */
   /* Called now and then with the rows so far: to wait, so that others get the disk, and to say how far it is.
    * False ends it (closed). NULL: never. */
   bool (*pace)(void *ctx, uint64_t rows);

@@ -77,6 +77,7 @@ static void free_store(struct store *store) {
   while (!list_empty(&store->ages)) cache_drop(store, list_of(store->ages.next, struct entry, age));
   map_each(&store->buckets, free_bucket, store);
   map_deinit(&store->buckets);
+  keeper_close(&store->keeper);
   folder_close(&store->folder);
   mem_free(store->path);
   mem_free(store);
@@ -129,14 +130,21 @@ static bool start_threads(struct store *store) {
   commit->view = &store->reader.view;
   commit->view_lock = &store->reader.lock;
   commit->cache_bytes = store->cache_limit;
+  commit->keeper = &store->keeper;
   commit->clock = store->clock;
   commit->log = store->log;
+  store->keeper.outbox = &store->outbox;
+  store->keeper.commit = commit;
+  atomic_init(&commit->last_seq, commit->engine.last_seq);
   atomic_init(&commit->folded_seq, commit->engine.folded_seq);
   store->durable_seq = commit->engine.last_seq;
   store->next_seq = store->durable_seq + 1;
   view_init(&store->reader.view, store->path, store->clock);
   if (!reader_start(&store->reader)) return false;
-  if (commit_start(commit)) return true;
+  if (keeper_start(&store->keeper)) {
+    if (commit_start(commit)) return true;
+    keeper_stop(&store->keeper);
+  }
   struct job job = {0};
   stop(&store->reader.inbox, &job);
   reader_join(&store->reader);
@@ -170,6 +178,9 @@ enum moonkeep_code store_open(struct store **out, const struct store_options *op
   enum moonkeep_code code =
       folder_open(&store->folder, options->dir, options->owner, options->lock_wait_ms, err);
   if (!code && !(store->path = folder_file(&store->folder, "appdata.db"))) code = err_memory(err);
+  if (!code && !keeper_open(&store->keeper, store->folder.path, options->backups_dir,
+                            options->backup_every_ms, store->clock, store->log))
+    code = err_memory(err);
   if (!code) code = open_file(store, err);
   if (code)
     free_store(store);
@@ -182,6 +193,7 @@ enum moonkeep_code store_open(struct store **out, const struct store_options *op
 
 enum moonkeep_code store_close(struct store *store, struct err *err) {
   store->closing = true;
+  keeper_stop(&store->keeper);
   while (store->pending > 0) store_wait(store, -1);
   group_close(store);
   struct job *commit_stop = mem_zero(sizeof *commit_stop), reader_stop = {0};

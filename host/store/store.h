@@ -46,11 +46,13 @@ struct store;
 struct bucket; /* a named store, such as appData; lives as long as the store */
 
 struct store_options {
-  const char *dir;    /* the data folder; made when it is missing (with its parents) */
-  const char *owner;  /* who we are, for the process that finds the folder taken: "moonkeep run bots" */
-  size_t cache_bytes; /* 0: STORE_CACHE_BYTES */
-  size_t value_bytes; /* 0: STORE_VALUE_BYTES */
-  int lock_wait_ms;   /* how long to wait for another process to let go of the folder */
+  const char *dir;         /* the data folder; made when it is missing (with its parents) */
+  const char *owner;       /* who we are, for the process that finds the folder taken: "moonkeep run bots" */
+  size_t cache_bytes;      /* 0: STORE_CACHE_BYTES */
+  size_t value_bytes;      /* 0: STORE_VALUE_BYTES */
+  int lock_wait_ms;        /* how long to wait for another process to let go of the folder */
+  const char *backups_dir; /* where the backups are; NULL: `backups` in the data folder */
+  int64_t backup_every_ms; /* how often one is made where something has changed; 0: only by store_backup */
   const struct clock *clock; /* NULL: the system's; borrowed until store_close */
   const struct log
       *log; /* NULL: silent; borrowed until store_close; written to from the store's threads too */
@@ -204,6 +206,29 @@ bool store_has_room(const struct store *store);
  * until the next call on this store (NULL: absent, or expired). */
 bool store_peek(struct store *store, struct bucket *bucket, const char *key, size_t len,
                 const struct value **value);
+
+/* ---- backups ---- */
+
+struct store_backup_state {
+  char name[48];     /* of the newest backup, a file in the folder of backups; "": there is none */
+  int64_t at_ms;     /* the moment that it holds, since 1970 */
+  uint64_t bytes;    /* of the file */
+  uint64_t keys;     /* that it holds; 0 where it was not made by this process */
+  unsigned failures; /* tries since then that have failed */
+  char error[768];   /* why the last one did; "": it did not */
+};
+
+/* How it stands with the backups. */
+void store_backup_state(struct store *store, struct store_backup_state *state);
+const char *store_backups_dir(const struct store *store);
+
+/* Takes a backup now, whether something has changed or not. `done` is called once, from store_pump, with what
+ * has been made, or why nothing was (closed: the store is being closed); it may free the request. Valid until
+ * it returns. memory: and `done` is not called. */
+struct store_backup {
+  void (*done)(struct store_backup *, const struct store_backup_state *made, const struct err *err);
+};
+enum moonkeep_code store_backup(struct store *store, struct store_backup *request, struct err *err);
 
 /* ---- the loop's side ---- */
 

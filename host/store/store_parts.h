@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "store/commit.h"
 #include "store/job.h"
+#include "store/keeper.h"
 #include "store/reader.h"
 #include "store/store.h"
 
@@ -81,6 +82,7 @@ struct store {
   struct outbox outbox;
   struct commit commit;
   struct reader reader;
+  struct keeper keeper;
 };
 
 /* The bucket that a row of a list goes into. */
@@ -126,6 +128,9 @@ bool barrier_await(struct store *store, struct store_call *call, const struct bu
 bool barrier_raise(struct store *store, struct store_call *call);
 void barrier_lower(struct store_call *call, struct list *waited);
 void barrier_open_gates(struct store *store, uint64_t turn);
+
+/* backup.c */
+void backup_take_in(struct store *store, struct backup_job *backup);
 
 /* keys.c */
 const struct value *keys_live(const struct store *store,

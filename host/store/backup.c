@@ -1,0 +1,37 @@
+/* Backups, as the host thread asks for them. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "store/store_parts.h"
+
+enum moonkeep_code store_backup(struct store *store, struct store_backup *request, struct err *err) {
+  if (store->closing) return err_set(err, MOONKEEP_CLOSED, "the store has been closed");
+  struct backup_job *backup = mem_zero(sizeof *backup);
+  if (!backup) return err_memory(err);
+  backup->job.kind = JOB_BACKUP;
+  backup->request = request;
+  store->pending++;
+  group_hand_over(store); /* what was called before is in it, once it is durable */
+  inbox_put(&store->keeper.inbox, &backup->job);
+  return MOONKEEP_OK;
+}
+
+void backup_take_in(struct store *store, struct backup_job *backup) {
+  struct store_backup_state made = {
+      .at_ms = backup->snapshot.at_ms, .bytes = backup->snapshot.bytes, .keys = backup->snapshot.keys};
+  memcpy(made.name, backup->snapshot.name, sizeof backup->snapshot.name);
+  store->pending--;
+  backup->request->done(backup->request, &made, backup->job.err);
+  job_err_free(backup->job.err);
+  mem_free(backup);
+}
+
+void store_backup_state(struct store *store, struct store_backup_state *state) {
+  pthread_mutex_lock(&store->keeper.state_lock);
+  *state = store->keeper.state;
+  pthread_mutex_unlock(&store->keeper.state_lock);
+}
+
+const char *store_backups_dir(const struct store *store) {
+  return store->keeper.dir;
+}

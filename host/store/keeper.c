@@ -1,0 +1,266 @@
+#include "store/keeper.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "store/commit.h"
+#include "store/retention.h"
+
+enum {
+  LOOK_MS = 500,        /* between looks whether one is due: the clock may be moved */
+  RETRY_MS = 30 * 1000, /* after a failure; twice as long after each further one */
+  RETRY_MOST = 10,      /* doublings */
+  MOST_WAL_PAGES =
+      65536, /* while a backup reads, the log cannot be wrapped: from 256 MiB on it makes haste */
+};
+
+static int64_t steady_ms(const struct keeper *keeper) {
+  return clock_steady_ms(keeper->clock);
+}
+
+/* ---- what is known ---- */
+
+static void tell_state(struct keeper *keeper, const struct err *failure) {
+  struct store_backup_state *state = &keeper->state;
+  pthread_mutex_lock(&keeper->state_lock);
+  memcpy(state->name, keeper->last.name, sizeof keeper->last.name);
+  state->at_ms = keeper->last.at_ms;
+  state->bytes = keeper->last.bytes;
+  state->keys = keeper->last.keys;
+  state->failures = keeper->failures;
+  state->error[0] = '\0';
+  if (failure) memcpy(state->error, failure->message, sizeof state->error);
+  pthread_mutex_unlock(&keeper->state_lock);
+}
+
+/* The one that is newest says how long ago the last backup was; what it holds is not known without reading
+ * it. */
+static void look_for_last(struct keeper *keeper) {
+  struct snapshot *all;
+  size_t count;
+  struct err err;
+  if (snapshot_list(keeper->dir, &all, &count, &err) != MOONKEEP_OK) return;
+  if (count > 0) keeper->last = all[0];
+  mem_free(all);
+}
+
+/* In real time the clocks go side by side; the due moment is one of the steady clock's. */
+static void set_due(struct keeper *keeper) {
+  int64_t age_ms = clock_wall_ms(keeper->clock) - keeper->last.at_ms;
+  if (!keeper->last.name[0] || age_ms < 0) age_ms = 0;
+  if (age_ms > keeper->every_ms) age_ms = keeper->every_ms;
+  keeper->due_ms = steady_ms(keeper) + keeper->every_ms - age_ms;
+}
+
+/* What was changed before the store was opened, by other programs too, shows in the file's time alone. */
+static bool was_changed_before(const struct keeper *keeper) {
+  struct stat st;
+  struct buf path = {0};
+  buf_printf(&path, "%s/appdata.db", keeper->data);
+  bool is = path.failed || stat(buf_text(&path), &st) != 0 || keeper->last.name[0] == '\0' ||
+            (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000 >= keeper->last.at_ms;
+  buf_deinit(&path);
+  return is;
+}
+
+static bool has_changed(const struct keeper *keeper) {
+  uint64_t seq = atomic_load(&keeper->commit->last_seq);
+  return keeper->last_is_known ? seq != keeper->last.seq : seq > 0 || was_changed_before(keeper);
+}
+
+/* ---- one backup ---- */
+
+/* Leaves the processor and the disk to the others as long as it has had them, where they have work. */
+static bool pace(void *ctx, uint64_t rows) {
+  struct keeper *keeper = ctx;
+  (void)rows;
+  if (atomic_load(&keeper->hurry_up) || atomic_load(&keeper->stopping)) return false;
+  uint64_t seq = atomic_load(&keeper->commit->last_seq);
+  bool others_work = seq != keeper->seen_seq;
+  keeper->seen_seq = seq;
+  if (others_work && atomic_load(&keeper->commit->wal_pages) < MOST_WAL_PAGES)
+    nanosleep(&(struct timespec){.tv_nsec = 5 * 1000000L}, NULL);
+  return true;
+}
+
+static bool remove_backup(const struct keeper *keeper, const char *name) {
+  struct buf path = {0};
+  buf_printf(&path, "%s/%s", keeper->dir, name);
+  bool done = !path.failed && unlink(buf_text(&path)) == 0;
+  buf_deinit(&path);
+  return done;
+}
+
+static void thin_out(const struct keeper *keeper, const struct snapshot *all, size_t count) {
+  int64_t *moments = mem_alloc(count * sizeof *moments);
+  bool *keep = mem_alloc(count * sizeof *keep);
+  for (size_t i = 0; moments && i < count; i++) moments[i] = all[i].at_ms;
+  if (moments && keep) retention_choose(moments, count, clock_wall_ms(keeper->clock), keep);
+  for (size_t i = 0; moments && keep && i < count; i++)
+    if (!keep[i] && strcmp(all[i].name, keeper->last.name) != 0 && !remove_backup(keeper, all[i].name))
+      log_write(keeper->log, LOG_WARN, "backup", "cannot take away the old backup %s/%s", keeper->dir,
+                all[i].name);
+  mem_free(moments);
+  mem_free(keep);
+}
+
+/* Only after a good one. */
+static void take_old_ones_away(const struct keeper *keeper) {
+  struct snapshot *all;
+  size_t count;
+  struct err err;
+  if (snapshot_list(keeper->dir, &all, &count, &err) != MOONKEEP_OK || count == 0) return;
+  thin_out(keeper, all, count);
+  mem_free(all);
+}
+
+static void succeeded(struct keeper *keeper, const struct snapshot *snapshot) {
+  keeper->last = *snapshot;
+  keeper->last_is_known = true;
+  keeper->failures = 0;
+  keeper->due_ms = steady_ms(keeper) + keeper->every_ms;
+  tell_state(keeper, NULL);
+  log_write(keeper->log, LOG_INFO, "backup", "%s: %llu keys, %llu KiB, verified", snapshot->name,
+            (unsigned long long)snapshot->keys, (unsigned long long)(snapshot->bytes >> 10));
+  take_old_ones_away(keeper);
+}
+
+static void failed(struct keeper *keeper, const struct err *err) {
+  int64_t wait_ms = (int64_t)RETRY_MS << (keeper->failures < RETRY_MOST ? keeper->failures : RETRY_MOST);
+  if (keeper->every_ms > 0 && wait_ms > keeper->every_ms) wait_ms = keeper->every_ms;
+  keeper->failures++;
+  keeper->due_ms = steady_ms(keeper) + wait_ms;
+  tell_state(keeper, err);
+  if (err->code != MOONKEEP_CLOSED)
+    log_write(keeper->log, LOG_ERROR, "backup", "no backup was made: %s%s", err->message,
+              keeper->last.name[0] ? "; those there are stay" : "");
+}
+
+static enum moonkeep_code back_up(struct keeper *keeper, struct snapshot *snapshot, struct err *err) {
+  struct snapshot_source source = {.data = keeper->data,
+                                   .dir = keeper->dir,
+                                   .settled = true,
+                                   .clock = keeper->clock,
+                                   .file_lock = &keeper->file_lock,
+                                   .pace = pace,
+                                   .ctx = keeper};
+  enum moonkeep_code code;
+  do /* one that was broken off so that somebody could have the file begins anew */
+    code = snapshot_take(&source, snapshot, err);
+  while (code == MOONKEEP_CLOSED && !atomic_load(&keeper->stopping));
+  if (code)
+    failed(keeper, err);
+  else
+    succeeded(keeper, snapshot);
+  return code;
+}
+
+/* ---- the thread ---- */
+
+static void run_job(struct keeper *keeper, struct job *job) {
+  struct err err;
+  struct backup_job *backup = list_of(job, struct backup_job, job);
+  enum moonkeep_code code = atomic_load(&keeper->stopping)
+                                ? err_set(&err, MOONKEEP_CLOSED, "no backup was made: the host is ending")
+                                : back_up(keeper, &backup->snapshot, &err);
+  if (code) job_fail(job, &err);
+  outbox_put(keeper->outbox, job);
+}
+
+static void look_whether_due(struct keeper *keeper) {
+  struct snapshot snapshot;
+  struct err err;
+  if (atomic_load(&keeper->stopping)) return;
+  if (keeper->every_ms == 0 || steady_ms(keeper) < keeper->due_ms || !has_changed(keeper)) return;
+  back_up(keeper, &snapshot, &err);
+}
+
+static void *keeper_main(void *arg) {
+  struct keeper *keeper = arg;
+  for (;;) {
+    struct job *job = inbox_take(&keeper->inbox, keeper->every_ms > 0 ? LOOK_MS : -1);
+    if (job && job->kind == JOB_STOP) return NULL;
+    if (job)
+      run_job(keeper, job);
+    else
+      look_whether_due(keeper);
+  }
+}
+
+bool keeper_start(struct keeper *keeper) {
+  if (pthread_create(&keeper->thread, NULL, keeper_main, keeper) != 0) return false;
+  pthread_setname_np(keeper->thread, "keeper");
+  return keeper->running = true;
+}
+
+void keeper_stop(struct keeper *keeper) {
+  struct job stop = {.kind = JOB_STOP};
+  if (!keeper->running) return;
+  atomic_store(&keeper->stopping, true);
+  inbox_put(&keeper->inbox, &stop);
+  pthread_join(keeper->thread, NULL);
+  keeper->running = false;
+}
+
+void keeper_hold(struct keeper *keeper) {
+  atomic_store(&keeper->hurry_up, true);
+  pthread_mutex_lock(&keeper->file_lock);
+  atomic_store(&keeper->hurry_up, false);
+}
+
+void keeper_let_go(struct keeper *keeper) {
+  pthread_mutex_unlock(&keeper->file_lock);
+}
+
+/* ---- the life of it ---- */
+
+static char *dir_of(const char *data, const char *dir) {
+  struct buf path = {0};
+  if (dir)
+    buf_puts(&path, dir);
+  else
+    buf_printf(&path, "%s/backups", data);
+  char *copy = path.failed ? NULL : mem_copy(path.data, path.len);
+  buf_deinit(&path);
+  return copy;
+}
+
+static bool make_locks(struct keeper *keeper) {
+  if (!inbox_init(&keeper->inbox)) return false;
+  if (pthread_mutex_init(&keeper->file_lock, NULL) == 0) {
+    if (pthread_mutex_init(&keeper->state_lock, NULL) == 0) return true;
+    pthread_mutex_destroy(&keeper->file_lock);
+  }
+  inbox_deinit(&keeper->inbox);
+  return false;
+}
+
+bool keeper_open(struct keeper *keeper, const char *data, const char *dir, int64_t every_ms,
+                 const struct clock *clock, const struct log *log) {
+  *keeper = (struct keeper){.data = data, .every_ms = every_ms, .clock = clock, .log = log};
+  keeper->dir = dir_of(data, dir);
+  if (!keeper->dir || !make_locks(keeper)) {
+    mem_free(keeper->dir);
+    keeper->dir = NULL;
+    return false;
+  }
+  look_for_last(keeper);
+  set_due(keeper);
+  tell_state(keeper, NULL);
+  if (every_ms > 0) snapshot_clean(keeper->dir);
+  return true;
+}
+
+void keeper_close(struct keeper *keeper) {
+  if (!keeper->dir) return;
+  pthread_mutex_destroy(&keeper->state_lock);
+  pthread_mutex_destroy(&keeper->file_lock);
+  inbox_deinit(&keeper->inbox);
+  mem_free(keeper->dir);
+  keeper->dir = NULL;
+}

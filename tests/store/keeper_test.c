@@ -1,0 +1,185 @@
+/* The keeper: when it takes backups, that it thins them out, and what it does where it cannot take one. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "check.h"
+#include "helpers/fault_vfs.h"
+#include "helpers/sync.h"
+#include "helpers/temp.h"
+#include "store/snapshot.h"
+#include "store/store.h"
+
+enum { EVERY_MS = 900 * 1000 };
+
+static struct store *open_kept(const char *dir, const char *backups) {
+  struct store *store;
+  struct err err;
+  struct store_options options = {.dir = dir,
+                                  .owner = "a test",
+                                  .clock = &sync_clock,
+                                  .backups_dir = backups,
+                                  .backup_every_ms = EVERY_MS};
+  if (store_open(&store, &options, &err)) FAIL("%s", err.message);
+  return store;
+}
+
+static size_t count_in(const char *backups) {
+  struct snapshot *all;
+  struct err err;
+  size_t count;
+  if (snapshot_list(backups, &all, &count, &err)) FAIL("%s", err.message);
+  mem_free(all);
+  return count;
+}
+
+static void pause_a_little(void) {
+  nanosleep(&(struct timespec){.tv_nsec = 5 * 1000000L}, NULL);
+}
+
+/* The keeper looks at the clock from time to time; a minute is more than enough. */
+static void await_count(const char *backups, size_t count) {
+  for (int tries = 12000; count_in(backups) != count; tries--) {
+    if (tries == 0) FAIL("there are %zu backups, not %zu", count_in(backups), count);
+    pause_a_little();
+  }
+}
+
+static struct store_backup_state state_of(struct store *store) {
+  struct store_backup_state state;
+  store_backup_state(store, &state);
+  return state;
+}
+
+struct request {
+  struct store_backup backup;
+  bool done;
+  enum moonkeep_code code;
+  struct store_backup_state made;
+};
+
+static void on_done(struct store_backup *backup, const struct store_backup_state *made,
+                    const struct err *err) {
+  struct request *request = (struct request *)backup;
+  request->done = true;
+  request->code = err ? err->code : MOONKEEP_OK;
+  request->made = *made;
+}
+
+static struct request ask(struct store *store) {
+  struct request request = {.backup.done = on_done};
+  struct err err;
+  CHECK_INT(store_backup(store, &request.backup, &err), MOONKEEP_OK);
+  while (!request.done) store_wait(store, -1);
+  return request;
+}
+
+TEST(a_backup_is_made_when_it_is_due_and_something_has_changed) {
+  const char *dir = temp_dir(), *backups = temp_path(dir, "backups");
+  struct store *store = open_kept(dir, NULL);
+  CHECK_STR(store_backups_dir(store), backups);
+  sync_set(store, "appData", "k", "1");
+  CHECK_INT(count_in(backups), 0);
+  sync_advance(EVERY_MS);
+  await_count(backups, 1);
+  sync_set(store, "appData", "k", "2");
+  sync_advance(EVERY_MS);
+  await_count(backups, 2);
+  CHECK_INT(state_of(store).keys, 1);
+  /* Nothing has changed: asking for one later is the third, not the fourth. */
+  sync_advance(10 * EVERY_MS);
+  pause_a_little();
+  CHECK_INT(ask(store).code, MOONKEEP_OK);
+  CHECK_INT(count_in(backups), 3);
+  sync_close(store);
+}
+
+TEST(what_has_been_kept_before_the_start_is_not_kept_again_before_it_is_due) {
+  const char *dir = temp_dir(), *backups = temp_path(dir, "backups");
+  struct store *store = open_kept(dir, NULL);
+  sync_set(store, "appData", "k", "1");
+  sync_advance(EVERY_MS);
+  await_count(backups, 1);
+  sync_close(store);
+  store = open_kept(dir, NULL);
+  struct store_backup_state state = state_of(store);
+  CHECK(state.at_ms > 0 && state.name[0] != '\0');
+  CHECK_INT(count_in(backups), 1);
+  sync_close(store);
+}
+
+TEST(a_backup_that_is_asked_for_is_made_at_once) {
+  const char *dir = temp_dir();
+  struct store *store = sync_open(dir);
+  for (int i = 0; i < 10; i++) {
+    char key[16];
+    snprintf(key, sizeof key, "k%d", i);
+    sync_set(store, "appData", key, "true");
+  }
+  struct request request = ask(store);
+  CHECK_INT(request.code, MOONKEEP_OK);
+  CHECK_INT(request.made.keys, 10);
+  CHECK_STR(state_of(store).name, request.made.name);
+  sync_close(store);
+}
+
+TEST(one_that_is_asked_for_as_the_store_closes_is_answered) {
+  const char *dir = temp_dir();
+  struct store *store = sync_open(dir);
+  struct request request = {.backup.done = on_done};
+  struct err err;
+  sync_set(store, "appData", "k", "1");
+  CHECK_INT(store_backup(store, &request.backup, &err), MOONKEEP_OK);
+  sync_close(store);
+  CHECK(request.done);
+  CHECK(request.code == MOONKEEP_OK || request.code == MOONKEEP_CLOSED);
+}
+
+TEST(old_backups_are_thinned_out_and_strange_files_left_alone) {
+  const char *dir = temp_dir(), *backups = temp_path(dir, "backups");
+  struct store *store = sync_open(dir);
+  mkdir(backups, 0700);
+  temp_write(temp_path(backups, "mine.db"), "x");
+  for (int i = 0; i < 12; i++) { /* all of one hour: the newest four stay */
+    sync_advance(1000);
+    CHECK_INT(ask(store).code, MOONKEEP_OK);
+  }
+  CHECK(count_in(backups) == 4 || count_in(backups) == 5); /* 5: the hour has ended meanwhile */
+  CHECK(access(temp_path(backups, "mine.db"), F_OK) == 0);
+  sync_close(store);
+}
+
+TEST(a_folder_that_cannot_be_written_is_told_and_tried_again) {
+  const char *dir = temp_dir(), *blocked = temp_path(dir, "elsewhere");
+  temp_write(blocked, "a file where the folder should be");
+  struct store *store = open_kept(dir, blocked);
+  sync_set(store, "appData", "k", "1");
+  CHECK(ask(store).code != MOONKEEP_OK);
+  CHECK_INT(state_of(store).failures, 1);
+  CHECK(state_of(store).error[0] != '\0');
+  CHECK(unlink(blocked) == 0);
+  sync_advance(31 * 1000); /* no need to wait until the next one is due */
+  await_count(blocked, 1);
+  while (state_of(store).failures) pause_a_little();
+  CHECK_STR(state_of(store).error, "");
+  sync_close(store);
+}
+
+TEST(a_full_disk_takes_no_backup_away) {
+  const char *dir = temp_dir(), *backups = temp_path(dir, "backups");
+  fault_install();
+  struct store *store = sync_open(dir);
+  for (int i = 0; i < 4; i++) {
+    sync_advance(1000);
+    CHECK_INT(ask(store).code, MOONKEEP_OK);
+  }
+  fault_arm(&(struct fault){.op = FAULT_WRITE, .files = FAULT_DB, .nth = 1, .for_good = true, .rc = 13});
+  CHECK_INT(ask(store).code, MOONKEEP_FULL);
+  fault_disarm();
+  CHECK_INT(count_in(backups), 4);
+  CHECK_INT(ask(store).code, MOONKEEP_OK);
+  sync_close(store);
+}

@@ -11,11 +11,12 @@ set -u
 formatted() { # PAGE: as plain text in page.txt
   mk manual "$1"
   is "status of $1" "$status:$err" '0:'
-  groff -man -ww -Tutf8 -rLL=200n out.txt 2>groff.err | sed 's/\x1b\[[0-9;]*m//g' >page.txt
+  groff -man -ww -Tutf8 -P-cbou -rLL=200n out.txt 2>groff.err >page.txt
   is "warnings of $1" "$(cat groff.err)" ''
 }
 
 the_pages_are_whole() {
+  local word part
   mk help
   grep -oE '^  moonkeep [a-zA-Z-]+' out.txt | sed 's/.* //' | grep -v '^COMMAND$' | sort -u >commands
   grep -oE '^  --[a-z-]+' out.txt | tr -d ' ' | sort -u >options

@@ -259,29 +259,64 @@ enum exit_status command_count(struct cli *cli) {
 
 /* ---- deleteLike ---- */
 
-static bool person_says_yes(struct cli *cli, unsigned long long count) {
+enum { SHOWN_KEYS = 10 };
+
+/* The first keys that would go, one a line. */
+static void put_victims(struct buf *out, const struct buf *keys, unsigned long long count) {
+  struct array_walk walk;
+  struct field element;
+  struct buf key = {0};
+  unsigned long long shown = 0;
+  array_walk_init(&walk, keys->data, keys->len);
+  while (array_walk_next(&walk, &element)) {
+    buf_clear(&key);
+    field_text(&element, &key);
+    buf_puts(out, "  ");
+    put_visible(out, key.data, key.len, true);
+    buf_putc(out, '\n');
+    shown++;
+  }
+  array_walk_deinit(&walk);
+  buf_deinit(&key);
+  if (count > shown) buf_printf(out, "  … and %llu more\n", count - shown);
+}
+
+static bool person_says_yes(struct cli *cli, const struct buf *keys, unsigned long long count) {
   struct buf question = {0};
   char answer[16] = "";
   buf_printf(&question, "%llu key%s of %s match%s ", count, count == 1 ? "" : "s", cli->settings.store,
              count == 1 ? "es" : "");
-  console_put(&cli->console, CONSOLE_ERR, &question, pattern_of(cli), strlen(pattern_of(cli)));
-  buf_puts(&question, ". Delete? [y/N] ");
-  console_write(&cli->console, CONSOLE_ERR, question.data, question.len);
+  put_visible(&question, pattern_of(cli), strlen(pattern_of(cli)), true);
+  buf_puts(&question, ":\n");
+  put_victims(&question, keys, count);
+  buf_puts(&question, count == 1 ? "Delete it? [y/N] " : "Delete them? [y/N] ");
+  console_write(&cli->console, CONSOLE_ERR, question.data, question.failed ? 0 : question.len);
   buf_deinit(&question);
   if (!fgets(answer, sizeof answer, stdin)) return false;
   return answer[0] == 'y' || answer[0] == 'Y';
 }
 
-/* EXIT_DONE: go on. */
+/* The first keys that match. */
+static enum exit_status ask_keys(struct cli *cli, struct buf *keys) {
+  uint64_t limit = cli->settings.limit;
+  cli->settings.limit = SHOWN_KEYS;
+  enum exit_status status = ask_pattern(cli, "keys", keys);
+  cli->settings.limit = limit;
+  return status;
+}
+
+/* EXIT_DONE: go on. Where nothing matches there is nothing to ask about. */
 static enum exit_status confirm(struct cli *cli) {
   if (!isatty(STDIN_FILENO) || !cli->console.tty[CONSOLE_ERR])
     return wrong_usage(cli, "deleteLike deletes for good: where nobody can be asked it needs --yes");
-  struct buf result = {0};
+  struct buf result = {0}, keys = {0};
   enum exit_status status = ask_pattern(cli, "count", &result);
-  if (status) return status;
-  bool yes = person_says_yes(cli, strtoull(buf_text(&result), NULL, 10));
+  if (!status) status = ask_keys(cli, &keys);
+  unsigned long long count = status ? 0 : strtoull(buf_text(&result), NULL, 10);
+  bool yes = !status && (count == 0 || person_says_yes(cli, &keys, count));
   buf_deinit(&result);
-  if (yes) return EXIT_DONE;
+  buf_deinit(&keys);
+  if (status || yes) return status;
   console_complain(&cli->console, "nothing was deleted");
   return EXIT_FAILED;
 }

@@ -16,13 +16,13 @@ formatted() { # PAGE: as plain text in page.txt
 }
 
 the_pages_are_whole() {
-  local word part
+  local word
   mk help
   grep -oE '^  moonkeep [a-zA-Z-]+' out.txt | sed 's/.* //' | grep -v '^COMMAND$' | sort -u >commands
   grep -oE '^  --[a-z-]+' out.txt | tr -d ' ' | sort -u >options
   formatted moonkeep.1
-  while read -r name; do grep -qE "^ +moonkeep $name( |\$)" page.txt || fail "no $name in moonkeep.1"; done <commands
-  while read -r name; do grep -qE "^ +$name( |\$)" page.txt || fail "no $name in moonkeep.1"; done <options
+  while read -r word; do grep -qE "^ +moonkeep $word( |\$)" page.txt || fail "no $word in moonkeep.1"; done <commands
+  while read -r word; do grep -qE "^ +$word( |\$)" page.txt || fail "no $word in moonkeep.1"; done <options
   for part in NAME SYNOPSIS 'EXIT STATUS' ENVIRONMENT FILES EXAMPLES 'SEE ALSO'; do
     grep -q "^$part" page.txt || fail "no $part in moonkeep.1"
   done

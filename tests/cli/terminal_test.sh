@@ -171,8 +171,9 @@ values_and_tables_are_laid_out() {
 
 delete_like_asks_first() {
   open_terminal && say 'set a1 1' && say 'set a2 2' && say "deleteLike 'a_'" || return 1
-  sees '2 keys of appData match a_. Delete? [y/N]' && type_line 'n' && sees 'nothing was deleted' || return 1
-  type_line 'clear' && say "deleteLike 'a_'" && sees '[y/N]' && type_line 'y' || return 1
+  sees '2 keys of appData match a_:' && sees '  a1' && sees 'Delete them? [y/N]' && type_line 'n' && sees 'nothing was deleted' || return 1
+  type_line 'clear' && say 'set b1 1' && say "deleteLike 'b%'" && sees 'Delete it? [y/N]' && type_line '' || return 1
+  sees 'nothing was deleted' && type_line 'clear' && say "deleteLike 'a_'" && sees '[y/N]' && type_line 'y' || return 1
   sees "$(printf '\n2\n')" && say 'count' && sees '$'
 }
 

@@ -9,13 +9,17 @@
 struct stamp stamp_of(const char *path) {
   struct stat st;
   if (stat(path, &st) != 0) return (struct stamp){.kind = STAMP_ABSENT};
-  return (struct stamp){STAMP_FILE, st.st_dev, st.st_ino, st.st_size,
-                        (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec};
+  return (struct stamp){.kind = STAMP_FILE,
+                        .device = st.st_dev,
+                        .inode = st.st_ino,
+                        .mode = st.st_mode,
+                        .size = st.st_size,
+                        .changed_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec};
 }
 
 bool stamp_same(const struct stamp *a, const struct stamp *b) {
   if (a->kind != STAMP_FILE || b->kind != STAMP_FILE) return a->kind == b->kind;
-  return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+  return a->device == b->device && a->inode == b->inode && a->mode == b->mode && a->size == b->size &&
          a->changed_ns == b->changed_ns;
 }
 

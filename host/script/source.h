@@ -16,6 +16,7 @@ struct stamp {
   enum { STAMP_ABSENT, STAMP_FILE, STAMP_NEVER } kind; /* never: equal to none that a file can have */
   dev_t device;
   ino_t inode;
+  mode_t mode; /* a file that could not be read may be one that can */
   off_t size;
   int64_t changed_ns;
 };

@@ -317,6 +317,22 @@ TEST(a_module_that_was_missing) {
   rig_deinit(&rig);
 }
 
+TEST(a_file_that_cannot_be_read_and_then_can) {
+  struct rig rig;
+  rig_init(&rig);
+  rig_write(&rig, "bot.lua", says("one"));
+  open_watched(&rig);
+  rig_replace(&rig, "bot.lua", says("two"));
+  CHECK(chmod(path_of(&rig, "bot.lua"), 0) == 0);
+  look(&rig, LOOK_GATHER_MS + LOOK_STILL_MS);
+  if (geteuid() != 0) HAS(rig_log(&rig), "not reloaded: cannot open "); /* root can */
+  CHECK(chmod(path_of(&rig, "bot.lua"), 0600) == 0);
+  look(&rig, LOOK_GATHER_MS + LOOK_STILL_MS);
+  HAS(rig_log(&rig), "info bot: reloaded\n");
+  expect(&rig, "info bot: two\n");
+  rig_deinit(&rig);
+}
+
 /* What `git checkout` does: many files, one after the other. A script is not loaded with half of them. */
 TEST(many_files_that_change_one_after_the_other) {
   struct rig rig;

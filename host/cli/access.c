@@ -90,6 +90,7 @@ static enum moonkeep_code ask_store(struct cli *cli, const struct buf *line, str
   strncat(owner, cli->command->name, sizeof owner - 10);
   struct store_options options = {.dir = settings->data, .owner = owner, .log = &log};
   options.value_bytes = settings->value_bytes;
+  options.backups_dir = settings->backups;
   struct store *store;
   enum moonkeep_code code = store_open(&store, &options, err);
   if (code) return code;
@@ -122,6 +123,7 @@ static const struct {
     {"select", "[]", false},
     {"keys", "[]", false},
     {"count", "0", false},
+    {"backup", "null", true},
 };
 
 static int kind_of(const char *method) {

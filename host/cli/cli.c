@@ -121,6 +121,18 @@ const struct command commands[] = {
      "saved stays, and importing the file again does no harm. Keys that have expired are left out. A running "
      "host\n"
      "takes at most 16 MiB at once: larger files need --batch there.\n"},
+    {"backup", "", "take a backup now", C_BACKUP, 0, 0, command_backup,
+     "Copies the store as it is at this moment into the folder of backups, reads the copy back as a whole, "
+     "and "
+     "prints\nits name. A running host goes on meanwhile; it takes backups by itself, too (--backup-every), "
+     "and "
+     "keeps the\nnewest 4, then one an hour for a day, one a day for a week, one a week for a month. With "
+     "--json: "
+     "name, moment,\nsize and number of keys.\n"},
+    {"backups", "", "what backups there are", C_BACKUPS, 0, 0, command_backups,
+     "Prints the backups, the newest first: a table on a terminal, elsewhere one object a line, and with "
+     "--json "
+     "one\narray. \"at\" is the moment that it holds, in seconds since 1970.\n"},
     {"reload", "[SCRIPT]", "load scripts of a running host anew", C_RELOAD, 0, 1, command_reload,
      "Has the host that runs on the data folder load the script anew, or all scripts, as if they had just "
      "been\n"

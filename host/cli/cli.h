@@ -43,6 +43,8 @@ enum exit_status command_test(struct cli *cli);
 enum exit_status command_check_scripts(struct cli *cli);
 enum exit_status command_export(struct cli *cli);
 enum exit_status command_import(struct cli *cli);
+enum exit_status command_backup(struct cli *cli);
+enum exit_status command_backups(struct cli *cli);
 enum exit_status command_reload(struct cli *cli);
 enum exit_status command_logs(struct cli *cli);
 enum exit_status command_stop(struct cli *cli);

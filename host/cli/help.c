@@ -117,6 +117,8 @@ enum exit_status help_whole(struct cli *cli, enum console_stream stream) {
   put_commands(&page, C_STORE);
   title(&page, "Take it out and in");
   put_commands(&page, C_FILES);
+  title(&page, "Keep it safe");
+  put_commands(&page, C_SAFETY);
   title(&page, "Look after a running host");
   put_commands(&page, C_CONTROL);
   title(&page, "Learn more");

@@ -10,11 +10,15 @@ enum kind { FLAG, TEXT, LEVEL, BYTES, SECONDS, GRACE, BUDGET, COUNT };
 
 const struct option options_table[] = {
     {"data", "DIR", "data", "the data folder: the store file and the control socket", "MOONKEEP_DATA",
-     C_HOSTS | C_STORE | C_FILES | C_CONTROL, TEXT, AT(data)},
+     C_HOSTS | C_STORE | C_FILES | C_SAFETY | C_CONTROL, TEXT, AT(data)},
     {"store", "NAME", "appData", "the store that the command is about", "MOONKEEP_STORE", C_STORE | C_FILES,
      TEXT, AT(store)},
     {"json", NULL, NULL, "one line of JSON, also on a terminal", "MOONKEEP_JSON",
-     C_STORE | C_IMPORT | C_CONTROL, FLAG, AT(json)},
+     C_STORE | C_IMPORT | C_SAFETY | C_CONTROL, FLAG, AT(json)},
+    {"backups", "DIR", "DATA/backups", "the folder of the backups", "MOONKEEP_BACKUPS", C_HOSTS | C_SAFETY,
+     TEXT, AT(backups)},
+    {"backup-every", "SECONDS", "900", "how often a backup is made where something has changed; 0: never",
+     "MOONKEEP_BACKUP_EVERY", C_HOSTS, GRACE, AT(backup_every_s)},
     {"limit", "N", NULL, "at most so many keys", "MOONKEEP_LIMIT", C_SELECT | C_KEYS, COUNT, AT(limit)},
     {"after", "KEY", NULL, "only keys behind this one", "MOONKEEP_AFTER", C_SELECT | C_KEYS, TEXT, AT(after)},
     {"default", "JSON", NULL, "what the function gets where there is no such key", "MOONKEEP_DEFAULT",
@@ -266,7 +270,7 @@ static enum moonkeep_code read_word(struct reader *reader, const char *word, str
 }
 
 enum moonkeep_code options_read(struct settings *settings, int argc, char **argv, struct err *err) {
-  *settings = (struct settings){.data = "data", .store = "appData", .grace_s = 10};
+  *settings = (struct settings){.data = "data", .store = "appData", .grace_s = 10, .backup_every_s = 900};
   struct reader reader = {.settings = settings, .argc = argc, .at = 1, .argv = argv};
   while (reader.at < argc) {
     enum moonkeep_code code = read_word(&reader, argv[reader.at++], err);

@@ -28,6 +28,8 @@
 #define C_RELOAD       COMMAND_BIT(10)
 #define C_TEST         COMMAND_BIT(12)
 #define C_CHECK        COMMAND_BIT(13)
+#define C_BACKUP       COMMAND_BIT(16)
+#define C_BACKUPS      COMMAND_BIT(17)
 #define C_STATUS       COMMAND_BIT(25)
 #define C_LOGS         COMMAND_BIT(26)
 #define C_STOP         COMMAND_BIT(27)
@@ -42,22 +44,24 @@
 #define C_HOSTS        (C_RUN | C_CHAT)
 #define C_STORE        (C_GET | C_SET | C_DELETE | C_SELECT | C_KEYS | C_COUNT | C_DELETE_LIKE | C_UPDATE)
 #define C_FILES        (C_EXPORT | C_IMPORT)
+#define C_SAFETY       (C_BACKUP | C_BACKUPS)
 #define C_CONTROL      (C_RELOAD | C_LOGS | C_STOP)
 #define C_ABOUT        (C_HELP | C_CONFIG | C_COMPLETION | C_MANUAL)
 #define C_AUTHOR       (C_TEST | C_CHECK)
 #define C_SCRIPTS      (C_HOSTS | C_AUTHOR)
-#define C_ALL          (C_HOSTS | C_AUTHOR | C_STORE | C_FILES | C_CONTROL | C_ABOUT)
+#define C_ALL          (C_HOSTS | C_AUTHOR | C_STORE | C_FILES | C_SAFETY | C_CONTROL | C_ABOUT)
 
 enum { ARGUMENTS = 2 }; /* the most that a command takes */
 
 struct settings {
   const char *data, *store;
+  const char *backups; /* NULL: `backups` in the data folder */
   bool json, follow, echo, yes, help, version;
   enum log_level log_level;
   bool has_log_level;                /* else the command's own default counts */
   uint64_t value_bytes, cache_bytes; /* 0: the store's default */
   uint64_t memory_bytes;             /* 0: the scripts' default */
-  double grace_s, cpu_budget_s;
+  double grace_s, cpu_budget_s, backup_every_s;
   const char *preset;           /* JSON; NULL: none */
   uint64_t limit, batch, lines; /* 0: none */
   const char *after;            /* NULL: from the start */

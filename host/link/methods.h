@@ -104,6 +104,8 @@ void hearing_tell(struct hearing *hearing, const char *name, const char *params,
 
 void method_store(struct request *request); /* all of them, see method_store.c */
 void method_reload(struct request *request);
+void method_backup(struct request *request);
+void method_backups(struct request *request);
 void method_update(struct request *request);
 void method_emit(struct request *request); /* method_events.c */
 void method_subscribe(struct request *request);

@@ -26,6 +26,34 @@ void backup_take_in(struct store *store, struct backup_job *backup) {
   mem_free(backup);
 }
 
+static void describe(const char *dir, const struct snapshot *snapshot, struct store_backup_state *state) {
+  struct buf path = {0};
+  struct err err;
+  struct snapshot read = {0};
+  buf_printf(&path, "%s/%s", dir, snapshot->name);
+  *state = (struct store_backup_state){.at_ms = snapshot->at_ms, .bytes = snapshot->bytes};
+  memcpy(state->name, snapshot->name, sizeof snapshot->name);
+  if (path.failed)
+    err_memory(&err);
+  else if (!snapshot_describe(buf_text(&path), &read, &err))
+    err.message[0] = '\0';
+  memcpy(state->error, err.message, sizeof state->error);
+  state->keys = read.keys;
+  buf_deinit(&path);
+}
+
+enum moonkeep_code store_backups(const char *dir, struct store_backup_state **out, size_t *count,
+                                 struct err *err) {
+  struct snapshot *all;
+  *out = NULL;
+  enum moonkeep_code code = snapshot_list(dir, &all, count, err);
+  if (code || *count == 0) return code;
+  *out = mem_alloc(*count * sizeof **out);
+  for (size_t i = 0; *out && i < *count; i++) describe(dir, &all[i], &(*out)[i]);
+  mem_free(all);
+  return *out ? MOONKEEP_OK : err_memory(err);
+}
+
 void store_backup_state(struct store *store, struct store_backup_state *state) {
   pthread_mutex_lock(&store->keeper.state_lock);
   *state = store->keeper.state;

@@ -203,11 +203,13 @@ static enum moonkeep_code copy_rows(struct copy *copy, struct moment *moment, st
 
 /* The file says itself up to where it reaches. */
 static enum moonkeep_code write_place(struct copy *copy, struct err *err) {
-  char sql[256];
+  char sql[320];
   sqlite3_snprintf(sizeof sql, sql,
                    "UPDATE _meta SET value=%llu WHERE name='epoch';"
-                   "UPDATE _meta SET value=%llu WHERE name='folded_seq'; COMMIT",
-                   (unsigned long long)copy->info->epoch, (unsigned long long)copy->info->seq);
+                   "UPDATE _meta SET value=%llu WHERE name='folded_seq';"
+                   "INSERT INTO _meta VALUES('backup_keys', %llu), ('backup_sum', %lld); COMMIT",
+                   (unsigned long long)copy->info->epoch, (unsigned long long)copy->info->seq,
+                   (unsigned long long)copy->info->keys, (long long)copy->info->sum);
   return sql_run(copy->db, sql, "write a backup", err);
 }
 
@@ -270,7 +272,10 @@ static enum moonkeep_code give_name(struct copy *copy, struct err *err) {
 }
 
 static enum moonkeep_code make_dir(const char *dir, struct err *err) {
-  if (mkdir(dir, 0777) == 0 || errno == EEXIST) return MOONKEEP_OK;
+  struct stat st;
+  if (mkdir(dir, 0777) == 0) return MOONKEEP_OK;
+  if (errno == EEXIST && stat(dir, &st) == 0 && S_ISDIR(st.st_mode)) return MOONKEEP_OK;
+  if (errno == EEXIST) errno = ENOTDIR;
   return fail(err, "make the backups folder", dir);
 }
 
@@ -308,11 +313,46 @@ enum moonkeep_code snapshot_take(const struct snapshot_source *source, struct sn
 
 /* ---- reading it back ---- */
 
+static enum moonkeep_code open_to_read(const char *path, sqlite3 **db, struct err *err) {
+  int rc = sqlite3_open_v2(path, db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+  return rc == SQLITE_OK ? MOONKEEP_OK : sql_fail(*db, rc, "open a backup", err);
+}
+
+static enum moonkeep_code begin_reading(const char *path, struct snapshot *out, struct err *err) {
+  struct stat st;
+  const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+  *out = (struct snapshot){0};
+  if (snapshot_moment(name, &out->at_ms)) memcpy(out->name, name, strlen(name) + 1);
+  if (stat(path, &st) != 0) return fail(err, "read the backup", path);
+  out->bytes = (uint64_t)st.st_size;
+  return MOONKEEP_OK;
+}
+
+enum moonkeep_code snapshot_describe(const char *path, struct snapshot *out, struct err *err) {
+  static const char *const notes[] = {"epoch", "folded_seq", "backup_keys", "backup_sum"};
+  int64_t values[4] = {0};
+  sqlite3 *db = NULL;
+  enum moonkeep_code code = begin_reading(path, out, err);
+  if (code) return code;
+  code = open_to_read(path, &db, err);
+  for (int i = 0; !code && i < 4; i++) {
+    char sql[80];
+    sqlite3_snprintf(sizeof sql, sql, "SELECT value FROM _meta WHERE name='%s'", notes[i]);
+    code = sql_number(db, sql, "read a backup", &values[i], err);
+  }
+  sqlite3_close(db);
+  out->epoch = (uint64_t)values[0];
+  out->seq = (uint64_t)values[1];
+  out->keys = (uint64_t)values[2];
+  out->sum = values[3];
+  return code;
+}
+
 static enum moonkeep_code check_pages(const char *path, struct err *err) {
   sqlite3 *db = NULL;
   sqlite3_stmt *check = NULL;
-  int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
-  enum moonkeep_code code = rc == SQLITE_OK ? MOONKEEP_OK : sql_fail(db, rc, "open a backup", err);
+  int rc = SQLITE_ROW;
+  enum moonkeep_code code = open_to_read(path, &db, err);
   if (!code) code = sql_prepare(db, "PRAGMA integrity_check(1)", &check, err);
   if (!code && (rc = sqlite3_step(check)) != SQLITE_ROW) code = sql_fail(db, rc, "check a backup", err);
   const char *says = code ? NULL : (const char *)sqlite3_column_text(check, 0);
@@ -338,15 +378,10 @@ static enum moonkeep_code read_all(struct moment *moment, struct snapshot *out, 
 }
 
 enum moonkeep_code snapshot_verify(const char *path, struct snapshot *out, struct err *err) {
-  struct stat st;
   struct moment *moment;
   struct moment_options options = {.file = path, .whole = true, .alone = true};
-  const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-  *out = (struct snapshot){0};
-  if (snapshot_moment(name, &out->at_ms)) memcpy(out->name, name, strlen(name) + 1);
-  if (stat(path, &st) != 0) return fail(err, "read the backup", path);
-  out->bytes = (uint64_t)st.st_size;
-  enum moonkeep_code code = check_pages(path, err);
+  enum moonkeep_code code = begin_reading(path, out, err);
+  if (!code) code = check_pages(path, err);
   if (!code) code = moment_open(&moment, &options, err);
   if (code) return code;
   code = read_all(moment, out, err);

@@ -63,4 +63,8 @@ enum moonkeep_code snapshot_take(const struct snapshot_source *source, struct sn
  * name and at_ms where the file is called as a snapshot. corrupt, invalid (no store), io, memory. */
 enum moonkeep_code snapshot_verify(const char *path, struct snapshot *out, struct err *err);
 
+/* Reads what the file says of itself: its place in the order and how many keys it holds. Quick, and no proof.
+ */
+enum moonkeep_code snapshot_describe(const char *path, struct snapshot *out, struct err *err);
+
 #endif

@@ -222,6 +222,11 @@ struct store_backup_state {
 void store_backup_state(struct store *store, struct store_backup_state *state);
 const char *store_backups_dir(const struct store *store);
 
+/* The backups of a folder, the newest first; `error` says of one that it cannot even be opened. *out is to be
+ * freed with mem_free. Any thread; the store need not be open. */
+enum moonkeep_code store_backups(const char *dir, struct store_backup_state **out, size_t *count,
+                                 struct err *err);
+
 /* Takes a backup now, whether something has changed or not. `done` is called once, from store_pump, with what
  * has been made, or why nothing was (closed: the store is being closed); it may free the request. Valid until
  * it returns. memory: and `done` is not called. */

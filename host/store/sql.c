@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 
 /* cache_spill is on, so that a transaction of any size takes no more memory than the cache; an error in a
@@ -47,6 +48,33 @@ enum moonkeep_code sql_open(sqlite3 **out, const char *path, bool writer, struct
   int rc = sqlite3_open_v2(path, out, flags, NULL);
   enum moonkeep_code code =
       rc == SQLITE_OK ? set_up(*out, writer, err) : sql_fail(*out, rc, "open the store file", err);
+  if (!code) return code;
+  sqlite3_close(*out);
+  *out = NULL;
+  return code;
+}
+
+static void put_uri(struct buf *uri, const char *path) {
+  buf_puts(uri, "file:");
+  for (; *path; path++) {
+    if (strchr("%?#", *path))
+      buf_printf(uri, "%%%02X", (unsigned)(unsigned char)*path);
+    else
+      buf_putc(uri, *path);
+  }
+  buf_puts(uri, "?immutable=1");
+}
+
+enum moonkeep_code sql_open_still(sqlite3 **out, const char *path, struct err *err) {
+  struct buf uri = {0};
+  *out = NULL;
+  put_uri(&uri, path);
+  const char *name = buf_text(&uri);
+  int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX;
+  int rc = uri.failed ? SQLITE_NOMEM : sqlite3_open_v2(name, out, flags, NULL);
+  enum moonkeep_code code =
+      rc == SQLITE_OK ? set_up(*out, false, err) : sql_fail(*out, rc, "open the file", err);
+  buf_deinit(&uri);
   if (!code) return code;
   sqlite3_close(*out);
   *out = NULL;

@@ -18,6 +18,10 @@ enum { SQL_BUSY_MS = 5000 }; /* how long we wait for a program that holds the fi
  * missing. */
 enum moonkeep_code sql_open(sqlite3 **out, const char *path, bool writer, struct err *err);
 
+/* A connection that only reads, for a file that nobody changes meanwhile: it takes no locks, makes no file
+ * beside it, and does not look at a log there. */
+enum moonkeep_code sql_open_still(sqlite3 **out, const char *path, struct err *err);
+
 /* Runs statements that give no rows. `doing` completes "cannot …" in the error. */
 enum moonkeep_code sql_run(sqlite3 *db, const char *sql, const char *doing, struct err *err);
 

@@ -1,0 +1,146 @@
+#include "store/rebuild.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "store/check.h"
+#include "store/disk.h"
+#include "store/engine.h"
+
+enum { PAGES_BYTES = 16 << 20 };
+
+bool rebuild_is_possible(const char *backups) {
+  struct err ignored;
+  struct snapshot *list = NULL;
+  size_t count = 0;
+  /* A folder that cannot be read may be full of backups. */
+  bool unknown = snapshot_list(backups, &list, &count, &ignored) != MOONKEEP_OK;
+  mem_free(list);
+  return unknown || count > 0;
+}
+
+/* ---- which backup ---- */
+
+static bool is_wanted(const struct rebuild *rebuild, const struct snapshot *snapshot) {
+  return rebuild->name ? strcmp(rebuild->name, snapshot->name) == 0 : snapshot->at_ms <= rebuild->until_ms;
+}
+
+/* Whether it is whole; damage is told and no failure of ours. */
+static enum moonkeep_code try_one(const struct rebuild *rebuild, const struct snapshot *candidate,
+                                  struct snapshot *chosen, bool *good, struct err *err) {
+  char *path = disk_join(rebuild->backups, candidate->name);
+  if (!path) return err_memory(err);
+  enum moonkeep_code code = snapshot_verify(path, chosen, err);
+  mem_free(path);
+  *good = code == MOONKEEP_OK;
+  if (code == MOONKEEP_MEMORY) return code;
+  if (code)
+    log_write(rebuild->log, LOG_WARN, "store", "the backup %s cannot be used: %s", candidate->name,
+              err->message);
+  return MOONKEEP_OK;
+}
+
+static enum moonkeep_code none_is_good(const struct rebuild *rebuild, size_t tried, const struct err *last,
+                                       struct err *err) {
+  struct err why = *last;
+  if (rebuild->name && tried == 0)
+    return err_set(err, MOONKEEP_INVALID, "there is no backup %s in %s; `moonkeep backups` lists them",
+                   rebuild->name, rebuild->backups);
+  if (tried == 0)
+    return err_set(err, MOONKEEP_CORRUPT, "there is no backup in %s%s", rebuild->backups,
+                   rebuild->until_ms == INT64_MAX ? "" : " from before that moment");
+  return err_set(err, MOONKEEP_CORRUPT, "none of %zu backup%s in %s can be used (%.300s)", tried,
+                 tried == 1 ? "" : "s", rebuild->backups, why.message);
+}
+
+enum moonkeep_code rebuild_choose(const struct rebuild *rebuild, struct snapshot *chosen, struct err *err) {
+  struct snapshot *list;
+  size_t count, tried = 0;
+  struct err last = {0};
+  bool good = false;
+  enum moonkeep_code code = snapshot_list(rebuild->backups, &list, &count, err);
+  for (size_t i = 0; !code && !good && i < count; i++) {
+    if (!is_wanted(rebuild, &list[i])) continue;
+    tried++;
+    code = try_one(rebuild, &list[i], chosen, &good, &last);
+    if (code) *err = last;
+  }
+  mem_free(list);
+  return code || good ? code : none_is_good(rebuild, tried, &last, err);
+}
+
+/* ---- the file ---- */
+
+static enum moonkeep_code copy_backup(const struct rebuild *rebuild, const struct snapshot *chosen,
+                                      const char *path, struct err *err) {
+  char *from = disk_join(rebuild->backups, chosen->name);
+  enum moonkeep_code code = from ? disk_copy(from, path, err) : err_memory(err);
+  mem_free(from);
+  return code;
+}
+
+static uint64_t missing(const struct rebuild *rebuild, const struct engine *engine) {
+  bool comparable = rebuild->promised_epoch == engine->epoch && rebuild->until_ms == INT64_MAX;
+  return comparable && rebuild->promised > engine->last_seq ? rebuild->promised - engine->last_seq : 0;
+}
+
+static enum moonkeep_code count_keys(struct engine *engine, const char *path, struct receipt *receipt,
+                                     struct err *err) {
+  (void)engine;
+  struct check check = {.full = true};
+  struct check_found found;
+  enum moonkeep_code code = check_file(path, &check, &found, err);
+  receipt->keys = found.keys;
+  return code;
+}
+
+/* Puts the new epoch and the receipt in, so that they appear with the file. */
+static enum moonkeep_code sign(const struct rebuild *rebuild, struct engine *engine,
+                               const struct receipt *receipt, struct err *err) {
+  char sql[96];
+  uint64_t newest = engine->epoch > rebuild->epoch ? engine->epoch : rebuild->epoch;
+  sqlite3_snprintf(sizeof sql, sql, "UPDATE _meta SET value=%llu WHERE name='epoch'",
+                   (unsigned long long)newest + 1);
+  enum moonkeep_code code = sql_run(engine->db, "BEGIN IMMEDIATE", "restore", err);
+  if (!code) code = sql_run(engine->db, sql, "restore", err);
+  if (!code) code = receipt_save(engine->db, receipt, err);
+  return code ? code : sql_run(engine->db, "COMMIT", "restore", err);
+}
+
+static enum moonkeep_code fill(const struct rebuild *rebuild, const struct snapshot *chosen,
+                               struct engine *engine, const char *path, struct receipt *receipt,
+                               struct err *err) {
+  (void)chosen;
+  enum moonkeep_code code = engine_fold_all(engine, err);
+  receipt->missing = missing(rebuild, engine);
+  if (!code) code = engine_checkpoint(engine, err);
+  if (!code) code = count_keys(engine, path, receipt, err);
+  return code ? code : sign(rebuild, engine, receipt, err);
+}
+
+static void begin_receipt(const struct rebuild *rebuild, const struct snapshot *chosen,
+                          struct receipt *receipt) {
+  *receipt = (struct receipt){.kind = RECEIPT_RESTORED,
+                              .backup_ms = chosen->at_ms,
+                              .up_to_ms = chosen->at_ms,
+                              .at_ms = clock_wall_ms(rebuild->clock)};
+  strncat(receipt->why, rebuild->why, sizeof receipt->why - 1);
+  strncat(receipt->backup, chosen->name, sizeof receipt->backup - 1);
+  strncat(receipt->damaged, rebuild->aside, sizeof receipt->damaged - 1);
+}
+
+enum moonkeep_code rebuild_make(const struct rebuild *rebuild, const char *path, struct receipt *receipt,
+                                struct err *err) {
+  struct snapshot chosen;
+  struct engine engine;
+  enum moonkeep_code code = rebuild_choose(rebuild, &chosen, err);
+  if (code) return code;
+  begin_receipt(rebuild, &chosen, receipt);
+  code = copy_backup(rebuild, &chosen, path, err);
+  if (!code) code = engine_open(&engine, rebuild->folder, path, PAGES_BYTES, rebuild->log, err);
+  if (code) return code;
+  struct err ignored;
+  code = fill(rebuild, &chosen, &engine, path, receipt, err);
+  enum moonkeep_code closed = engine_close(&engine, code == MOONKEEP_OK, code ? &ignored : err);
+  return code ? code : closed;
+}

@@ -1,0 +1,300 @@
+#include "store/start.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "store/check.h"
+#include "store/disk.h"
+#include "store/rebuild.h"
+#include "store/replace.h"
+#include "store/schema.h"
+
+/* A store file up to this size is checked as a whole after a stop that was not clean: some 0.1 s. */
+#ifndef START_CHECK_BYTES
+#define START_CHECK_BYTES (32 << 20)
+#endif
+
+/* One start at work. */
+struct opening {
+  struct start *start;
+  struct engine *engine;
+  struct mark mark;
+  bool fresh;    /* there was no store file */
+  bool restored; /* a backup has taken its place: that happens once */
+  bool doubtful; /* something about the files was wrong */
+};
+
+static void say(const struct opening *opening, enum log_level level) {
+  struct buf text = {0};
+  receipt_put_text(&text, &opening->start->receipt);
+  log_text(opening->start->log, level, "store", buf_text(&text));
+  buf_deinit(&text);
+}
+
+/* ---- restoring ---- */
+
+static enum moonkeep_code nothing_to_restore(const struct opening *opening, const char *why,
+                                             const struct err *cause, struct err *err) {
+  struct err because = *cause;
+  return err_set(err, because.code == MOONKEEP_CORRUPT ? MOONKEEP_CORRUPT : because.code,
+                 "%.250s, and %.300s; nothing was changed. Bring a backup into %s, or read what can be read "
+                 "with `moonkeep salvage %s`",
+                 why, because.message, opening->start->backups, opening->start->path);
+}
+
+/* Builds a new store file beside the old one and puts it in its place. */
+static enum moonkeep_code restore(struct opening *opening, const char *why, struct err *err) {
+  struct start *start = opening->start;
+  char aside[REPLACE_NAME], *path = NULL;
+  struct err cause;
+  bool done;
+  opening->restored = true;
+  replace_aside(aside, "damaged", clock_wall_ms(start->clock));
+  struct rebuild rebuild = {.folder = start->folder,
+                            .backups = start->backups,
+                            .until_ms = INT64_MAX,
+                            .archive = true,
+                            .epoch = opening->mark.epoch,
+                            .why = why,
+                            .aside = opening->fresh ? "" : aside,
+                            .promised = opening->mark.seq,
+                            .promised_epoch = opening->mark.epoch,
+                            .clock = start->clock,
+                            .log = start->log};
+  log_write(start->log, LOG_WARN, "store", "%s; restoring it from %s", why, start->backups);
+  enum moonkeep_code code = replace_path(start->folder, &path, &cause);
+  if (!code) code = rebuild_make(&rebuild, path, &start->receipt, &cause);
+  mem_free(path);
+  if (code) {
+    start->receipt = (struct receipt){0};
+    return nothing_to_restore(opening, why, &cause, err);
+  }
+  code = replace_commit(start->folder, aside, err);
+  if (!code) code = replace_finish(start->folder, &done, err);
+  if (!code) say(opening, LOG_WARN);
+  return code;
+}
+
+/* ---- before SQLite looks ---- */
+
+static bool is_there(const struct opening *opening, const char *end) {
+  struct buf path = {0};
+  buf_printf(&path, "%s%s", opening->start->path, end);
+  bool is = !path.failed && disk_size(buf_text(&path)) > 0;
+  buf_deinit(&path);
+  return is;
+}
+
+/* Whether the store held anything when it was last open. */
+static bool held_something(const struct opening *opening) {
+  return (opening->mark.known && opening->mark.seq > 0) || is_there(opening, "-wal");
+}
+
+static enum moonkeep_code look_for_file(struct opening *opening, struct err *err) {
+  const struct start *start = opening->start;
+  if (is_there(opening, "") || is_there(opening, "-journal")) return MOONKEEP_OK;
+  const char *why = access(start->path, F_OK) == 0 ? "the store file is empty" : "the store file is missing";
+  opening->fresh = true;
+  if (rebuild_is_possible(start->backups)) return restore(opening, why, err);
+  if (!held_something(opening)) return MOONKEEP_OK;
+  return err_set(err, MOONKEEP_CORRUPT,
+                 "%s, though there was one at %s, and there are no backups in %s; nothing was changed. Put the "
+                 "file back or bring a backup; to begin empty, remove %s/appdata.mark and what is left beside "
+                 "it of the store file",
+                 why, start->path, start->backups, start->folder->path);
+}
+
+/* The log's salts; false: there is none that SQLite would read. */
+static bool read_salts(const struct opening *opening, unsigned char salts[8]) {
+  struct buf path = {0};
+  buf_printf(&path, "%s-wal", opening->start->path);
+  int fd = path.failed ? -1 : open(buf_text(&path), O_RDONLY | O_CLOEXEC);
+  buf_deinit(&path);
+  if (fd < 0) return false;
+  bool is = disk_size(opening->start->path) > 0 && pread(fd, salts, 8, 16) == 8;
+  close(fd);
+  return is;
+}
+
+/* The id that the file alone has, without its log; 0: none. */
+static int64_t id_of_file(const struct opening *opening) {
+  sqlite3 *db;
+  struct err ignored;
+  int64_t id = 0;
+  if (sql_open_still(&db, opening->start->path, &ignored)) return 0;
+  sql_number(db, "SELECT value FROM _meta WHERE name='id'", "look at the store file", &id, &ignored);
+  sqlite3_close(db);
+  return id;
+}
+
+/* Whether the file and the log, taken together, are a store that holds all that was promised. On copies:
+ * once SQLite has opened them they are one. */
+static bool fits(const struct opening *opening, const char *copy, const char *copied_log) {
+  const struct start *start = opening->start;
+  struct err ignored;
+  struct check check = {.full = true};
+  struct check_found found;
+  struct buf log = {0};
+  buf_printf(&log, "%s-wal", start->path);
+  bool is = !log.failed && disk_copy(start->path, copy, &ignored) == MOONKEEP_OK &&
+            disk_copy(buf_text(&log), copied_log, &ignored) == MOONKEEP_OK &&
+            check_file(copy, &check, &found, &ignored) == MOONKEEP_OK &&
+            found.epoch == opening->mark.epoch && found.last_seq >= opening->mark.seq;
+  buf_deinit(&log);
+  return is;
+}
+
+static bool log_fits(const struct opening *opening) {
+  static const char *const ends[] = {"", "-wal", "-shm"};
+  char *paths[3] = {0};
+  struct err ignored;
+  bool made = true;
+  for (int i = 0; i < 3; i++) {
+    struct buf name = {0};
+    buf_printf(&name, "trial.tmp%s", ends[i]);
+    paths[i] = name.failed ? NULL : folder_file(opening->start->folder, buf_text(&name));
+    buf_deinit(&name);
+    made = made && paths[i] && disk_remove(paths[i], &ignored) == MOONKEEP_OK;
+  }
+  bool is = made && fits(opening, paths[0], paths[1]);
+  for (int i = 0; i < 3; i++) {
+    if (paths[i]) disk_remove(paths[i], &ignored);
+    mem_free(paths[i]);
+  }
+  return is;
+}
+
+/* SQLite plays any log back that is whole, also one of another database or of an earlier time. */
+static enum moonkeep_code look_at_log(struct opening *opening, struct err *err) {
+  static const char *const names[] = {"appdata.db-wal", "appdata.db-shm", NULL};
+  const struct mark *mark = &opening->mark;
+  unsigned char salts[8];
+  if (!mark->known || !read_salts(opening, salts)) return MOONKEEP_OK;
+  bool known = mark_knows_log(mark, salts);
+  int64_t id = id_of_file(opening);
+  bool other_file = id != mark->id && !(id == 0 && mark->epoch == 1); /* made just now, it is in the log */
+  if (known && !other_file) return MOONKEEP_OK;
+  opening->doubtful = true;
+  if (log_fits(opening)) return MOONKEEP_OK;
+  char aside[REPLACE_NAME];
+  replace_aside(aside, "damaged", clock_wall_ms(opening->start->clock));
+  log_write(opening->start->log, LOG_WARN, "store",
+            "the write-ahead log beside the store file does not belong to it; it is now in %s/%s",
+            opening->start->folder->path, aside);
+  return replace_set_aside(opening->start->folder, aside, names, err);
+}
+
+/* ---- once it is open ---- */
+
+static enum moonkeep_code open_engine(struct opening *opening, struct err *err) {
+  const struct start *start = opening->start;
+  return engine_open(opening->engine, start->folder, start->path, start->cache_bytes, start->log, err);
+}
+
+static enum moonkeep_code restore_and_open(struct opening *opening, const char *why, struct err *err) {
+  enum moonkeep_code code = restore(opening, why, err);
+  return code ? code : open_engine(opening, err);
+}
+
+/* The file is whole and says less than was acknowledged: its log was lost, or cut. */
+static bool says_less(const struct opening *opening) {
+  const struct mark *mark = &opening->mark;
+  const struct engine *engine = opening->engine;
+  return mark->known && mark->id == engine->id && mark->epoch == engine->epoch &&
+         engine->last_seq < mark->seq;
+}
+
+static bool reaches_further(const struct opening *opening) {
+  const struct start *start = opening->start;
+  struct snapshot chosen;
+  struct err ignored;
+  struct rebuild rebuild = {.folder = start->folder,
+                            .backups = start->backups,
+                            .until_ms = INT64_MAX,
+                            .clock = start->clock,
+                            .log = start->log};
+  return rebuild_choose(&rebuild, &chosen, &ignored) == MOONKEEP_OK &&
+         chosen.epoch == opening->engine->epoch && chosen.seq > opening->engine->last_seq;
+}
+
+/* Nothing has more than the file: then it counts, and what is missing is said. */
+static enum moonkeep_code go_on_with_less(struct opening *opening, struct err *err) {
+  struct receipt *receipt = &opening->start->receipt;
+  struct engine *engine = opening->engine;
+  *receipt = (struct receipt){.kind = RECEIPT_COMPLETED,
+                              .missing = opening->mark.seq - engine->last_seq,
+                              .at_ms = clock_wall_ms(opening->start->clock)};
+  strcpy(receipt->why, "the last changes to the store file are lost, and neither a backup nor the archive has "
+                       "them");
+  say(opening, LOG_ERROR);
+  char sql[96];
+  sqlite3_snprintf(sizeof sql, sql, "UPDATE _meta SET value=%llu WHERE name='epoch'",
+                   (unsigned long long)++engine->epoch);
+  enum moonkeep_code code = sql_run(engine->db, sql, "open the store file", err);
+  return code ? code : receipt_save(engine->db, receipt, err);
+}
+
+static enum moonkeep_code complete(struct opening *opening, struct err *err) {
+  struct err ignored;
+  if (!reaches_further(opening)) return go_on_with_less(opening, err);
+  engine_close(opening->engine, false, &ignored);
+  return restore_and_open(opening, "the store file has lost its last changes", err);
+}
+
+/* ---- the whole file ---- */
+
+/* Rows that do not match their checksums are repaired one by one, and cost nobody else anything. */
+static enum moonkeep_code check_whole(struct opening *opening, struct err *err) {
+  struct start *start = opening->start;
+  struct check check = {.full = true};
+  struct check_found found;
+  struct err why, ignored;
+  start->unchecked = true;
+  if (disk_size(start->path) > START_CHECK_BYTES && !opening->doubtful) return MOONKEEP_OK;
+  enum moonkeep_code code = check_file(start->path, &check, &found, &why);
+  start->unchecked = code != MOONKEEP_OK;
+  if (code != MOONKEEP_CORRUPT || found.faults == 0) return MOONKEEP_OK;
+  if (!rebuild_is_possible(start->backups)) {
+    log_write(start->log, LOG_ERROR, "store", "%s; there is no backup to restore it from", why.message);
+    return MOONKEEP_OK;
+  }
+  engine_close(opening->engine, false, &ignored);
+  return restore_and_open(opening, why.message, err);
+}
+
+static bool is_damage(enum moonkeep_code code, const struct opening *opening) {
+  return code == MOONKEEP_CORRUPT && !opening->restored && rebuild_is_possible(opening->start->backups);
+}
+
+static enum moonkeep_code open_checked(struct opening *opening, struct err *err) {
+  bool clean = opening->fresh || (opening->mark.known && opening->mark.clean && !is_there(opening, "-wal"));
+  enum moonkeep_code code = schema_check_header(opening->start->path, err);
+  if (code == MOONKEEP_INVALID && rebuild_is_possible(opening->start->backups)) code = MOONKEEP_CORRUPT;
+  if (!code) code = look_at_log(opening, err);
+  if (!code) code = open_engine(opening, err);
+  struct err why = *err;
+  if (is_damage(code, opening)) return restore_and_open(opening, why.message, err);
+  if (code || opening->restored) return code;
+  if (says_less(opening)) {
+    code = complete(opening, err);
+    if (code || opening->restored) return code;
+  }
+  return clean && !opening->doubtful ? MOONKEEP_OK : check_whole(opening, err);
+}
+
+enum moonkeep_code start_engine(struct start *start, struct engine *engine, struct err *err) {
+  struct opening opening = {.start = start, .engine = engine};
+  bool finished = false;
+  start->receipt = (struct receipt){0};
+  start->unchecked = false;
+  enum moonkeep_code code = replace_finish(start->folder, &finished, err);
+  if (finished && !code)
+    log_write(start->log, LOG_WARN, "store", "finished a restore that had been cut short");
+  mark_read(start->folder, &opening.mark);
+  if (!code) code = look_for_file(&opening, err);
+  if (!code && !opening.restored) code = open_checked(&opening, err);
+  else if (!code) code = open_engine(&opening, err);
+  return code;
+}

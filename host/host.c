@@ -341,10 +341,26 @@ static enum moonkeep_code load_scripts(struct host *host, const struct host_opti
   return scripts_open(&host->scripts, &with, err);
 }
 
+/* Tells the scripts what the store had to be restored from before they began. */
+static void tell_restored(struct host *host) {
+  static const char name[] = "restored";
+  bool now;
+  const char *receipt = store_receipt(host->store, &now);
+  struct buf json = {0};
+  struct err err;
+  if (!now || receipt[0] != '{') return;
+  buf_printf(&json, "{\"event\":\"%s\",%s", name, receipt + 1);
+  if (json.failed ||
+      scripts_emit(host->scripts, name, sizeof name - 1, json.data, json.len, NULL, NULL, &err))
+    log_write(host->log, LOG_ERROR, "host", "the scripts were not told that the store was restored");
+  buf_deinit(&json);
+}
+
 /* Where the descriptor cannot be waited for, changes are found by the looks that come anyway. */
 static void start_scripts(struct host *host) {
   if (!host->scripts) return;
   scripts_start(host->scripts);
+  tell_restored(host);
   int fd = scripts_watch_fd(host->scripts);
   if (fd < 0 || uv_poll_init(&host->loop, &host->changes, fd) != 0) return;
   host->changes.data = host;

@@ -16,14 +16,14 @@
 
 struct rebuild {
   const struct folder *folder;
-  const char *backups;  /* the folder of the backups */
-  const char *name;     /* this one; NULL: the newest that verifies */
-  int64_t until_ms;     /* nothing that came later; INT64_MAX: all that there is */
-  bool archive;         /* go on from the backup with what is archived */
-  uint64_t epoch;       /* the newest that was ever used: the file gets one above it */
-  const char *why;      /* for the receipt */
-  const char *aside;    /* the same: the folder for the old files, "" where there are none */
-  uint64_t promised;    /* the same: the group up to which all was acknowledged; 0: not known */
+  const char *backups; /* the folder of the backups */
+  const char *name;    /* this one; NULL: the newest that verifies */
+  int64_t until_ms;    /* nothing that came later; INT64_MAX: all that there is */
+  bool archive;        /* go on from the backup with what is archived */
+  uint64_t epoch;      /* the newest that was ever used: the file gets one above it */
+  const char *why;     /* for the receipt */
+  const char *aside;   /* the same: the folder for the old files, "" where there are none */
+  uint64_t promised;   /* the same: the group up to which all was acknowledged; 0: not known */
   uint64_t promised_epoch;
   const struct clock *clock; /* borrowed, as is the log */
   const struct log *log;

@@ -103,5 +103,6 @@ enum moonkeep_code receipt_load(sqlite3 *db, struct buf *out, struct err *err) {
   else if (rc != SQLITE_DONE)
     code = sql_fail(db, rc, "read the last receipt", err);
   sqlite3_finalize(get);
+  buf_text(out); /* ends it with a NUL */
   return code || !out->failed ? code : err_memory(err);
 }

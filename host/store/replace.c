@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -65,11 +66,24 @@ enum moonkeep_code replace_commit(const struct folder *folder, const char *aside
   return code;
 }
 
+static bool is_there(const struct folder *folder, const char *name) {
+  return faccessat(folder->fd, name, F_OK, 0) == 0;
+}
+
+bool replace_has_old(const struct folder *folder) {
+  for (int i = 0; old_files[i]; i++)
+    if (is_there(folder, old_files[i])) return true;
+  return false;
+}
+
 enum moonkeep_code replace_set_aside(const struct folder *folder, const char *aside,
                                      const char *const names[], struct err *err) {
+  int first = 0;
+  while (names[first] && !is_there(folder, names[first])) first++;
+  if (!names[first]) return MOONKEEP_OK;
   char *into = folder_file(folder, aside);
   enum moonkeep_code code = into ? disk_make_folder(into, err) : err_memory(err);
-  for (int i = 0; !code && names[i]; i++) code = move_named(folder->path, names[i], into, names[i], err);
+  for (int i = first; !code && names[i]; i++) code = move_named(folder->path, names[i], into, names[i], err);
   if (!code) code = disk_sync(into, err);
   if (!code) code = disk_sync(folder->path, err);
   mem_free(into);

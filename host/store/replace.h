@@ -32,6 +32,9 @@ enum moonkeep_code replace_commit(const struct folder *folder, const char *aside
  * there is nothing. *done: it was needed. */
 enum moonkeep_code replace_finish(const struct folder *folder, bool *done, struct err *err);
 
+/* Whether there are old files. */
+bool replace_has_old(const struct folder *folder);
+
 /* Sets aside the files of this list (NULL at its end) that are there, and nothing takes their place. */
 enum moonkeep_code replace_set_aside(const struct folder *folder, const char *aside,
                                      const char *const names[], struct err *err);

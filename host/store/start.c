@@ -1,7 +1,9 @@
 #include "store/start.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -15,6 +17,9 @@
 #ifndef START_CHECK_BYTES
 #define START_CHECK_BYTES (32 << 20)
 #endif
+
+#define FILE_NAME "appdata.db"
+#define LOG       FILE_NAME "-wal"
 
 /* One start at work. */
 struct opening {
@@ -58,7 +63,7 @@ static enum moonkeep_code restore(struct opening *opening, const char *why, stru
                             .archive = true,
                             .epoch = opening->mark.epoch,
                             .why = why,
-                            .aside = opening->fresh ? "" : aside,
+                            .aside = replace_has_old(start->folder) ? aside : "",
                             .promised = opening->mark.seq,
                             .promised_epoch = opening->mark.epoch,
                             .clock = start->clock,
@@ -79,105 +84,101 @@ static enum moonkeep_code restore(struct opening *opening, const char *why, stru
 
 /* ---- before SQLite looks ---- */
 
-static bool is_there(const struct opening *opening, const char *end) {
-  struct buf path = {0};
-  buf_printf(&path, "%s%s", opening->start->path, end);
-  bool is = !path.failed && disk_size(buf_text(&path)) > 0;
-  buf_deinit(&path);
-  return is;
+/* What cannot be looked at is there. */
+static bool is_there(const struct opening *opening, const char *name) {
+  struct stat st;
+  if (fstatat(opening->start->folder->fd, name, &st, 0) != 0) return errno != ENOENT;
+  return st.st_size > 0;
 }
 
 /* Whether the store held anything when it was last open. */
 static bool held_something(const struct opening *opening) {
-  return (opening->mark.known && opening->mark.seq > 0) || is_there(opening, "-wal");
+  return (opening->mark.known && opening->mark.seq > 0) || is_there(opening, LOG);
 }
 
 static enum moonkeep_code look_for_file(struct opening *opening, struct err *err) {
   const struct start *start = opening->start;
-  if (is_there(opening, "") || is_there(opening, "-journal")) return MOONKEEP_OK;
+  if (is_there(opening, FILE_NAME) || is_there(opening, FILE_NAME "-journal")) return MOONKEEP_OK;
   const char *why = access(start->path, F_OK) == 0 ? "the store file is empty" : "the store file is missing";
   opening->fresh = true;
   if (rebuild_is_possible(start->backups)) return restore(opening, why, err);
   if (!held_something(opening)) return MOONKEEP_OK;
-  return err_set(err, MOONKEEP_CORRUPT,
-                 "%s, though there was one at %s, and there are no backups in %s; nothing was changed. Put the "
-                 "file back or bring a backup; to begin empty, remove %s/appdata.mark and what is left beside "
-                 "it of the store file",
-                 why, start->path, start->backups, start->folder->path);
+  return err_set(
+      err, MOONKEEP_CORRUPT,
+      "%s, though there was one at %s, and there are no backups in %s; nothing was changed. Put the "
+      "file back or bring a backup; to begin empty, remove %s/appdata.mark and what is left beside "
+      "it of the store file",
+      why, start->path, start->backups, start->folder->path);
 }
 
 /* The log's salts; false: there is none that SQLite would read. */
 static bool read_salts(const struct opening *opening, unsigned char salts[8]) {
-  struct buf path = {0};
-  buf_printf(&path, "%s-wal", opening->start->path);
-  int fd = path.failed ? -1 : open(buf_text(&path), O_RDONLY | O_CLOEXEC);
-  buf_deinit(&path);
+  int fd = openat(opening->start->folder->fd, LOG, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return false;
-  bool is = disk_size(opening->start->path) > 0 && pread(fd, salts, 8, 16) == 8;
+  bool is = is_there(opening, FILE_NAME) && pread(fd, salts, 8, 16) == 8;
   close(fd);
   return is;
 }
 
-/* The id that the file alone has, without its log; 0: none. */
-static int64_t id_of_file(const struct opening *opening) {
+/* Whether the file alone, without its log, is of another database. One that is new may have its id, and all
+ * else, in the log; a backup has folded groups and no id. */
+static bool is_other_file(const struct opening *opening) {
+  static const char doing[] = "look at the store file";
   sqlite3 *db;
   struct err ignored;
-  int64_t id = 0;
-  if (sql_open_still(&db, opening->start->path, &ignored)) return 0;
-  sql_number(db, "SELECT value FROM _meta WHERE name='id'", "look at the store file", &id, &ignored);
+  int64_t id = 0, folded = 0;
+  if (sql_open_still(&db, opening->start->path, &ignored)) return false;
+  enum moonkeep_code code = sql_number(db, "SELECT value FROM _meta WHERE name='id'", doing, &id, &ignored);
+  if (!code)
+    code = sql_number(db, "SELECT value FROM _meta WHERE name='folded_seq'", doing, &folded, &ignored);
   sqlite3_close(db);
-  return id;
+  return !code && id != opening->mark.id && (id != 0 || folded != 0);
 }
 
-/* Whether the file and the log, taken together, are a store that holds all that was promised. On copies:
- * once SQLite has opened them they are one. */
-static bool fits(const struct opening *opening, const char *copy, const char *copied_log) {
-  const struct start *start = opening->start;
-  struct err ignored;
+/* Whether the file and the log, taken together, are a store in which nothing has been committed since. On
+ * copies: once SQLite has opened them they are one. */
+static enum moonkeep_code try_together(const struct opening *opening, const char *copy,
+                                       const char *copied_log, bool *fits, struct err *err) {
   struct check check = {.full = true};
   struct check_found found;
-  struct buf log = {0};
-  buf_printf(&log, "%s-wal", start->path);
-  bool is = !log.failed && disk_copy(start->path, copy, &ignored) == MOONKEEP_OK &&
-            disk_copy(buf_text(&log), copied_log, &ignored) == MOONKEEP_OK &&
-            check_file(copy, &check, &found, &ignored) == MOONKEEP_OK &&
-            found.epoch == opening->mark.epoch && found.last_seq >= opening->mark.seq;
-  buf_deinit(&log);
-  return is;
+  char *log = folder_file(opening->start->folder, LOG);
+  enum moonkeep_code code = log ? disk_copy(opening->start->path, copy, err) : err_memory(err);
+  if (!code) code = disk_copy(log, copied_log, err);
+  if (!code) code = check_file(copy, &check, &found, err);
+  *fits = !code && found.epoch == opening->mark.epoch && found.last_seq == opening->mark.seq;
+  mem_free(log);
+  return code == MOONKEEP_CORRUPT ? MOONKEEP_OK : code;
 }
 
-static bool log_fits(const struct opening *opening) {
-  static const char *const ends[] = {"", "-wal", "-shm"};
+static enum moonkeep_code log_fits(const struct opening *opening, bool *fits, struct err *err) {
+  static const char *const names[] = {"trial.tmp", "trial.tmp-wal", "trial.tmp-shm"};
   char *paths[3] = {0};
   struct err ignored;
-  bool made = true;
-  for (int i = 0; i < 3; i++) {
-    struct buf name = {0};
-    buf_printf(&name, "trial.tmp%s", ends[i]);
-    paths[i] = name.failed ? NULL : folder_file(opening->start->folder, buf_text(&name));
-    buf_deinit(&name);
-    made = made && paths[i] && disk_remove(paths[i], &ignored) == MOONKEEP_OK;
+  enum moonkeep_code code = MOONKEEP_OK;
+  for (int i = 0; !code && i < 3; i++) {
+    paths[i] = folder_file(opening->start->folder, names[i]);
+    code = paths[i] ? disk_remove(paths[i], err) : err_memory(err);
   }
-  bool is = made && fits(opening, paths[0], paths[1]);
+  if (!code) code = try_together(opening, paths[0], paths[1], fits, err);
   for (int i = 0; i < 3; i++) {
     if (paths[i]) disk_remove(paths[i], &ignored);
     mem_free(paths[i]);
   }
-  return is;
+  return code;
 }
 
 /* SQLite plays any log back that is whole, also one of another database or of an earlier time. */
 static enum moonkeep_code look_at_log(struct opening *opening, struct err *err) {
-  static const char *const names[] = {"appdata.db-wal", "appdata.db-shm", NULL};
+  static const char *const names[] = {LOG, FILE_NAME "-shm", NULL};
   const struct mark *mark = &opening->mark;
   unsigned char salts[8];
   if (!mark->known || !read_salts(opening, salts)) return MOONKEEP_OK;
-  bool known = mark_knows_log(mark, salts);
-  int64_t id = id_of_file(opening);
-  bool other_file = id != mark->id && !(id == 0 && mark->epoch == 1); /* made just now, it is in the log */
-  if (known && !other_file) return MOONKEEP_OK;
+  bool other_file = is_other_file(opening), fits = false;
+  if (mark_knows_log(mark, salts) && !other_file) return MOONKEEP_OK;
   opening->doubtful = true;
-  if (log_fits(opening)) return MOONKEEP_OK;
+  /* After a clean stop another program may have left one. */
+  enum moonkeep_code code = mark->clean && !other_file ? log_fits(opening, &fits, err) : MOONKEEP_OK;
+  if (code || fits) return code;
   char aside[REPLACE_NAME];
   replace_aside(aside, "damaged", clock_wall_ms(opening->start->clock));
   log_write(opening->start->log, LOG_WARN, "store",
@@ -226,8 +227,9 @@ static enum moonkeep_code go_on_with_less(struct opening *opening, struct err *e
   *receipt = (struct receipt){.kind = RECEIPT_COMPLETED,
                               .missing = opening->mark.seq - engine->last_seq,
                               .at_ms = clock_wall_ms(opening->start->clock)};
-  strcpy(receipt->why, "the last changes to the store file are lost, and neither a backup nor the archive has "
-                       "them");
+  strcpy(receipt->why,
+         "the last changes to the store file are lost, and neither a backup nor the archive has "
+         "them");
   say(opening, LOG_ERROR);
   char sql[96];
   sqlite3_snprintf(sizeof sql, sql, "UPDATE _meta SET value=%llu WHERE name='epoch'",
@@ -269,9 +271,10 @@ static bool is_damage(enum moonkeep_code code, const struct opening *opening) {
 }
 
 static enum moonkeep_code open_checked(struct opening *opening, struct err *err) {
-  bool clean = opening->fresh || (opening->mark.known && opening->mark.clean && !is_there(opening, "-wal"));
+  bool clean = opening->fresh || (opening->mark.known && opening->mark.clean && !is_there(opening, LOG));
   enum moonkeep_code code = schema_check_header(opening->start->path, err);
-  if (code == MOONKEEP_INVALID && rebuild_is_possible(opening->start->backups)) code = MOONKEEP_CORRUPT;
+  if (code == MOONKEEP_INVALID && rebuild_is_possible(opening->start->backups))
+    return restore_and_open(opening, "the store file is not an SQLite database", err);
   if (!code) code = look_at_log(opening, err);
   if (!code) code = open_engine(opening, err);
   struct err why = *err;
@@ -294,7 +297,7 @@ enum moonkeep_code start_engine(struct start *start, struct engine *engine, stru
     log_write(start->log, LOG_WARN, "store", "finished a restore that had been cut short");
   mark_read(start->folder, &opening.mark);
   if (!code) code = look_for_file(&opening, err);
-  if (!code && !opening.restored) code = open_checked(&opening, err);
-  else if (!code) code = open_engine(&opening, err);
+  if (!code) code = opening.restored ? open_engine(&opening, err) : open_checked(&opening, err);
+  start->restored = finished || start->receipt.kind != RECEIPT_NONE;
   return code;
 }

@@ -22,11 +22,12 @@ struct start {
 
   /* What came of it. */
   struct receipt receipt; /* kind RECEIPT_NONE: there was nothing to be done */
+  bool restored;          /* something was, also by an earlier process that was cut short */
   bool unchecked;         /* the last stop was not a clean one, and the file is too large to be checked now */
 };
 
-/* Opens the engine, restoring first where it has to. Errors as of engine_open; corrupt or invalid: it is damaged, or
- * missing, and there is no backup to restore: the sentence says what to do. */
+/* Opens the engine, restoring first where it has to. Errors as of engine_open; corrupt or invalid: it is
+ * damaged, or missing, and there is no backup to restore: the sentence says what to do. */
 enum moonkeep_code start_engine(struct start *start, struct engine *engine, struct err *err);
 
 #endif

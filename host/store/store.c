@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "store/schema.h"
+#include "store/start.h"
 #include "store/store_parts.h"
 
 /* ---- buckets ---- */
@@ -79,6 +80,7 @@ static void free_store(struct store *store) {
   map_deinit(&store->buckets);
   keeper_close(&store->keeper);
   folder_close(&store->folder);
+  buf_deinit(&store->receipt);
   mem_free(store->path);
   mem_free(store);
 }
@@ -151,10 +153,31 @@ static bool start_threads(struct store *store) {
   return false;
 }
 
+/* Opens the file, after whatever has to be restored, and keeps the receipt. */
+static enum moonkeep_code start_file(struct store *store, struct err *err) {
+  struct engine *engine = &store->commit.engine;
+  struct start start = {.folder = &store->folder,
+                        .path = store->path,
+                        .backups = store->keeper.dir,
+                        .cache_bytes = store->page_bytes,
+                        .clock = store->clock,
+                        .log = store->log};
+  enum moonkeep_code code = start_engine(&start, engine, err);
+  if (code) return code;
+  store->receipt_now = start.restored;
+  code = receipt_load(engine->db, &store->receipt, err);
+  if (code) engine_close(engine, false, NULL);
+  return code;
+}
+
+const char *store_receipt(const struct store *store, bool *now) {
+  *now = store->receipt_now;
+  return store->receipt.len > 0 ? store->receipt.data : "";
+}
+
 static enum moonkeep_code open_file(struct store *store, struct err *err) {
   struct engine *engine = &store->commit.engine;
-  enum moonkeep_code code =
-      engine_open(engine, &store->folder, store->path, store->page_bytes, store->log, err);
+  enum moonkeep_code code = start_file(store, err);
   if (code) return code;
   marker_open(&store->commit.marker, &store->folder, engine);
   code = schema_buckets(engine->db, know_bucket, store, err);

@@ -55,7 +55,9 @@ struct store {
   size_t cache_limit; /* of the entries */
   size_t page_bytes;  /* of SQLite's pages, for the writer */
   struct folder folder;
-  char *path; /* owned: of the store file */
+  char *path;         /* owned: of the store file */
+  struct buf receipt; /* the last one, as JSON */
+  bool receipt_now;   /* it was made since the store was opened */
 
   struct map buckets;
   struct list ages; /* all entries, the one looked at longest ago first */

@@ -1,0 +1,318 @@
+/* What a start does about a store file that is missing, damaged, or says less than was acknowledged: it is
+ * restored, with a receipt, and nothing is deleted; or the start is refused. Never less without a word. */
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "helpers/sync.h"
+#include "helpers/temp.h"
+#include "store/disk.h"
+#include "store/snapshot.h"
+
+/* ---- a folder with a store and a backup of it ---- */
+
+static const char *file_of(const char *dir) {
+  return temp_path(dir, "appdata.db");
+}
+
+static void back_up(const char *dir) {
+  struct snapshot snapshot;
+  struct err err;
+  struct snapshot_source source = {.data = dir, .dir = temp_path(dir, "backups"), .clock = &sync_clock};
+  if (snapshot_take(&source, &snapshot, &err)) FAIL("%s", err.message);
+}
+
+/* appData has a=1, b=2 in the backup; in the store file also c=3. */
+static const char *make_folder(void) {
+  const char *dir = temp_dir();
+  struct store *store = sync_open(dir);
+  sync_set(store, "appData", "a", "1");
+  sync_set(store, "appData", "b", "2");
+  sync_close(store);
+  back_up(dir);
+  store = sync_open(dir);
+  sync_set(store, "appData", "c", "3");
+  sync_close(store);
+  return dir;
+}
+
+/* Opens the store and looks at all that it holds, and at its receipt. */
+static void check_restored(const char *dir, const char *rows, const char *why, const char *missing) {
+  bool now;
+  struct store *store = sync_open(dir);
+  CHECK_STR(sync_select(store, "appData", "%"), rows);
+  const char *receipt = store_receipt(store, &now);
+  if (!now || !strstr(receipt, why) || !strstr(receipt, missing)) FAIL("the receipt is %s", receipt);
+  sync_set(store, "appData", "later", "4");
+  sync_close(store);
+  store = sync_open(dir);
+  CHECK_STR(sync_get(store, "appData", "later"), "4");
+  store_receipt(store, &now);
+  CHECK(!now);
+  sync_close(store);
+}
+
+static void check_refused(const char *dir, const char *word) {
+  struct store *store;
+  struct err err;
+  CHECK(sync_try_open(dir, &store, &err) != MOONKEEP_OK);
+  if (!strstr(err.message, word)) FAIL("it says: %s", err.message);
+}
+
+/* How many files of this name were set aside. */
+static int set_aside(const char *dir, const char *name) {
+  int found = 0;
+  DIR *folder = opendir(dir);
+  CHECK(folder);
+  for (struct dirent *entry; (entry = readdir(folder));) {
+    char path[300];
+    if (strncmp(entry->d_name, "damaged-", 8) != 0) continue;
+    snprintf(path, sizeof path, "%.200s/%.60s", entry->d_name, name);
+    found += access(temp_path(dir, path), F_OK) == 0;
+  }
+  closedir(folder);
+  return found;
+}
+
+/* ---- the store file ---- */
+
+TEST(missing_file_is_restored) {
+  const char *dir = make_folder();
+  unlink(file_of(dir));
+  check_restored(dir, "a=1 b=2", "the store file is missing", "\"missing\":1");
+  CHECK_INT(set_aside(dir, "appdata.db"), 0);
+}
+
+TEST(empty_file_is_restored) {
+  const char *dir = make_folder();
+  temp_write(file_of(dir), "");
+  check_restored(dir, "a=1 b=2", "the store file is empty", "\"missing\":1");
+}
+
+TEST(file_that_is_no_database_is_restored_and_set_aside) {
+  const char *dir = make_folder();
+  temp_write(file_of(dir), "this is not a database, whatever it is called");
+  check_restored(dir, "a=1 b=2", "not an SQLite database", "\"missing\":1");
+  CHECK_INT(set_aside(dir, "appdata.db"), 1);
+}
+
+TEST(file_cut_short_is_restored) {
+  const char *dir = make_folder();
+  CHECK(truncate(file_of(dir), 5000) == 0);
+  check_restored(dir, "a=1 b=2", "", "\"damaged\":\"damaged-");
+  CHECK_INT(set_aside(dir, "appdata.db"), 1);
+}
+
+TEST(missing_file_without_a_backup_is_refused) {
+  const char *dir = temp_dir();
+  struct store *store = sync_open(dir);
+  sync_set(store, "appData", "a", "1");
+  sync_close(store);
+  unlink(file_of(dir));
+  check_refused(dir, "there are no backups");
+  CHECK(access(file_of(dir), F_OK) != 0);
+  unlink(temp_path(dir, "appdata.mark")); /* as the sentence says */
+  sync_close(sync_open(dir));
+}
+
+TEST(log_alone_is_not_an_empty_store) {
+  const char *dir = temp_dir();
+  temp_write(temp_path(dir, "appdata.db-wal"), "what was once a log");
+  check_refused(dir, "nothing was changed");
+}
+
+TEST(bad_backups_are_passed_over) {
+  const char *dir = make_folder();
+  mkdir(temp_path(dir, "backups"), 0777);
+  temp_write(temp_path(dir, "backups/appdata-20300101T000000.000Z.db"), "no backup");
+  unlink(file_of(dir));
+  check_restored(dir, "a=1 b=2", "the store file is missing", "\"missing\":1");
+}
+
+TEST(nothing_begins_empty_where_all_backups_are_bad) {
+  const char *dir = temp_dir();
+  mkdir(temp_path(dir, "backups"), 0777);
+  temp_write(temp_path(dir, "backups/appdata-20300101T000000.000Z.db"), "no backup");
+  check_refused(dir, "none of 1 backup");
+  CHECK(access(file_of(dir), F_OK) != 0);
+}
+
+/* ---- the log ---- */
+
+/* A process that is killed leaves a log; d=4 stands in it alone. */
+static void leave_a_log(const char *dir) {
+  pid_t child = fork();
+  if (child == 0) {
+    struct store *store = sync_open(dir);
+    sync_set(store, "appData", "d", "4");
+    sync_set(store, "appData", "e", "5");
+    kill(getpid(), SIGKILL);
+  }
+  waitpid(child, NULL, 0);
+  CHECK(disk_size(temp_path(dir, "appdata.db-wal")) > 0);
+}
+
+TEST(log_that_is_whole_is_taken_over) {
+  const char *dir = make_folder();
+  leave_a_log(dir);
+  bool now;
+  struct store *store = sync_open(dir);
+  CHECK_STR(sync_select(store, "appData", "%"), "a=1 b=2 c=3 d=4 e=5");
+  CHECK_STR(store_receipt(store, &now), "");
+  CHECK(!now);
+  sync_close(store);
+}
+
+TEST(log_that_is_lost_is_noticed) {
+  const char *dir = make_folder();
+  leave_a_log(dir);
+  unlink(temp_path(dir, "appdata.db-wal"));
+  unlink(temp_path(dir, "appdata.db-shm"));
+  check_restored(dir, "a=1 b=2 c=3", "the last changes to the store file are lost", "\"missing\":2");
+}
+
+TEST(log_cut_anywhere_is_noticed) {
+  const char *model = make_folder();
+  leave_a_log(model);
+  size_t len, db_len, mark_len;
+  char *log = temp_read(temp_path(model, "appdata.db-wal"), &len);
+  char *db = temp_read(file_of(model), &db_len),
+       *mark = temp_read(temp_path(model, "appdata.mark"), &mark_len);
+  for (size_t cut = 0; cut < len; cut += 512) {
+    bool now;
+    const char *dir = temp_dir();
+    temp_write_bytes(temp_path(dir, "appdata.db"), db, db_len);
+    temp_write_bytes(temp_path(dir, "appdata.mark"), mark, mark_len);
+    temp_write_bytes(temp_path(dir, "appdata.db-wal"), log, cut);
+    struct store *store = sync_open(dir);
+    const char *rows = sync_select(store, "appData", "%");
+    store_receipt(store, &now);
+    bool whole = strcmp(rows, "a=1 b=2 c=3 d=4 e=5") == 0, prefix = strncmp(rows, "a=1 b=2 c=3", 11) == 0;
+    if (!whole && !(now && prefix)) FAIL("cut at %zu: %s, and no word of it", cut, rows);
+    sync_close(store);
+    temp_remove(dir);
+  }
+  free(log), free(db), free(mark);
+}
+
+TEST(log_of_another_database_is_set_aside) {
+  const char *dir = make_folder(), *other = make_folder();
+  leave_a_log(dir);
+  leave_a_log(other);
+  size_t len;
+  char *log = temp_read(temp_path(other, "appdata.db-wal"), &len);
+  temp_write_bytes(temp_path(dir, "appdata.db-wal"), log, len);
+  free(log);
+  check_restored(dir, "a=1 b=2 c=3", "the last changes to the store file are lost", "\"missing\":2");
+  CHECK_INT(set_aside(dir, "appdata.db-wal"), 1);
+}
+
+TEST(stopped_folder_can_be_copied) {
+  const char *dir = make_folder(), *copy = temp_dir();
+  static const char *const names[] = {"appdata.db", "appdata.mark"};
+  struct err err;
+  for (int i = 0; i < 2; i++)
+    CHECK(disk_copy(temp_path(dir, names[i]), temp_path(copy, names[i]), &err) == MOONKEEP_OK);
+  bool now;
+  struct store *store = sync_open(copy);
+  CHECK_STR(sync_select(store, "appData", "%"), "a=1 b=2 c=3");
+  store_receipt(store, &now);
+  CHECK(!now);
+  sync_close(store);
+}
+
+TEST(file_put_in_place_by_hand_counts) {
+  const char *dir = make_folder();
+  struct snapshot *list;
+  size_t count;
+  struct err err;
+  CHECK(snapshot_list(temp_path(dir, "backups"), &list, &count, &err) == MOONKEEP_OK && count == 1);
+  char from[96];
+  snprintf(from, sizeof from, "backups/%s", list[0].name);
+  free(list);
+  CHECK(disk_copy(temp_path(dir, from), file_of(dir), &err) == MOONKEEP_OK);
+  bool now;
+  struct store *store = sync_open(dir);
+  CHECK_STR(sync_select(store, "appData", "%"), "a=1 b=2");
+  store_receipt(store, &now);
+  CHECK(!now);
+  sync_close(store);
+}
+
+/* ---- restores that are cut short ---- */
+
+static int moves, kill_at, fail_at, fail_with;
+
+static int kill_there(const char *doing, const char *path) {
+  (void)doing, (void)path;
+  if (++moves == kill_at) kill(getpid(), SIGKILL);
+  return 0;
+}
+
+TEST(killed_restore_is_done_or_not) {
+  bool ended = false;
+  for (kill_at = 1; !ended; kill_at++) {
+    const char *dir = make_folder();
+    temp_write(file_of(dir), "damaged");
+    pid_t child = fork();
+    if (child == 0) {
+      struct store *store;
+      struct err err;
+      moves = 0;
+      disk_set_gate(kill_there);
+      _exit(sync_try_open(dir, &store, &err) == MOONKEEP_OK ? 0 : 1);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    ended = WIFEXITED(status);
+    if (ended) CHECK_INT(WEXITSTATUS(status), 0);
+    struct store *store = sync_open(dir);
+    CHECK_STR(sync_select(store, "appData", "%"), "a=1 b=2");
+    CHECK_INT(set_aside(dir, "appdata.db"), 1);
+    sync_close(store);
+    temp_remove(dir);
+  }
+  CHECK(kill_at > 8);
+}
+
+static int fail_there(const char *doing, const char *path) {
+  (void)doing, (void)path;
+  return ++moves == fail_at ? fail_with : 0;
+}
+
+static void fail_everywhere(int why) {
+  bool struck = true;
+  fail_with = why;
+  for (fail_at = 1; struck; fail_at++) {
+    const char *dir = make_folder();
+    struct store *store;
+    struct err err;
+    temp_write(file_of(dir), "damaged");
+    moves = 0;
+    disk_set_gate(fail_there);
+    enum moonkeep_code code = sync_try_open(dir, &store, &err);
+    disk_set_gate(NULL);
+    struck = moves >= fail_at;
+    if (code) store = sync_open(dir); /* the disk has room again */
+    CHECK_STR(sync_select(store, "appData", "%"), "a=1 b=2");
+    CHECK_INT(set_aside(dir, "appdata.db"), 1);
+    sync_close(store);
+    temp_remove(dir);
+  }
+  CHECK(fail_at > 8);
+}
+
+TEST(full_disk_during_a_restore_loses_nothing) {
+  fail_everywhere(ENOSPC);
+}
+
+TEST(disk_error_during_a_restore_loses_nothing) {
+  fail_everywhere(EIO);
+}

@@ -1,6 +1,7 @@
 #include "store/rebuild.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "store/check.h"
@@ -12,7 +13,9 @@ enum { PAGES_BYTES = 16 << 20 };
 bool rebuild_is_possible(const char *backups) {
   struct err ignored;
   struct snapshot *list = NULL;
+  struct stat st;
   size_t count = 0;
+  if (stat(backups, &st) == 0 && !S_ISDIR(st.st_mode)) return false;
   /* A folder that cannot be read may be full of backups. */
   bool unknown = snapshot_list(backups, &list, &count, &ignored) != MOONKEEP_OK;
   mem_free(list);

@@ -16,7 +16,8 @@ struct bulk {
   struct bucket *last;     /* whose rows the changes are about */
   struct bucket **claimed; /* owned: new buckets, which count as pending */
   size_t claimed_count;
-  uint64_t first_seq; /* of its groups */
+  uint64_t first_seq;  /* of its groups */
+  struct bulk_job job; /* there from the start: taking a bulk back needs no memory */
   bool failed;
 };
 
@@ -25,11 +26,8 @@ struct bulk {
 /* Hands the changes over and waits until the commit thread has done the step. */
 static enum moonkeep_code step(struct bulk *bulk, enum bulk_step what, struct err *err) {
   struct store *store = bulk->store;
-  struct bulk_job *job = mem_zero(sizeof *job);
-  if (!job) return err_memory(err);
-  job->job.kind = JOB_BULK;
-  job->step = what;
-  job->changes = &bulk->changes;
+  struct bulk_job *job = &bulk->job;
+  *job = (struct bulk_job){.job.kind = JOB_BULK, .step = what, .changes = &bulk->changes};
   if (what == BULK_APPEND) job->seq = store->next_seq++;
   if (what == BULK_COMMIT) job->seq = store->next_seq - 1;
   inbox_put(&store->commit.inbox, &job->job);
@@ -38,7 +36,6 @@ static enum moonkeep_code step(struct bulk *bulk, enum bulk_step what, struct er
   if (code) *err = *job->job.err;
   bulk->failed |= code != 0;
   job_err_free(job->job.err);
-  mem_free(job);
   return code;
 }
 
@@ -123,6 +120,6 @@ enum moonkeep_code store_bulk_commit(struct bulk *bulk, struct err *err) {
 void store_bulk_abandon(struct bulk *bulk) {
   struct err ignored;
   if (!bulk) return;
-  if (!bulk->failed && step(bulk, BULK_ABANDON, &ignored)) {} /* only memory, and then closing rolls back */
+  if (!bulk->failed) step(bulk, BULK_ABANDON, &ignored); /* rolling back does not fail */
   end(bulk, false);
 }

@@ -74,7 +74,7 @@ void front_take_in(struct store *store, struct job *job) {
   case JOB_LOAD: keys_take_in_load(store, list_of(job, struct load_job, job)); break;
   case JOB_ERASE: many_take_in_erase(store, list_of(job, struct erase_job, job)); break;
   case JOB_FOLD: many_take_in_fold(store, list_of(job, struct fold_job, job)); break;
-  case JOB_BULK: list_of(job, struct bulk_job, job)->done = true; break; /* its bulk frees it */
+  case JOB_BULK: list_of(job, struct bulk_job, job)->done = true; break; /* it is its bulk's */
   case JOB_SCAN: many_take_in_scan(store, list_of(job, struct scan_job, job)); break;
   case JOB_FORGET:
     many_forget(store);

@@ -13,7 +13,7 @@ enum {
   LOOK_EVERY_MS = 2000,
   LOOK_UNWATCHED_MS = 100, /* the same without inotify */
   LOOK_GATHER_MS = 20,     /* between two looks that were called for */
-  LOOK_WHOLE_MS = 25,      /* how long a file stands still that was renamed into place */
+  LOOK_WHOLE_MS = 50,      /* how long a file stands still that was renamed into place */
   LOOK_STILL_MS = 100,     /* and any other */
   LOOK_PATIENCE_MS = 1000, /* a change that does not come to rest is loaded then */
   LOOK_WRITTEN_MS = 5000,  /* how long a file may stand still in the middle of being written */

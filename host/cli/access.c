@@ -81,18 +81,23 @@ static void on_answer(struct rpc_peer *peer, const char *line, size_t len, size_
   direct->done = true;
 }
 
-static enum moonkeep_code ask_store(struct cli *cli, const struct buf *line, struct buf *result,
-                                    struct err *err) {
+enum moonkeep_code access_open(struct cli *cli, struct log *log, struct store **store, struct err *err) {
   const struct settings *settings = &cli->settings;
-  struct log log = {.write = console_log, .ctx = &cli->console};
-  log.level = settings->has_log_level ? settings->log_level : LOG_WARN;
+  *log = (struct log){.write = console_log, .ctx = &cli->console};
+  log->level = settings->has_log_level ? settings->log_level : LOG_WARN;
   char owner[64] = "moonkeep ";
   strncat(owner, cli->command->name, sizeof owner - 10);
-  struct store_options options = {.dir = settings->data, .owner = owner, .log = &log};
+  struct store_options options = {.dir = settings->data, .owner = owner, .log = log};
   options.value_bytes = settings->value_bytes;
   options.backups_dir = settings->backups;
+  return store_open(store, &options, err);
+}
+
+static enum moonkeep_code ask_store(struct cli *cli, const struct buf *line, struct buf *result,
+                                    struct err *err) {
+  struct log log;
   struct store *store;
-  enum moonkeep_code code = store_open(&store, &options, err);
+  enum moonkeep_code code = access_open(cli, &log, &store, err);
   if (code) return code;
   struct rpc_site site = {.store = store};
   struct direct direct = {.peer = {.answer = on_answer}};

@@ -7,6 +7,12 @@
 
 #include "cli/cli.h"
 
+struct store;
+
+/* Opens the store itself, as the settings say; fills `log`, which has to stay until store_close. busy:
+ * another process has the folder. */
+enum moonkeep_code access_open(struct cli *cli, struct log *log, struct store **store, struct err *err);
+
 /* Begins a request: `{"store":…` and then `,"name":…` for each parameter, as the caller appends it. */
 void access_begin(struct cli *cli, struct buf *params);
 void access_text(struct buf *params, const char *name, const char *text);

@@ -19,11 +19,9 @@ enum { TRY_MS = 2000, PAUSE_MS = 20, BLOCK_BYTES = 64 << 10 };
 
 /* A store that nobody has open is opened once, so that what a crash has left is taken over. */
 static enum moonkeep_code settle_folder(struct cli *cli, struct err *err) {
-  struct log log = {.write = console_log, .ctx = &cli->console};
-  log.level = cli->settings.has_log_level ? cli->settings.log_level : LOG_WARN;
-  struct store_options options = {.dir = cli->settings.data, .owner = "moonkeep export", .log = &log};
+  struct log log;
   struct store *store;
-  enum moonkeep_code code = store_open(&store, &options, err);
+  enum moonkeep_code code = access_open(cli, &log, &store, err);
   return code ? code : store_close(store, err);
 }
 

@@ -31,15 +31,10 @@ static int64_t now_ms(void) {
 /* ---- opening ---- */
 
 static enum moonkeep_code try_open(struct sink *sink, struct err *err) {
-  const struct settings *settings = &sink->cli->settings;
-  int fd = client_open(settings->data);
-  if (fd >= 0) {
-    client_close(fd);
-    return MOONKEEP_OK;
-  }
-  struct store_options options = {.dir = settings->data, .owner = "moonkeep import", .log = &sink->log};
-  options.value_bytes = settings->value_bytes;
-  return store_open(&sink->store, &options, err);
+  int fd = client_open(sink->cli->settings.data);
+  if (fd < 0) return access_open(sink->cli, &sink->log, &sink->store, err);
+  client_close(fd);
+  return MOONKEEP_OK;
 }
 
 enum moonkeep_code sink_open(struct sink **out, struct cli *cli, bool batches, struct err *err) {
@@ -47,8 +42,6 @@ enum moonkeep_code sink_open(struct sink **out, struct cli *cli, bool batches, s
   if (!sink) return err_memory(err);
   sink->cli = cli;
   sink->batches = batches;
-  sink->log = (struct log){.write = console_log, .ctx = &cli->console};
-  sink->log.level = cli->settings.has_log_level ? cli->settings.log_level : LOG_WARN;
   for (int64_t until = now_ms() + TRY_MS;;) {
     enum moonkeep_code code = try_open(sink, err);
     if (code != MOONKEEP_BUSY || now_ms() >= until) return code;

@@ -288,6 +288,12 @@ size_t host_slowed(const struct host *host) {
   return host->scripts ? scripts_slowed(host->scripts) : 0;
 }
 
+void host_state(const struct host *host, struct host_state *state) {
+  static const char *const phases[] = {"running", "finishing", "stopping", "ended"};
+  *state = (struct host_state){.phase = phases[host->phase], .load = load_of(host)};
+  if (host->scripts) state->events_done = scripts_events_done(host->scripts, &state->events_failed);
+}
+
 /* ---- opening and closing ---- */
 
 uv_loop_t *host_loop(struct host *host) {

@@ -73,6 +73,14 @@ enum moonkeep_code host_emit(struct host *host, const char *json, size_t len, st
 size_t host_events(const struct host *host);
 size_t host_slowed(const struct host *host);
 
+/* Where it stands. */
+struct host_state {
+  const char *phase;        /* "running", "finishing" (no more events), "stopping", "ended" */
+  struct scripts_load load; /* of a host without scripts: zero */
+  uint64_t events_done, events_failed;
+};
+void host_state(const struct host *host, struct host_state *state);
+
 /* See scripts_each. */
 void host_each_script(struct host *host, void (*visit)(void *ctx, const struct scripts_state *), void *ctx);
 

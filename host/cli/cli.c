@@ -140,6 +140,19 @@ const struct command commands[] = {
      "has\n"
      "taken over; exit status 1 when one could not be loaded: then its old version goes on. A host reloads\n"
      "scripts by itself when they are saved; SIGHUP has it reload all, too.\n"},
+    {"status", "", "how a running host is", C_STATUS, 0, 0, command_status,
+     "Tells of the host on the data folder: its scripts with their versions, tasks, errors, memory and CPU "
+     "time,\n"
+     "its events, and the store: keys, size, journal, cache, and how long a commit takes. With --watch it is "
+     "drawn\n"
+     "anew every second, with --json it is one object. Without a host it says so and tells what the folder "
+     "holds;\n"
+     "then the exit status is 1.\n"},
+    {"metrics", "", "the same for Prometheus", C_METRICS, 0, 0, command_metrics,
+     "Prints what `moonkeep status` tells in the text format of Prometheus. `moonkeep run --metrics "
+     "HOST:PORT` "
+     "serves\n"
+     "it over HTTP.\n"},
     {"logs", "", "what a running host writes to its log", C_LOGS, 0, 0, command_logs,
      "Prints the last lines that the host on the data folder remembers (it keeps a thousand), and with "
      "--follow "

@@ -46,6 +46,8 @@ enum exit_status command_import(struct cli *cli);
 enum exit_status command_backup(struct cli *cli);
 enum exit_status command_backups(struct cli *cli);
 enum exit_status command_reload(struct cli *cli);
+enum exit_status command_status(struct cli *cli);
+enum exit_status command_metrics(struct cli *cli);
 enum exit_status command_logs(struct cli *cli);
 enum exit_status command_stop(struct cli *cli);
 enum exit_status command_completion(struct cli *cli);

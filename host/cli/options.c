@@ -29,6 +29,7 @@ const struct option options_table[] = {
     {"batch", "N", NULL, "save N keys at a time, instead of all of them or none", "MOONKEEP_BATCH", C_IMPORT,
      COUNT, AT(batch)},
     {"follow", NULL, NULL, "go on with what comes (also -f)", "MOONKEEP_FOLLOW", C_LOGS, FLAG, AT(follow)},
+    {"watch", NULL, NULL, "draw it anew every second", "MOONKEEP_WATCH", C_STATUS, FLAG, AT(watch)},
     {"lines", "N", "100", "how many lines of the past", "MOONKEEP_LINES", C_LOGS, COUNT, AT(lines)},
     {"yes", NULL, NULL, "do it without asking", "MOONKEEP_YES", C_DELETE_LIKE, FLAG, AT(yes)},
     {"grace", "SECONDS", "10",

@@ -45,7 +45,7 @@
 #define C_STORE        (C_GET | C_SET | C_DELETE | C_SELECT | C_KEYS | C_COUNT | C_DELETE_LIKE | C_UPDATE)
 #define C_FILES        (C_EXPORT | C_IMPORT)
 #define C_SAFETY       (C_BACKUP | C_BACKUPS)
-#define C_CONTROL      (C_RELOAD | C_LOGS | C_STOP)
+#define C_CONTROL      (C_STATUS | C_LOGS | C_RELOAD | C_STOP | C_METRICS)
 #define C_ABOUT        (C_HELP | C_CONFIG | C_COMPLETION | C_MANUAL)
 #define C_AUTHOR       (C_TEST | C_CHECK)
 #define C_SCRIPTS      (C_HOSTS | C_AUTHOR)
@@ -56,7 +56,7 @@ enum { ARGUMENTS = 2 }; /* the most that a command takes */
 struct settings {
   const char *data, *store;
   const char *backups; /* NULL: `backups` in the data folder */
-  bool json, follow, echo, yes, help, version;
+  bool json, follow, watch, echo, yes, help, version;
   enum log_level log_level;
   bool has_log_level;                /* else the command's own default counts */
   uint64_t value_bytes, cache_bytes; /* 0: the store's default */

@@ -1,10 +1,12 @@
 #include "link/control.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "base/mem.h"
+#include "link/keycount.h"
 #include "link/lines.h"
 #include "link/rpc.h"
 #include "link/socket.h"
@@ -14,6 +16,8 @@ enum { CHUNK_BYTES = 64 << 10, LOOK_MS = 5000, LAST_WORDS_MS = 1000, LAST_ANSWER
 struct control {
   struct rpc_site site;
   struct host *host;
+  struct keycount keys;
+  char *path;                 /* owned: of the data folder */
   struct host_listener turns; /* of the host's turns */
   const struct log *log;
   int dir_fd;
@@ -319,9 +323,16 @@ static struct control *control_new(const struct control_options *options) {
   struct store *store = host_store(options->host);
   size_t for_a_value = store_value_limit(store) * 4;
   control->host = options->host;
+  control->path = realpath(options->dir, NULL);
+  keycount_init(&control->keys, store);
   control->log = options->log;
-  control->site =
-      (struct rpc_site){.store = store, .host = options->host, .log = options->log, .book = options->book};
+  control->site = (struct rpc_site){.store = store,
+                                    .host = options->host,
+                                    .log = options->log,
+                                    .book = options->book,
+                                    .dir = control->path ? control->path : options->dir,
+                                    .keys = &control->keys,
+                                    .started_ms = clock_wall_ms(&clock_system)};
   control->line_bytes = for_a_value > CONTROL_LINE_BYTES ? for_a_value : CONTROL_LINE_BYTES;
   control->turns.action = on_action;
   control->turns.before_sleep = before_sleep;
@@ -346,6 +357,7 @@ enum moonkeep_code control_open(struct control **out, const struct control_optio
   int fd;
   enum moonkeep_code code = socket_listen(options->dir, &fd, &control->dir_fd, err);
   if (code) {
+    free(control->path);
     mem_free(control);
     return code;
   }
@@ -396,5 +408,7 @@ void control_close(struct control *control) {
   for (struct list *at = control->clients.next; at != &control->clients; at = at->next)
     close_client(list_of(at, struct client, link));
   while (control->open_handles > 0) uv_run(host_loop(control->host), UV_RUN_NOWAIT);
+  keycount_deinit(&control->keys);
+  free(control->path);
   mem_free(control);
 }

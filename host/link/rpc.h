@@ -15,12 +15,14 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/list.h"
 
 struct host;
+struct keycount;
 struct log;
 struct logbook;
 struct store;
@@ -39,6 +41,9 @@ struct rpc_site {
   struct host *host; /* NULL: there is only the store, and methods that need a host fail */
   const struct log *log;
   struct logbook *book; /* NULL: nobody remembers the log */
+  const char *dir;      /* the data folder, as an absolute path */
+  struct keycount *keys;
+  int64_t started_ms; /* since 1970 */
 };
 
 /* Somebody who asks. It is embedded in what it stands for, and has to stay until its last request has been

@@ -47,6 +47,7 @@ static void set_hook(lua_State *L) {
 static void count(struct budget *budget) {
   int64_t now_ns = cpu_ns();
   struct budget_frame *frame = budget->top;
+  if (frame) frame->script->cpu_ns += now_ns - budget->last_ns; /* a sample: who is there now */
   while (frame && frame->seen != budget->tick) frame = frame->below;
   if (frame) {
     frame->used_ns += now_ns - budget->last_ns;

@@ -138,6 +138,8 @@ static void answer(struct event *event) {
 void event_free(struct event *event) {
   if (!event || --event->refs > 0) return;
   event->scripts->events--;
+  event->scripts->events_done += !event->lifecycle;
+  event->scripts->events_failed += !event->lifecycle && event->failed;
   answer(event);
   buf_deinit(&event->errors);
   mem_free(event);

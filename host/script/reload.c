@@ -217,6 +217,7 @@ static void throw_away(struct bot *bot, struct script *script) {
 
 static void count_in(struct bot *bot, struct script *script) {
   script->stage = SCRIPT_LIVE;
+  script->loaded_ms = clock_wall_ms(script->scripts->options.clock);
   script->generation = ++bot->generation;
   bot_explain(bot, NULL);
   bot->live = script;

@@ -41,6 +41,7 @@ struct scripts {
   struct list slowed; /* tasks that want to call the store and wait until it has room */
   struct list held;   /* events that came before scripts_start */
   size_t events;      /* that are not done */
+  uint64_t events_done, events_failed;
   bool started;
   bool closing;
   size_t tasks, sleeping, timers, queued; /* see scripts_load */
@@ -76,21 +77,25 @@ struct script {
   struct job turn;     /* see reload_poke */
   struct timer grace;  /* while it drains */
   int64_t patience_ends_ms;
-  char *name;           /* owned */
-  lua_State *L;         /* owned: the main thread; the host's own calls into the script run here */
-  lua_State *closure;   /* L's: update functions run on it; NULL: to be made anew */
-  lua_State *chunk;     /* L's: the main chunk runs on it; NULL: to be made */
-  struct arena arena;   /* its memory */
-  size_t bytes;         /* what its allocator has given out */
-  size_t limit_bytes;   /* the most that it gives out; 0: no limit */
-  struct task *current; /* the task that runs; NULL: none, or the main chunk */
-  bool can_wait;        /* every coroutine from the current task up to the one that runs can yield */
-  bool host_yield;      /* the yield on its way outward is for the host, not for the script's own resume */
-  bool in_update;       /* an update function runs: no store call, no waiting */
-  lua_State *closed;    /* the coroutine that coroutine.close is at work on; it cannot yield */
-  unsigned closings;    /* how many of these are nested */
-  struct list tasks;    /* that are under way */
-  struct list idle;     /* finished ones, to be used again */
+  char *name;              /* owned */
+  lua_State *L;            /* owned: the main thread; the host's own calls into the script run here */
+  lua_State *closure;      /* L's: update functions run on it; NULL: to be made anew */
+  lua_State *chunk;        /* L's: the main chunk runs on it; NULL: to be made */
+  struct arena arena;      /* its memory */
+  size_t bytes;            /* what its allocator has given out */
+  size_t limit_bytes;      /* the most that it gives out; 0: no limit */
+  int64_t loaded_ms;       /* since 1970 */
+  uint64_t runs;           /* of its tasks */
+  uint64_t errors;         /* that its tasks died of */
+  volatile int64_t cpu_ns; /* as the budget's ticks have found it; the signal handler counts, too */
+  struct task *current;    /* the task that runs; NULL: none, or the main chunk */
+  bool can_wait;           /* every coroutine from the current task up to the one that runs can yield */
+  bool host_yield;         /* the yield on its way outward is for the host, not for the script's own resume */
+  bool in_update;          /* an update function runs: no store call, no waiting */
+  lua_State *closed;       /* the coroutine that coroutine.close is at work on; it cannot yield */
+  unsigned closings;       /* how many of these are nested */
+  struct list tasks;       /* that are under way */
+  struct list idle;        /* finished ones, to be used again */
   unsigned idle_count;
   unsigned starting;    /* `start` handlers that have neither ended nor gone to sleep: events wait for them */
   struct list held;     /* of held events, in order */

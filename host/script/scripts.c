@@ -147,6 +147,11 @@ size_t scripts_count(const struct scripts *scripts) {
   return scripts->count;
 }
 
+uint64_t scripts_events_done(const struct scripts *scripts, uint64_t *failed) {
+  *failed = scripts->events_failed;
+  return scripts->events_done;
+}
+
 void scripts_each(const struct scripts *scripts, void (*visit)(void *ctx, const struct scripts_state *),
                   void *ctx) {
   for (struct list *node = scripts->bots.next; node != &scripts->bots; node = node->next) {
@@ -157,6 +162,10 @@ void scripts_each(const struct scripts *scripts, void (*visit)(void *ctx, const 
       state.version = live->generation;
       state.bytes = live->bytes;
       state.limit_bytes = live->limit_bytes;
+      state.loaded_ms = live->loaded_ms;
+      state.runs = live->runs;
+      state.errors = live->errors;
+      state.cpu_us = (uint64_t)(live->cpu_ns / 1000);
       for (struct list *task = live->tasks.next; task != &live->tasks; task = task->next) state.tasks++;
     }
     visit(ctx, &state);

@@ -72,6 +72,9 @@ void scripts_close(
 
 size_t scripts_count(const struct scripts *scripts); /* that run */
 
+/* Events that are done, and those of them that failed; the host's own are not counted. */
+uint64_t scripts_events_done(const struct scripts *scripts, uint64_t *failed);
+
 /* What the folder has, in order of name, also what could not be loaded or was left out. Valid during the
  * visit. */
 struct scripts_state {
@@ -80,6 +83,9 @@ struct scripts_state {
   unsigned version; /* that runs, counted from 1; 0: none does */
   size_t tasks;     /* of that version, as are its bytes */
   size_t bytes, limit_bytes;
+  int64_t loaded_ms;     /* since 1970: when that version took over, or the host began */
+  uint64_t runs, errors; /* of its tasks: how often one was given the CPU, how many failed */
+  uint64_t cpu_us;       /* what they took of it, as samples show: coarse for little */
 };
 void scripts_each(const struct scripts *scripts, void (*visit)(void *ctx, const struct scripts_state *),
                   void *ctx);

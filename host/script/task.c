@@ -115,6 +115,7 @@ static void end(struct task *task, bool reusable) {
 
 /* It was over its budget, whatever it has made of that since. */
 static void stop(struct task *task, struct budget_frame *frame) {
+  task->script->errors++;
   fault_of_stop(task, frame);
   budget_frame_deinit(frame);
   task_drop(task, frame->message);
@@ -130,6 +131,7 @@ static void run_task(struct job *job) {
   script->current = task;
   script->can_wait = true;
   struct budget_frame frame;
+  script->runs++;
   budget_enter(&frame, script, task->L, true);
   int status = lua_resume(task->L, NULL, args, &results);
   budget_leave(&frame);
@@ -140,6 +142,7 @@ static void run_task(struct job *job) {
   if (frame.told) {
     stop(task, &frame);
   } else if (status != LUA_YIELD) {
+    script->errors += status != LUA_OK;
     if (status != LUA_OK) fault_of_task(task);
     end(task, status == LUA_OK);
   }

@@ -54,6 +54,7 @@ static enum moonkeep_code reopen(struct commit *commit, uint64_t seq, bool *ther
               code ? "the store has stopped writing after a disk error: " : "the store file is open again",
               code ? err->message : "");
   commit->broken = code != 0;
+  atomic_store(&commit->has_stopped, commit->broken);
   commit->retry_ms = clock_steady_ms(commit->clock) + UPKEEP_MS;
   atomic_store(&commit->folded_seq, commit->engine.folded_seq);
   if (!code) refuse_doubtful(commit);
@@ -99,6 +100,7 @@ static void note_unfolded(struct commit *commit) {
   atomic_store(&commit->folded_seq, commit->engine.folded_seq);
   atomic_store(&commit->last_seq, commit->engine.last_seq);
   atomic_store(&commit->wal_pages, commit->engine.wal_pages);
+  atomic_store(&commit->journal_bytes, commit->engine.journal_bytes);
 }
 
 /* Upkeep that fails is no caller's failure: everything stays in the journal, and it is tried again. */

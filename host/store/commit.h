@@ -23,9 +23,11 @@ struct commit {
   size_t cache_bytes; /* the front's limit */
   const struct clock *clock;
   const struct log *log;
-  _Atomic uint64_t last_seq;   /* the newest group in the file; any thread reads it, and the next one */
-  atomic_int wal_pages;        /* in the write-ahead log */
-  _Atomic uint64_t folded_seq; /* the tables show every group up to this one; any thread reads it */
+  _Atomic uint64_t last_seq;      /* the newest group in the file; any thread reads it, and the next one */
+  atomic_int wal_pages;           /* in the write-ahead log */
+  _Atomic uint64_t folded_seq;    /* the tables show every group up to this one; any thread reads it */
+  _Atomic uint64_t journal_bytes; /* not folded; any thread reads this and the next */
+  _Atomic bool has_stopped;       /* writing, after a disk error, until the file can be opened again */
 
   /* The thread's own. */
   pthread_t thread;

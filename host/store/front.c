@@ -160,6 +160,7 @@ bool store_submit(struct store *store, struct store_call *call) {
   call->state = CALL_SUBMITTING;
   call->turn = ++store->turns;
   store->pending++;
+  store->tally.lookups += call->key_len > 0;
   charge(store, call);
   enum moonkeep_code code = check(store, call, &err);
   if (code)
@@ -180,6 +181,7 @@ bool store_peek(struct store *store, struct bucket *bucket, const char *key, siz
   struct entry *entry = cache_find(bucket, key, len);
   if (!entry || !entry->known || entry->loading || keys_must_wait(store, entry)) return false;
   entry->touched = true;
+  store->tally.lookups++;
   *value = keys_live(store, entry->durable);
   return true;
 }

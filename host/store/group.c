@@ -176,6 +176,7 @@ static void raise_epoch(struct store *store, const struct group *failed) {
 
 void group_take_in(struct store *store, struct group *group) {
   store->took_us = group->took_us;
+  tally_group(store, group);
   if (--store->inflight == 0) store->free_us = clock_ticks_us();
   if (group->job.err) {
     raise_epoch(store, group);

@@ -33,6 +33,7 @@ static bool start_load(struct store *store, struct entry *entry) {
 }
 
 static void await_load(struct store *store, struct store_call *call, struct entry *entry) {
+  store->tally.misses += !entry->loading;
   if (entry->loading || start_load(store, entry))
     barrier_park(store, call, &entry->waiting);
   else

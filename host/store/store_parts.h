@@ -8,6 +8,7 @@
 #include "store/job.h"
 #include "store/keeper.h"
 #include "store/reader.h"
+#include "store/stats.h"
 #include "store/store.h"
 
 enum { CALL_NEW, CALL_SUBMITTING, CALL_WAITING, CALL_DONE }; /* store_call.state */
@@ -48,6 +49,21 @@ struct barrier {
   struct list waiting;     /* calls that wait for it */
 };
 
+/* How much happens in a second, over the last ones. */
+enum { RATE_SECONDS = 10 };
+struct rate {
+  int64_t second; /* the newest of them */
+  uint64_t counts[RATE_SECONDS];
+};
+
+/* What store_stats tells, as it gathers. */
+struct tally {
+  uint64_t lookups, misses, groups, changes, failed;
+  uint64_t times[STORE_TIMES], times_us;
+  double usual_us;
+  struct rate groups_rate, changes_rate;
+};
+
 struct store {
   const struct clock *clock;
   const struct log *log;
@@ -80,6 +96,7 @@ struct store {
   size_t pending;       /* calls not answered */
   size_t pending_bytes; /* what they carry */
   bool closing;
+  struct tally tally;
 
   struct outbox outbox;
   struct commit commit;
@@ -122,6 +139,11 @@ void group_put(struct store *store, struct entry *entry, struct value *value);
 void group_join(struct store_call *call, struct group *group);
 void group_answer_after(struct store *store, struct store_call *call, const struct entry *entry);
 void group_take_in(struct store *store, struct group *group);
+
+/* stats.c */
+void rate_add(struct rate *rate, int64_t now_ms, uint64_t count);
+double rate_per_s(struct rate *rate, int64_t now_ms);
+void tally_group(struct store *store, const struct group *group);
 
 /* barrier.c */
 void barrier_park(struct store *store, struct store_call *call, struct list *where);

@@ -139,6 +139,27 @@ TEST(listeners_that_come_and_go_leave_nothing_behind) {
   CHECK_INT(served_end(&served), 0);
 }
 
+/* ---- the status ---- */
+
+TEST(the_status_counts_what_happens) {
+  struct served served = serve(ECHO_BOT);
+  int fd = dial(&served);
+  for (int i = 0; i < 10; i++) ask(fd, EMIT("1", "{\"event\":\"say\",\"text\":\"x\"}"));
+  ask(fd, EMIT("2", "{\"event\":\"boom\"}"));
+  for (int i = 0; i < 1000 && !strstr(ask(fd, REQUEST("3", "status", "{}")), "\"keys\":{\"appData\":1}"); i++)
+    usleep(10000);
+  const char *status = ask(fd, REQUEST("4", "status", "{}"));
+  check_holds(status, "\"state\":\"running\"");
+  check_holds(status, "\"events_done\":11,\"events_failed\":1");
+  check_holds(status, "\"keys\":{\"appData\":1}");
+  check_holds(status, "\"changes\":10");
+  check_holds(status, "\"groups\":10");
+  check_holds(status, "\"name\":\"bot\",\"file\":\"bot.lua\",\"version\":1");
+  check_holds(ask(fd, REQUEST("5", "metrics", "{}")), "moonkeep_events_total 11\\n");
+  close(fd);
+  CHECK_INT(served_end(&served), 0);
+}
+
 /* ---- the log ---- */
 
 TEST(the_log_is_remembered_and_told_on) {

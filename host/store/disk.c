@@ -55,14 +55,19 @@ char *disk_join(const char *folder, const char *name) {
 
 /* ---- copies ---- */
 
-static enum moonkeep_code write_all(int fd, const char *path, const char *bytes, size_t len,
-                                    struct err *err) {
+enum moonkeep_code disk_create(int *fd, const char *path, struct err *err) {
+  *fd = allowed("make", path) ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : -1;
+  return *fd >= 0 ? MOONKEEP_OK : fail("make", path, err);
+}
+
+enum moonkeep_code disk_write(int fd, const char *path, const void *bytes, size_t len, struct err *err) {
+  const char *at = bytes;
   if (!allowed("write", path)) return fail("write", path, err);
   while (len > 0) {
-    ssize_t n = write(fd, bytes, len);
+    ssize_t n = write(fd, at, len);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return fail("write", path, err);
-    bytes += n;
+    at += n;
     len -= (size_t)n;
   }
   return MOONKEEP_OK;
@@ -78,13 +83,13 @@ static enum moonkeep_code copy_bytes(int from, int to, const char *from_path, co
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) code = fail("read", from_path, err);
     if (n <= 0) break;
-    code = write_all(to, to_path, block, (size_t)n, err);
+    code = disk_write(to, to_path, block, (size_t)n, err);
   }
   mem_free(block);
   return code;
 }
 
-static enum moonkeep_code sync_fd(int fd, const char *path, struct err *err) {
+enum moonkeep_code disk_sync_fd(int fd, const char *path, struct err *err) {
   if (!allowed("sync", path)) return fail("sync", path, err);
   /* EINVAL: a kind of folder that has no sync */
   return fsync(fd) == 0 || errno == EINVAL ? MOONKEEP_OK : fail("sync", path, err);
@@ -93,9 +98,10 @@ static enum moonkeep_code sync_fd(int fd, const char *path, struct err *err) {
 enum moonkeep_code disk_copy(const char *from, const char *to, struct err *err) {
   int in = allowed("open", from) ? open(from, O_RDONLY | O_CLOEXEC) : -1;
   if (in < 0) return fail("open", from, err);
-  int out = allowed("make", to) ? open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : -1;
-  enum moonkeep_code code = out < 0 ? fail("make", to, err) : copy_bytes(in, out, from, to, err);
-  if (!code) code = sync_fd(out, to, err);
+  int out;
+  enum moonkeep_code code = disk_create(&out, to, err);
+  if (!code) code = copy_bytes(in, out, from, to, err);
+  if (!code) code = disk_sync_fd(out, to, err);
   if (out >= 0) close(out);
   close(in);
   return code;
@@ -119,7 +125,7 @@ enum moonkeep_code disk_remove(const char *path, struct err *err) {
 enum moonkeep_code disk_sync(const char *path, struct err *err) {
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return fail("open", path, err);
-  enum moonkeep_code code = sync_fd(fd, path, err);
+  enum moonkeep_code code = disk_sync_fd(fd, path, err);
   close(fd);
   return code;
 }

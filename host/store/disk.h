@@ -7,6 +7,7 @@
 #define STORE_DISK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -28,6 +29,15 @@ enum moonkeep_code disk_make_folder(const char *path, struct err *err);
 
 /* Makes what was made, renamed or removed in it survive power loss; and what is in a file. */
 enum moonkeep_code disk_sync(const char *path, struct err *err);
+
+/* Makes a file, empty, for disk_write. */
+enum moonkeep_code disk_create(int *fd, const char *path, struct err *err);
+
+/* Writes all of it where the file stands; what a failure has left there is the caller's to see to. */
+enum moonkeep_code disk_write(int fd, const char *path, const void *bytes, size_t len, struct err *err);
+
+/* Makes what has been written durable. */
+enum moonkeep_code disk_sync_fd(int fd, const char *path, struct err *err);
 
 /* "folder/name", to be freed with mem_free; NULL: no memory. */
 char *disk_join(const char *folder, const char *name);

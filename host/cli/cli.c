@@ -133,6 +133,21 @@ const struct command commands[] = {
      "Prints the backups, the newest first: a table on a terminal, elsewhere one object a line, and with "
      "--json "
      "one\narray. \"at\" is the moment that it holds, in seconds since 1970.\n"},
+    {"restore", "[NAME]", "bring an earlier state of the store back", C_RESTORE, 0, 1, command_restore,
+     "Replaces the store by a backup: the one of this NAME (`moonkeep backups` lists them), by default the "
+     "newest "
+     "that\nis whole, and what the archive has from after it. With --at TIME the store becomes what it was "
+     "at that "
+     "moment.\nNo host may run on the folder: stop it before.\n"
+     "\n"
+     "The state before is kept as a backup of its own, so that another restore brings it back. --dry-run "
+     "says "
+     "what\nwould be done. On a terminal it asks first; elsewhere it needs --yes.\n"},
+    {"check", "", "whether the store and its backups are whole", C_CHECK_STORE, 0, 0, command_check,
+     "Looks at the store file and at each backup, also while a host runs, and prints what it found; exit "
+     "status "
+     "1 when\nsomething is damaged. With --full every row is compared with its checksum, which takes "
+     "longer.\n"},
     {"reload", "[SCRIPT]", "load scripts of a running host anew", C_RELOAD, 0, 1, command_reload,
      "Has the host that runs on the data folder load the script anew, or all scripts, as if they had just "
      "been\n"

@@ -45,6 +45,8 @@ enum exit_status command_export(struct cli *cli);
 enum exit_status command_import(struct cli *cli);
 enum exit_status command_backup(struct cli *cli);
 enum exit_status command_backups(struct cli *cli);
+enum exit_status command_restore(struct cli *cli);
+enum exit_status command_check(struct cli *cli);
 enum exit_status command_reload(struct cli *cli);
 enum exit_status command_status(struct cli *cli);
 enum exit_status command_metrics(struct cli *cli);

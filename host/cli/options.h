@@ -35,6 +35,9 @@
 #define C_STOP         COMMAND_BIT(27)
 #define C_CONSOLE      COMMAND_BIT(28)
 #define C_METRICS      COMMAND_BIT(29)
+#define C_RESTORE      COMMAND_BIT(20)
+#define C_CHECK_STORE  COMMAND_BIT(21)
+#define C_SALVAGE      COMMAND_BIT(22)
 #define C_EXPORT       COMMAND_BIT(33)
 #define C_IMPORT       COMMAND_BIT(34)
 #define C_UPDATE       COMMAND_BIT(35)
@@ -44,7 +47,7 @@
 #define C_HOSTS        (C_RUN | C_CHAT)
 #define C_STORE        (C_GET | C_SET | C_DELETE | C_SELECT | C_KEYS | C_COUNT | C_DELETE_LIKE | C_UPDATE)
 #define C_FILES        (C_EXPORT | C_IMPORT)
-#define C_SAFETY       (C_BACKUP | C_BACKUPS)
+#define C_SAFETY       (C_BACKUP | C_BACKUPS | C_RESTORE | C_CHECK_STORE)
 #define C_CONTROL      (C_STATUS | C_LOGS | C_RELOAD | C_STOP | C_METRICS)
 #define C_ABOUT        (C_HELP | C_CONFIG | C_COMPLETION | C_MANUAL)
 #define C_AUTHOR       (C_TEST | C_CHECK)
@@ -61,6 +64,8 @@ struct settings {
   bool has_log_level;                /* else the command's own default counts */
   uint64_t value_bytes, cache_bytes; /* 0: the store's default */
   uint64_t memory_bytes;             /* 0: the scripts' default */
+  bool dry_run, full;
+  const char *at; /* NULL: no moment was given */
   double grace_s, cpu_budget_s, backup_every_s;
   const char *preset;           /* JSON; NULL: none */
   uint64_t limit, batch, lines; /* 0: none */

@@ -171,6 +171,9 @@ static enum moonkeep_code check_journal(struct checking *checking, struct err *e
     code =
         sql_number(checking->db, "SELECT value FROM _meta WHERE name='epoch'", "check the file", &epoch, err);
   if (!code)
+    code = sql_number(checking->db, "SELECT value FROM _meta WHERE name='id'", "check the file",
+                      &checking->found->id, err);
+  if (!code)
     code = sql_prepare(checking->db, "SELECT seq, at, changes, sum FROM _journal ORDER BY seq", &rows, err);
   if (code) return code;
   checking->found->epoch = (uint64_t)epoch;

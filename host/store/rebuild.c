@@ -28,6 +28,11 @@ static bool is_wanted(const struct rebuild *rebuild, const struct snapshot *snap
   return rebuild->name ? strcmp(rebuild->name, snapshot->name) == 0 : snapshot->at_ms <= rebuild->until_ms;
 }
 
+/* A name is one of the folder's; what has a slash stands for itself. */
+static char *path_of(const struct rebuild *rebuild, const char *name) {
+  return strchr(name, '/') ? mem_copy(name, strlen(name)) : disk_join(rebuild->backups, name);
+}
+
 /* Whether it is whole; damage is told and no failure of ours. */
 static enum moonkeep_code try_one(const struct rebuild *rebuild, const struct snapshot *candidate,
                                   struct snapshot *chosen, bool *good, struct err *err) {
@@ -61,6 +66,7 @@ enum moonkeep_code rebuild_choose(const struct rebuild *rebuild, struct snapshot
   size_t count, tried = 0;
   struct err last = {0};
   bool good = false;
+  if (rebuild->name && strchr(rebuild->name, '/')) return snapshot_verify(rebuild->name, chosen, err);
   enum moonkeep_code code = snapshot_list(rebuild->backups, &list, &count, err);
   for (size_t i = 0; !code && !good && i < count; i++) {
     if (!is_wanted(rebuild, &list[i])) continue;
@@ -76,7 +82,7 @@ enum moonkeep_code rebuild_choose(const struct rebuild *rebuild, struct snapshot
 
 static enum moonkeep_code copy_backup(const struct rebuild *rebuild, const struct snapshot *chosen,
                                       const char *path, struct err *err) {
-  char *from = disk_join(rebuild->backups, chosen->name);
+  char *from = path_of(rebuild, rebuild->name ? rebuild->name : chosen->name);
   enum moonkeep_code code = from ? disk_copy(from, path, err) : err_memory(err);
   mem_free(from);
   return code;
@@ -128,7 +134,7 @@ static void begin_receipt(const struct rebuild *rebuild, const struct snapshot *
                               .up_to_ms = chosen->at_ms,
                               .at_ms = clock_wall_ms(rebuild->clock)};
   strncat(receipt->why, rebuild->why, sizeof receipt->why - 1);
-  strncat(receipt->backup, chosen->name, sizeof receipt->backup - 1);
+  strncat(receipt->backup, rebuild->name ? rebuild->name : chosen->name, sizeof receipt->backup - 1);
   strncat(receipt->damaged, rebuild->aside, sizeof receipt->damaged - 1);
 }
 

@@ -62,13 +62,14 @@ static void put_source(struct buf *out, const struct receipt *receipt) {
 void receipt_put_text(struct buf *out, const struct receipt *receipt) {
   static const char *const done[] = {"", "the store was restored", "the store was completed", "repaired"};
   unsigned long long keys = receipt->keys, missing = receipt->missing;
-  buf_printf(out, "%s: %s", receipt->why, done[receipt->kind]);
+  bool asked = receipt->why[0] == '\0';
+  buf_printf(out, "%s%s%s", receipt->why, asked ? "" : ": ", asked ? "restored" : done[receipt->kind]);
   put_source(out, receipt);
   buf_printf(out, ", %llu key%s. ", keys, keys == 1 ? "" : "s");
   if (missing > 0)
     buf_printf(out, "MISSING: %llu commit%s that had been acknowledged later. ", missing,
                missing == 1 ? "" : "s");
-  else if (receipt->kind == RECEIPT_RESTORED)
+  else if (receipt->kind == RECEIPT_RESTORED && !asked)
     buf_puts(out, "What was saved later, if anything was, is missing. ");
   if (*receipt->damaged)
     buf_printf(out, "The files that were replaced are in the folder %s of the data folder", receipt->damaged);

@@ -1,0 +1,74 @@
+/* `moonkeep check`: whether the store and its backups are whole, also while a host runs. */
+#include <string.h>
+
+#include "cli/cli.h"
+#include "link/fields.h"
+#include "store/inspect.h"
+
+struct report {
+  struct cli *cli;
+  struct buf out;
+  bool first;
+};
+
+static void put_json(struct report *report, const struct inspected *file) {
+  struct buf *out = &report->out;
+  buf_puts(out, report->first ? "[" : ",");
+  buf_printf(out, "{\"file\":\"%s\",\"kind\":\"%s\",\"ok\":%s", file->name,
+             file->is_backup ? "backup" : "store", file->good ? "true" : "false");
+  if (file->counted)
+    buf_printf(out, ",\"keys\":%llu,\"damaged\":%llu", (unsigned long long)file->keys,
+               (unsigned long long)file->damaged);
+  if (!file->good) {
+    buf_puts(out, ",\"error\":");
+    put_any_text(out, file->why->message, strlen(file->why->message));
+  }
+  buf_putc(out, '}');
+}
+
+static void put_text(struct report *report, const struct inspected *file) {
+  struct buf *out = &report->out;
+  struct console *console = &report->cli->console;
+  buf_printf(out, "%s: ", file->name);
+  console_style(console, CONSOLE_OUT, out, file->good ? STYLE_GREEN : STYLE_RED);
+  buf_puts(out, file->good ? "ok" : "damaged");
+  console_style(console, CONSOLE_OUT, out, STYLE_NONE);
+  if (file->counted)
+    buf_printf(out, ", %llu key%s", (unsigned long long)file->keys, file->keys == 1 ? "" : "s");
+  if (file->damaged > 0) buf_printf(out, ", %llu damaged", (unsigned long long)file->damaged);
+  if (!file->good) {
+    buf_puts(out, ": ");
+    console_put(console, CONSOLE_OUT, out, file->why->message, strlen(file->why->message));
+  }
+  buf_putc(out, '\n');
+  console_write(console, CONSOLE_OUT, out->data, out->failed ? 0 : out->len);
+  buf_clear(out);
+}
+
+static void on_file(void *ctx, const struct inspected *file) {
+  struct report *report = ctx;
+  if (report->cli->settings.json)
+    put_json(report, file);
+  else
+    put_text(report, file);
+  report->first = false;
+}
+
+enum exit_status command_check(struct cli *cli) {
+  struct report report = {.cli = cli, .first = true};
+  struct inspect inspect = {.dir = cli->settings.data,
+                            .backups = cli->settings.backups,
+                            .full = cli->settings.full,
+                            .told = on_file,
+                            .ctx = &report};
+  struct err err;
+  unsigned bad;
+  enum moonkeep_code code = inspect_run(&inspect, &bad, &err);
+  if (!code && cli->settings.json) {
+    buf_puts(&report.out, "]\n");
+    console_write(&cli->console, CONSOLE_OUT, report.out.data, report.out.failed ? 0 : report.out.len);
+  }
+  buf_deinit(&report.out);
+  if (code) return failed(cli, &err);
+  return bad > 0 ? EXIT_FAILED : EXIT_DONE;
+}

@@ -1,0 +1,155 @@
+#include "store/recall.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "store/disk.h"
+#include "store/engine.h"
+#include "store/mark.h"
+#include "store/rebuild.h"
+#include "store/replace.h"
+
+enum { PAGES_BYTES = 16 << 20 };
+
+struct recalling {
+  const struct recall *recall;
+  struct recalled *recalled;
+  const struct clock *clock;
+  struct folder folder;
+  char *path, *backups; /* owned: of the store file; of the folder */
+  uint64_t epoch;       /* the newest that is known of */
+  bool readable;        /* the store file has been opened and closed in order */
+  char aside[REPLACE_NAME];
+};
+
+/* ---- the state before ---- */
+
+/* Brings everything that was saved into the file itself. One that cannot be read is damaged, which is no
+ * reason not to restore. */
+static enum moonkeep_code settle(struct recalling *recalling, struct err *err) {
+  struct engine engine;
+  struct mark mark;
+  mark_read(&recalling->folder, &mark);
+  recalling->epoch = mark.epoch;
+  if (disk_size(recalling->path) <= 0) return MOONKEEP_OK;
+  enum moonkeep_code code =
+      engine_open(&engine, &recalling->folder, recalling->path, PAGES_BYTES, recalling->recall->log, err);
+  if (code == MOONKEEP_BUSY || code == MOONKEEP_MEMORY) return code;
+  if (code) return MOONKEEP_OK;
+  if (engine.epoch > recalling->epoch) recalling->epoch = engine.epoch;
+  code = engine_close(&engine, true, err);
+  recalling->readable = code == MOONKEEP_OK;
+  return code == MOONKEEP_CORRUPT || code == MOONKEEP_IO ? MOONKEEP_OK : code;
+}
+
+/* A backup of it. Where that fails the files that are set aside are what is kept. */
+static void keep(struct recalling *recalling) {
+  struct snapshot snapshot;
+  struct err err;
+  struct recalled *recalled = recalling->recalled;
+  struct snapshot_source source = {
+      .data = recalling->folder.path, .dir = recalling->backups, .clock = recalling->clock};
+  bool old = replace_has_old(&recalling->folder);
+  if (recalling->readable && snapshot_take(&source, &snapshot, &err) == MOONKEEP_OK) {
+    recalled->kept_as_backup = true;
+    buf_puts(&recalled->kept, snapshot.name);
+  } else if (old) {
+    buf_puts(&recalled->kept, recalling->aside);
+  }
+}
+
+/* What is in a backup need not be in the folder too. */
+static void drop_aside(struct recalling *recalling) {
+  static const char *const names[] = {"appdata.db", "appdata.db-wal", "appdata.db-shm", "appdata.db-journal"};
+  struct err ignored;
+  char *folder = folder_file(&recalling->folder, recalling->aside);
+  for (int i = 0; folder && i < 4; i++) {
+    char *path = disk_join(folder, names[i]);
+    if (path) disk_remove(path, &ignored);
+    mem_free(path);
+  }
+  if (folder) rmdir(folder);
+  mem_free(folder);
+}
+
+/* ---- the state that is wanted ---- */
+
+static enum moonkeep_code build(struct recalling *recalling, const char *path, struct receipt *receipt,
+                                struct err *err) {
+  const struct recall *recall = recalling->recall;
+  bool old = replace_has_old(&recalling->folder);
+  replace_aside(recalling->aside, recalling->readable ? "replaced" : "damaged",
+                clock_wall_ms(recalling->clock));
+  struct rebuild rebuild = {.folder = &recalling->folder,
+                            .backups = recalling->backups,
+                            .name = recall->name,
+                            .until_ms = recall->until_ms,
+                            .archive = !recall->name || recall->until_ms != INT64_MAX,
+                            .epoch = recalling->epoch,
+                            .why = "it was asked for",
+                            .aside = old && !recalling->readable ? recalling->aside : "",
+                            .clock = recalling->clock,
+                            .log = recall->log};
+  return rebuild_make(&rebuild, path, receipt, err);
+}
+
+static enum moonkeep_code put_in_place(struct recalling *recalling, struct err *err) {
+  bool done;
+  keep(recalling);
+  enum moonkeep_code code = replace_commit(&recalling->folder, recalling->aside, err);
+  if (!code) code = replace_finish(&recalling->folder, &done, err);
+  if (!code && recalling->recalled->kept_as_backup) drop_aside(recalling);
+  return code;
+}
+
+static enum moonkeep_code run(struct recalling *recalling, struct err *err) {
+  struct receipt receipt = {0};
+  struct err ignored;
+  bool finished;
+  char *path = NULL;
+  struct recalled *recalled = recalling->recalled;
+  enum moonkeep_code code = replace_finish(&recalling->folder, &finished, err);
+  if (!code) code = settle(recalling, err);
+  if (!code) code = replace_path(&recalling->folder, &path, err);
+  if (!code) code = build(recalling, path, &receipt, err);
+  if (!code && !recalling->recall->dry_run) code = put_in_place(recalling, err);
+  if (path && (code || recalling->recall->dry_run)) disk_remove(path, &ignored);
+  mem_free(path);
+  receipt_put_json(&recalled->json, &receipt);
+  receipt.why[0] = '\0'; /* the person knows */
+  receipt_put_text(&recalled->text, &receipt);
+  return code;
+}
+
+enum moonkeep_code recall_run(const struct recall *recall, struct recalled *recalled, struct err *err) {
+  struct recalling recalling = {.recall = recall,
+                                .recalled = recalled,
+                                .clock = recall->clock ? recall->clock : &clock_system,
+                                .backups = recall->backups
+                                               ? mem_copy(recall->backups, strlen(recall->backups))
+                                               : disk_join(recall->dir, "backups")};
+  *recalled = (struct recalled){0};
+  enum moonkeep_code code = recalling.backups ? MOONKEEP_OK : err_memory(err);
+  if (!code && !rebuild_is_possible(recalling.backups) && !recall->name)
+    code =
+        err_set(err, MOONKEEP_INVALID,
+                "there are no backups in %s; name another folder with --backups, or another data folder with "
+                "--data",
+                recalling.backups);
+  if (!code) {
+    code = folder_open(&recalling.folder, recall->dir, recall->owner, recall->lock_wait_ms, err);
+    if (!code && !(recalling.path = folder_file(&recalling.folder, "appdata.db"))) code = err_memory(err);
+    if (!code) code = run(&recalling, err);
+    folder_close(&recalling.folder);
+  }
+  mem_free(recalling.path);
+  mem_free(recalling.backups);
+  return code;
+}
+
+void recalled_deinit(struct recalled *recalled) {
+  buf_deinit(&recalled->json);
+  buf_deinit(&recalled->text);
+  buf_deinit(&recalled->kept);
+}

@@ -1,0 +1,113 @@
+#!/bin/bash
+# Restoring, as a person does it: what a start does by itself, `moonkeep restore`, `moonkeep check`.
+# shellcheck source=tests/cli/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+filled() { # a store with a backup of a=1 b=2, and c=3 behind it
+  "$moonkeep" set a 1 && "$moonkeep" set b 2 && backup=$("$moonkeep" backup) && "$moonkeep" set c 3
+}
+
+restore_brings_a_backup_back_and_can_be_undone() {
+  filled
+  mk restore --yes "$backup"
+  is status "$status" 0
+  has stdout "$out" "restored from the backup $backup"
+  mk keys
+  is keys "$out" $'a\nb'
+  mk restore --yes # the newest one: the state before
+  mk keys
+  is keys "$out" $'a\nb\nc'
+}
+
+restore_asks_and_needs_yes() {
+  filled
+  refuses 2 'needs --yes' restore
+  mk keys
+  is keys "$out" $'a\nb\nc'
+}
+
+dry_run_changes_nothing() {
+  filled
+  mk restore --dry-run --json
+  is status "$status" 0
+  has stdout "$out" '"keys":2'
+  has stdout "$out" '"dry_run":true'
+  mk keys
+  is keys "$out" $'a\nb\nc'
+  is backups "$("$moonkeep" backups | wc -l)" 1
+}
+
+restore_says_what_is_wrong() {
+  filled
+  refuses 1 'there is no backup nonesuch' restore nonesuch --yes
+  refuses 2 'has to be a moment' restore --at yesterday --yes
+  refuses 1 'from before that moment' restore --at 2001-01-01 --yes
+  refuses 1 'there are no backups' restore --yes --backups elsewhere
+  mk keys
+  is keys "$out" $'a\nb\nc'
+}
+
+restore_is_refused_while_a_host_runs() {
+  filled
+  start_host
+  refuses 1 'in use by' restore --yes
+  stop_host
+}
+
+missing_file_is_restored_at_the_start() {
+  filled
+  rm data/appdata.db
+  mk keys
+  is status "$status" 0
+  is keys "$out" $'a\nb'
+  has log "$err" 'the store file is missing'
+  has log "$err" 'MISSING: 1 commit'
+}
+
+scripts_are_told() {
+  filled
+  mkdir -p bots
+  cat >bots/tell.lua <<'LUA'
+bot.on("restored", function(event) bot.send("general", event.backup .. " " .. event.missing) end)
+LUA
+  rm data/appdata.db
+  mk run bots </dev/null
+  has actions "$out" "\"$backup 1\""
+}
+
+check_finds_damage() {
+  filled
+  mk check --full
+  is status "$status" 0
+  has stdout "$out" 'appdata.db: ok, 3 keys'
+  has stdout "$out" "$backup: ok, 2 keys"
+  printf 'XXXX' | dd of="data/backups/$backup" bs=1 seek=5000 conv=notrunc 2>/dev/null
+  dd if=/dev/zero of="data/backups/$backup" bs=4096 seek=2 count=1 conv=notrunc 2>/dev/null
+  mk check --json
+  is status "$status" 1
+  has stdout "$out" '"ok":false'
+  refuses 1 'there is no data folder' check --data elsewhere
+}
+
+check_beside_a_host() {
+  filled
+  start_host
+  mk check --full
+  is status "$status" 0
+  has stdout "$out" 'appdata.db: ok, 3 keys'
+  stop_host
+}
+
+tests='
+  restore_brings_a_backup_back_and_can_be_undone
+  restore_asks_and_needs_yes
+  dry_run_changes_nothing
+  restore_says_what_is_wrong
+  restore_is_refused_while_a_host_runs
+  missing_file_is_restored_at_the_start
+  scripts_are_told
+  check_finds_damage
+  check_beside_a_host
+'
+# shellcheck disable=SC2086 # the names are meant to be split
+run_tests $tests

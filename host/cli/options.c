@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { FLAG, TEXT, LEVEL, BYTES, SECONDS, GRACE, BUDGET, COUNT };
+enum kind { FLAG, TEXT, LEVEL, FORMAT, BYTES, SECONDS, GRACE, BUDGET, COUNT };
 
 #define AT(member) offsetof(struct settings, member)
 
@@ -54,6 +54,10 @@ const struct option options_table[] = {
      C_SCRIPTS | C_STORE | C_FILES, LEVEL, AT(log_level)},
     {"config", "FILE", "moonkeep.conf where there is one", "the configuration file", "MOONKEEP_CONFIG",
      C_ALL & ~C_HELP & ~C_COMPLETION & ~C_MANUAL, TEXT, AT(config)},
+    {"log-format", "text|json", "text", "how log lines are written", "MOONKEEP_LOG_FORMAT", C_HOSTS, FORMAT,
+     AT(log_format)},
+    {"serve", NULL, NULL, "stay until stopped: events come over the control socket, not from stdin",
+     "MOONKEEP_SERVE", C_RUN, FLAG, AT(serve)},
     {"help", NULL, NULL, "this text, or a command's (also -h)", NULL, C_ALL, FLAG, AT(help)},
     {"version", NULL, NULL, "the version (also -V)", NULL, C_ALL, FLAG, AT(version)},
 };
@@ -157,6 +161,10 @@ static const char *store_value(struct settings *settings, const struct option *o
   case LEVEL:
     if (!log_level_parse(text, place)) return "debug, info, warn or error";
     settings->has_log_level = true;
+    return NULL;
+  case FORMAT:
+    if (strcmp(text, "text") != 0 && strcmp(text, "json") != 0) return "text or json";
+    *(int *)place = strcmp(text, "json") == 0;
     return NULL;
   case BYTES: return parse_bytes(text, place) ? NULL : "a number of bytes, such as 512K or 4M";
   case COUNT: return parse_count(text, place) ? NULL : "a whole number above 0";

@@ -59,8 +59,9 @@ enum { ARGUMENTS = 2 }; /* the most that a command takes */
 struct settings {
   const char *data, *store;
   const char *backups; /* NULL: `backups` in the data folder */
-  bool json, follow, watch, echo, yes, help, version;
+  bool json, serve, follow, watch, echo, yes, help, version;
   enum log_level log_level;
+  int log_format;                    /* of enum log_format */
   bool has_log_level;                /* else the command's own default counts */
   uint64_t value_bytes, cache_bytes; /* 0: the store's default */
   uint64_t memory_bytes;             /* 0: the scripts' default */

@@ -22,11 +22,25 @@ static enum exit_status run(struct session *session, struct ndjson *ndjson) {
   return session_close(session);
 }
 
+/* Without standard input and output, as a service: what happens comes over the control socket. */
+static enum exit_status serve(struct session *session) {
+  enum exit_status status = session_open(session, NULL);
+  if (status) return status;
+  host_run(session->host);
+  session_leave(session);
+  return session_close(session);
+}
+
 enum exit_status command_run(struct cli *cli) {
   struct session session;
   struct ndjson *ndjson;
   struct err err;
   session_init(&session, cli, LOG_INFO);
+  if (cli->settings.serve) {
+    enum exit_status served = serve(&session);
+    session_deinit(&session);
+    return served;
+  }
   if (ndjson_new(&ndjson, &session.log, &err)) {
     session_deinit(&session);
     return failed(cli, &err);

@@ -4,6 +4,8 @@
 #include <stdio.h>
 
 #include "link/control.h"
+#include "link/logline.h"
+#include "link/notify.h"
 #include "link/signals.h"
 
 enum { LOCK_WAIT_MS = 1000 };
@@ -68,11 +70,18 @@ static void open_control(struct session *session) {
 void session_init(struct session *session, struct cli *cli, enum log_level level) {
   const struct settings *settings = &cli->settings;
   *session = (struct session){.cli = cli};
-  struct log console = {.write = console_log, .ctx = &cli->console};
+  struct log console = logline_log(&cli->console, settings->log_format);
   console.level = settings->has_log_level ? settings->log_level : level;
   logbook_init(&session->book, &console);
   session->log = session->book.log;
   session->scripts = settings->argument_count > 0 ? settings->arguments[0] : "scripts";
+}
+
+/* The commands reach the host before anybody is told that it is ready. */
+static void tell_manager(struct session *session, size_t scripts) {
+  char status[64];
+  snprintf(status, sizeof status, "%zu script%s", scripts, scripts == 1 ? " runs" : "s run");
+  notify_begin(host_loop(session->host), status);
 }
 
 enum exit_status session_open(struct session *session, struct host_listener *listener) {
@@ -85,10 +94,12 @@ enum exit_status session_open(struct session *session, struct host_listener *lis
             scripts == 1 ? "" : "s", session->scripts, session->cli->settings.data);
   signals_watch(host_loop(session->host), on_stop, on_reload, session);
   open_control(session);
+  tell_manager(session, scripts);
   return EXIT_DONE;
 }
 
 void session_leave(struct session *session) {
+  notify_end();
   control_close(session->control);
   session->control = NULL;
   logbook_unwatch(&session->book);

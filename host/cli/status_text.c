@@ -251,6 +251,28 @@ static void put_work(const struct console *console, struct buf *out, const struc
   buf_putc(out, '\n');
 }
 
+static void put_backups(const struct console *console, struct buf *out, const struct field *status) {
+  struct field backups = member(status, "backups"), newest = member(&backups, "newest");
+  double failures = number(&backups, "failures");
+  if (backups.type != JSON_OBJECT) return;
+  put_label(console, out, "backups");
+  if (newest.type == JSON_STRING) {
+    buf_puts(out, "the newest holds the moment ");
+    put_span(out, number(status, "now") - number(&backups, "at"));
+    buf_puts(out, " ago, ");
+    put_bytes(out, number(&backups, "bytes"));
+  } else {
+    buf_puts(out, "there is none yet");
+  }
+  if (failures > 0) {
+    console_style(console, CONSOLE_OUT, out, STYLE_RED);
+    buf_printf(out, "; %.0f failed since: ", failures);
+    put_text(console, out, &backups, "error");
+    console_style(console, CONSOLE_OUT, out, STYLE_NONE);
+  }
+  buf_putc(out, '\n');
+}
+
 /* ---- all ---- */
 
 static void put_process(const struct console *console, struct buf *out, const struct field *status,
@@ -291,5 +313,6 @@ void status_put(const struct console *console, struct buf *out, const struct buf
   put_events(console, out, &status);
   put_store(console, out, &status);
   put_work(console, out, &status);
+  put_backups(console, out, &status);
   put_process(console, out, &status, before ? &then : NULL);
 }

@@ -2,21 +2,8 @@
 
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
-#include "link/fields.h"
-
-static void put_line(struct buf *out, enum log_level level, const char *source, const char *text) {
-  size_t len = strlen(text), cut = len < LOGBOOK_LINE_BYTES ? len : LOGBOOK_LINE_BYTES;
-  while (cut > 0 && cut < len && ((unsigned char)text[cut] & 0xC0) == 0x80) cut--;
-  buf_puts(out, "{\"time\":");
-  put_seconds(out, clock_wall_ms(&clock_system));
-  buf_printf(out, ",\"level\":\"%s\",\"source\":", log_level_name(level));
-  put_any_text(out, source, strlen(source));
-  buf_puts(out, ",\"text\":");
-  put_any_text(out, text, cut);
-  buf_putc(out, '}');
-}
+#include "link/logline.h"
 
 static void forget_oldest(struct logbook *book) {
   char **line = &book->lines[book->first++ % LOGBOOK_LINES];
@@ -36,7 +23,7 @@ static void keep(struct logbook *book, char *line) {
 static void logbook_write(void *ctx, enum log_level level, const char *source, const char *text) {
   struct logbook *book = ctx;
   struct buf made = {0};
-  put_line(&made, level, source, text);
+  logline_put_json(&made, level, source, text, LOGBOOK_LINE_BYTES);
   char *line = made.failed ? NULL : mem_copy(made.data, made.len);
   buf_deinit(&made);
   pthread_mutex_lock(&book->lock);

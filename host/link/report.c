@@ -26,6 +26,7 @@ void report_gather(struct report *report, const struct rpc_site *site) {
   *report = (struct report){.site = site, .now_ms = clock_wall_ms(&clock_system)};
   host_state(site->host, &report->host);
   store_stats(site->store, &report->store);
+  store_backup_state(site->store, &report->backup);
   if (getrusage(RUSAGE_SELF, &usage) == 0)
     report->cpu_s = seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime);
   report->memory_bytes = resident_bytes();

@@ -12,6 +12,7 @@ struct report {
   const struct rpc_site *site;
   struct host_state host;
   struct store_stats store;
+  struct store_backup_state backup;
   int64_t now_ms;            /* since 1970 */
   double cpu_s;              /* of the process */
   uint64_t memory_bytes;     /* resident */

@@ -97,6 +97,20 @@ static void put_store(const struct report *report, struct buf *out) {
   buf_putc(out, '}');
 }
 
+static void put_backups(const struct report *report, struct buf *out) {
+  const struct store_backup_state *backup = &report->backup;
+  buf_puts(out, ",\"backups\":{\"dir\":");
+  put_any_text(out, store_backups_dir(report->site->store), strlen(store_backups_dir(report->site->store)));
+  if (backup->name[0]) {
+    put_text(out, "newest", backup->name);
+    put_time(out, "at", backup->at_ms);
+    put_count(out, "bytes", backup->bytes);
+  }
+  put_count(out, "failures", backup->failures);
+  if (backup->error[0]) put_text(out, "error", backup->error);
+  buf_putc(out, '}');
+}
+
 void report_put_json(const struct report *report, struct buf *out) {
   buf_puts(out, "{\"version\":\"" MOONKEEP_VERSION "\"");
   put_count(out, "pid", (uint64_t)getpid());
@@ -111,5 +125,6 @@ void report_put_json(const struct report *report, struct buf *out) {
   host_each_script(report->site->host, put_script, out);
   buf_putc(out, ']');
   put_store(report, out);
+  put_backups(report, out);
   buf_putc(out, '}');
 }

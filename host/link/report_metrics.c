@@ -131,6 +131,16 @@ static void put_store(const struct report *report, struct buf *out) {
   put_times(store, out);
 }
 
+static void put_backups(const struct report *report, struct buf *out) {
+  const struct store_backup_state *backup = &report->backup;
+  if (backup->name[0]) {
+    put(out, "backup_time_seconds", "gauge", (double)backup->at_ms / 1e3,
+        "The moment that the newest backup holds, in seconds since 1970.");
+    put(out, "backup_bytes", "gauge", (double)backup->bytes, "Its size.");
+  }
+  put(out, "backup_failures", "gauge", backup->failures, "Tries since then that have failed.");
+}
+
 /* ---- all ---- */
 
 void report_put_metrics(const struct report *report, struct buf *out) {
@@ -152,4 +162,5 @@ void report_put_metrics(const struct report *report, struct buf *out) {
   put(out, "log_errors_total", "counter", (double)report->errors, "Errors in the log.");
   put_scripts(report, out);
   put_store(report, out);
+  put_backups(report, out);
 }

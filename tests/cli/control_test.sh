@@ -66,7 +66,12 @@ status_tells_of_scripts_and_store() {
   has stdout "$out" '2 keys ('
   has stdout "$out" 'appData 1'
   has stdout "$out" 'economy 1'
+  has stdout "$out" 'backups  there is none yet'
+  "$moonkeep" backup >/dev/null
+  mk status
+  has stdout "$out" 'backups  the newest holds the moment'
   mk status --json
+  has stdout "$out" '"backups":{"dir":'
   has stdout "$out" '"events_failed":1'
   has stdout "$out" '"name":"echo","file":"echo.lua","version":1,'
   "$moonkeep" status --watch --json >watched.txt 2>watched.err 7>&- &

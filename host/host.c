@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/note.h"
 
 /* How long running tasks may take to end after host_stop, where the grace period is shorter. */
 enum { PATIENCE_MS = 10000 };
@@ -43,6 +44,7 @@ struct host {
 static void enter(struct host *host, enum phase phase) {
   int64_t now = clock_steady_ms(host->clock);
   host->phase = phase;
+  if (note) note->stopping = true; /* a host that ends is not started again */
   host->grace_ends_ms = now + host->grace_ms;
   host->patience_ends_ms = now + (host->grace_ms > PATIENCE_MS ? host->grace_ms : PATIENCE_MS);
 }

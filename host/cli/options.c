@@ -48,6 +48,8 @@ const struct option options_table[] = {
      AT(cache_bytes)},
     {"value-limit", "BYTES", "4M", "the largest value, as JSON", "MOONKEEP_VALUE_LIMIT",
      C_SCRIPTS | C_STORE | C_IMPORT, BYTES, AT(value_bytes)},
+    {"no-supervise", NULL, NULL, "without the process that starts a crashed host again",
+     "MOONKEEP_NO_SUPERVISE", C_RUN, FLAG, AT(no_supervise)},
     {"echo", NULL, NULL, "print the lines of a recorded conversation as they are read", "MOONKEEP_ECHO",
      C_CHAT, FLAG, AT(echo)},
     {"log-level", "LEVEL", NULL, "debug, info, warn or error (run: info, chat: warn)", "MOONKEEP_LOG_LEVEL",

@@ -60,6 +60,7 @@ struct settings {
   const char *data, *store;
   const char *backups; /* NULL: `backups` in the data folder */
   bool json, serve, follow, watch, echo, yes, help, version;
+  bool no_supervise;
   enum log_level log_level;
   int log_format;                    /* of enum log_format */
   bool has_log_level;                /* else the command's own default counts */

@@ -3,6 +3,7 @@
 
 #include "cli/cli.h"
 #include "cli/session.h"
+#include "cli/supervise.h"
 #include "link/ndjson.h"
 #include "link/signals.h"
 
@@ -31,7 +32,7 @@ static enum exit_status serve(struct session *session) {
   return session_close(session);
 }
 
-enum exit_status command_run(struct cli *cli) {
+static enum exit_status run_host(struct cli *cli) {
   struct session session;
   struct ndjson *ndjson;
   struct err err;
@@ -50,4 +51,8 @@ enum exit_status command_run(struct cli *cli) {
   if (finish_output(&session, ndjson) != 0) status = EXIT_FAILED;
   session_deinit(&session);
   return status;
+}
+
+enum exit_status command_run(struct cli *cli) {
+  return cli->settings.no_supervise ? run_host(cli) : supervise(cli, run_host);
 }

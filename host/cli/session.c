@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/note.h"
 #include "link/control.h"
 #include "link/logline.h"
 #include "link/notify.h"
@@ -28,12 +29,36 @@ static void on_reload(void *ctx) {
     log_text(&session->log, LOG_ERROR, "moonkeep", err.message);
 }
 
+/* ---- after a crash ---- */
+
+static size_t list_left_out(struct scripts_left_out left_out[NOTE_LEFT_OUT]) {
+  size_t count = 0;
+  for (size_t i = 0; note && i < note->left_out_count; i++)
+    if (note->left_out[i].in_force)
+      left_out[count++] = (struct scripts_left_out){note->left_out[i].name, note->left_out[i].why};
+  return count;
+}
+
+static void on_action(struct host_listener *listener, const char *json, size_t len) {
+  (void)listener, (void)json, (void)len;
+}
+
+static void on_changed(struct host_listener *listener, const char *script, const char *what) {
+  (void)listener, (void)what;
+  note_let_in(script);
+}
+
+/* ---- opening ---- */
+
 static enum moonkeep_code open_host(struct session *session, struct host_listener *listener,
                                     struct err *err) {
   const struct settings *settings = &session->cli->settings;
   char owner[256];
   snprintf(owner, sizeof owner, "moonkeep %s %s", session->cli->command->name, session->scripts);
+  struct scripts_left_out left_out[NOTE_LEFT_OUT];
   struct host_options options = {
+      .left_out = left_out,
+      .left_out_count = list_left_out(left_out),
       .store = {.dir = settings->data,
                 .owner = owner,
                 .cache_bytes = settings->cache_bytes,
@@ -87,12 +112,15 @@ static void tell_manager(struct session *session, size_t scripts) {
 enum exit_status session_open(struct session *session, struct host_listener *listener) {
   struct err err;
   signals_take();
+  if (note && note->story[0]) log_text(&session->log, LOG_ERROR, "moonkeep", note->story);
   if (open_host(session, listener, &err)) return failed(session->cli, &err);
   size_t scripts = host_scripts(session->host);
   log_write(&session->log, LOG_INFO, "moonkeep",
             "moonkeep " MOONKEEP_VERSION ", %zu script%s from %s, data in %s", scripts,
             scripts == 1 ? "" : "s", session->scripts, session->cli->settings.data);
   signals_watch(host_loop(session->host), on_stop, on_reload, session);
+  session->changes = (struct host_listener){.action = on_action, .changed = on_changed};
+  host_on_action(session->host, &session->changes);
   open_control(session);
   tell_manager(session, scripts);
   return EXIT_DONE;
@@ -100,6 +128,7 @@ enum exit_status session_open(struct session *session, struct host_listener *lis
 
 void session_leave(struct session *session) {
   notify_end();
+  host_off_action(session->host, &session->changes);
   control_close(session->control);
   session->control = NULL;
   logbook_unwatch(&session->book);

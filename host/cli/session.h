@@ -16,6 +16,7 @@ struct session {
   const char *scripts;
   struct host *host;
   struct control *control;
+  struct host_listener changes; /* of scripts: what was left out may be back */
 };
 
 /* The log and the names, so that a link can be made; nothing is opened. session_deinit is the last. */

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/note.h"
+
 enum { CHUNK_BYTES = 64 << 10 };
 
 static void on_idle(uv_idle_t *idle);
@@ -72,6 +74,7 @@ static bool pull(struct lines *lines) {
   char *room = buf_reserve(&lines->held, CHUNK_BYTES);
   ssize_t n = room ? read(lines->in.fd, room, CHUNK_BYTES) : -1;
   if (n > 0) {
+    if (lines->noted) note_read(room, (size_t)n);
     lines->held.len += (size_t)n;
     return true;
   }

@@ -19,6 +19,7 @@ struct lines {
   void (*line)(struct lines *, const char *text, size_t len); /* text is valid until it returns */
   void (*too_long)(struct lines *);                           /* a line over the limit: it is skipped */
   void (*end)(struct lines *, int error);                     /* 0: the end of the input; else an errno */
+  bool noted;                                                 /* it is the stream of events: see note_read */
 
   struct stdfd in;
   uv_poll_t poll;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/note.h"
 #include "link/fields.h"
 #include "link/lines.h"
 #include "link/output.h"
@@ -151,6 +152,17 @@ static void on_end(struct lines *lines, int error) {
 
 /* ---- the life of it ---- */
 
+/* The host before this one may have died in the middle of a line, on both sides: the rest of what it was
+ * reading is skipped, and what it was writing is ended. What it has read and not answered is sent again, by
+ * whoever sends. */
+static void go_on_after_crash(struct ndjson *ndjson) {
+  ndjson->lines.noted = ndjson->output.noted = true;
+  if (!note) return;
+  ndjson->lines.skipping = note->half_read;
+  ndjson->line_number = note->lines + note->half_read;
+  if (note->half_written) buf_putc(output_buf(&ndjson->output), '\n');
+}
+
 enum moonkeep_code ndjson_new(struct ndjson **out, const struct log *log, struct err *err) {
   struct ndjson *ndjson = mem_zero(sizeof *ndjson);
   if (!ndjson) return err_memory(err);
@@ -165,6 +177,7 @@ enum moonkeep_code ndjson_new(struct ndjson **out, const struct log *log, struct
   ndjson->lines.line = on_line;
   ndjson->lines.too_long = on_too_long;
   ndjson->lines.end = on_end;
+  go_on_after_crash(ndjson);
   *out = ndjson;
   return MOONKEEP_OK;
 }

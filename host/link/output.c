@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/note.h"
 
 enum { FLUSH_BYTES = 64 << 10, POLL_MS = 100 };
 
@@ -25,12 +26,14 @@ static void fail(struct output *output, int error) {
 static bool write_some(struct output *output) {
   while (unsent(output) > 0 && !output->error) {
     ssize_t n = write(output->to.fd, output->pending.data + output->sent, unsent(output));
-    if (n >= 0)
+    if (n >= 0) {
+      if (output->noted) note_written(output->pending.data + output->sent, (size_t)n);
       output->sent += (size_t)n;
-    else if (errno == EAGAIN || errno == EWOULDBLOCK)
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
       return false;
-    else if (errno != EINTR)
+    } else if (errno != EINTR) {
       fail(output, errno);
+    }
   }
   buf_clear(&output->pending);
   output->sent = 0;

@@ -24,6 +24,7 @@ struct output {
   void (*failed)(struct output *,
                  int error); /* once, with an errno; everything from then on is thrown away */
 
+  bool noted; /* it is the stream of actions: see note_written */
   struct stdfd to;
   uv_poll_t poll;
   uv_idle_t idle;

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 static volatile int seen;
+static volatile pid_t watcher;
+static volatile int from_watcher, from_others; /* signals that end the host */
 static int wake_fd = -1;
 static uv_poll_t poll;
 static bool watching;
@@ -23,8 +25,24 @@ static void wake(void) {
   (void)n;
 }
 
-static void on_signal(int number) {
+void signals_passed_on_by(pid_t pid) {
+  watcher = pid;
+}
+
+/* Whether it is one more than were seen: what the watcher passes on may have come here directly as well. */
+static bool is_new(const siginfo_t *info) {
+  volatile int *count =
+      watcher && info->si_code <= 0 && info->si_pid == watcher ? &from_watcher : &from_others;
+  return ++*count > seen;
+}
+
+static void on_signal(int number, siginfo_t *info, void *context) {
+  (void)context;
   int error = errno;
+  if (!is_new(info)) {
+    errno = error;
+    return;
+  }
   if (seen++ > 0) {
     signal(number, SIG_DFL);
     raise(number); /* blocked while we are here: it strikes on return */
@@ -42,10 +60,9 @@ static bool has_terminal(void) {
 
 /* The kernel sends it when the terminal is gone, and so does a shell that ends with it. */
 static void on_hangup(int number, siginfo_t *info, void *context) {
-  (void)context;
   int error = errno;
   if (info->si_code > 0 || (had_terminal && !has_terminal())) {
-    on_signal(number);
+    on_signal(number, info, context);
   } else {
     reload_wanted = 1;
     wake();
@@ -55,15 +72,21 @@ static void on_hangup(int number, siginfo_t *info, void *context) {
 
 void signals_take(void) {
   wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, old;
+  struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_RESTART | SA_SIGINFO}, old;
+  sigset_t taken;
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
   had_terminal = has_terminal();
-  if (sigaction(SIGHUP, NULL, &old) != 0 || old.sa_handler == SIG_IGN) return;
-  action.sa_sigaction = on_hangup;
-  action.sa_flags |= SA_SIGINFO;
-  sigaction(SIGHUP, &action, NULL);
+  if (sigaction(SIGHUP, NULL, &old) == 0 && old.sa_handler != SIG_IGN) {
+    action.sa_sigaction = on_hangup;
+    sigaction(SIGHUP, &action, NULL);
+  }
+  sigemptyset(&taken); /* a watched process begins with them held back */
+  sigaddset(&taken, SIGINT);
+  sigaddset(&taken, SIGTERM);
+  sigaddset(&taken, SIGHUP);
+  sigprocmask(SIG_UNBLOCK, &taken, NULL);
 }
 
 const volatile int *signals_seen(void) {

@@ -6,11 +6,16 @@
 #ifndef LINK_SIGNALS_H
 #define LINK_SIGNALS_H
 
+#include <sys/types.h>
 #include <uv.h>
 
 /* SIGINT, SIGTERM and SIGHUP (unless nohup has it ignored) are taken from now on: before the host is opened.
  */
 void signals_take(void);
+
+/* The process that watches over this one passes on what was sent to it alone; what comes from there and from
+ * elsewhere is one signal that both have got. Before signals_take. */
+void signals_passed_on_by(pid_t watcher);
 
 /* How many that end it have come; set by the handler. */
 const volatile int *signals_seen(void);

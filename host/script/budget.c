@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/note.h"
 #include "script/script.h"
 
 #ifndef sigev_notify_thread_id
@@ -22,6 +23,7 @@ enum {
   COUNT = 10000,      /* instructions between two looks at the clock, without a timer */
   POLLS_A_LOOK = 256, /* the same for budget_check */
   TRACE_BYTES = 4096,
+  STUCK_MS = 2000, /* over the budget by so much: no hook, no check stops it; it is in a loop of C's */
 };
 
 static int64_t cpu_ns(void) {
@@ -138,6 +140,7 @@ static void on_signal(int number, siginfo_t *info, void *context) {
     set_timer(budget, 0);
   } else if (top->over) {
     set_hook(top->L);
+    if (top->used_ns >= budget->limit_ns + (int64_t)STUCK_MS * 1000000) note_stuck();
   }
   errno = error;
 }
@@ -205,6 +208,7 @@ void budget_enter(struct budget_frame *frame, struct script *script, lua_State *
   frame->seen = 0;
   frame->used_ns = 0;
   budget->top = frame;
+  note_script(script, script->name);
   if (budget->counting) budget_switch(frame, L);
 }
 
@@ -213,6 +217,7 @@ void budget_enter(struct budget_frame *frame, struct script *script, lua_State *
 void budget_leave(struct budget_frame *frame) {
   struct budget_frame *below = frame->below;
   frame->script->scripts->budget.top = below;
+  note_script(below ? below->script : NULL, below ? below->script->name : NULL);
   if (below && below->over) set_hook(below->L);
 }
 

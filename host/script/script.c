@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/note.h"
 #include "script/event.h"
 #include "script/fault.h"
 #include "script/file.h"
@@ -210,7 +211,10 @@ void script_free(struct script *script) {
   reload_forget(script);
   task_free_idle(script);
   list_take(&script->link);
+  note_script(script, script->name);
   lua_close(script->L);
+  note_script(NULL, NULL);
+  note_forget(script);
   arena_deinit(&script->arena);
   sources_free(&script->sources);
   mem_free(script->name);

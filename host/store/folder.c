@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/note.h"
 
 enum { LOCK_RETRY_MS = 10 };
 
@@ -97,7 +98,7 @@ static enum moonkeep_code take_lock(struct folder *folder, const char *owner, in
     return errno == EWOULDBLOCK ? taken(folder, err) : fail(err, "lock", folder->path);
   /* Who has it is a help for people; that it cannot be written is no reason to stop. */
   char text[300];
-  int n = snprintf(text, sizeof text, "process %ld (%s)\n", (long)getpid(), owner ? owner : "moonkeep");
+  int n = snprintf(text, sizeof text, "process %ld (%s)\n", note_pid(), owner ? owner : "moonkeep");
   if (n >= (int)sizeof text) n = (int)sizeof text - 1;
   if (ftruncate(folder->lock_fd, 0) == 0 && pwrite(folder->lock_fd, text, (size_t)n, 0) != n) errno = 0;
   return MOONKEEP_OK;

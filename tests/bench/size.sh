@@ -15,7 +15,7 @@ trap 'exec 4>&- 6>&-; wait; rm -rf "$work"' EXIT
 begin() { # which, its fd to read, its fd to write
   rm -f "$work/in" "$work/out"
   mkfifo "$work/in" "$work/out"
-  "$BUILD/moonkeep" run --log-level warn --data "$dir/$1" tests/size/scripts <"$work/in" >"$work/out" &
+  "$BUILD/moonkeep" run --no-supervise --log-level warn --data "$dir/$1" tests/size/scripts <"$work/in" >"$work/out" &
   eval "exec $3>\"$work/in\" $2<\"$work/out\""
 }
 

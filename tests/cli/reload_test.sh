@@ -26,7 +26,7 @@ wait_for() { # COMMAND…: until it succeeds
   fail "gave up waiting for: $*; the log: $(cat host.err)"
 }
 
-descriptors() { find "/proc/$host/fd" -type l | wc -l; }
+descriptors() { find "/proc/$(tr -d ' ' <"/proc/$host/task/$host/children")/fd" -type l | wc -l; } # the watched host's
 in_log() { grep -qF "$1" host.err; }
 in_log_times() { [ "$(grep -cF "$1" host.err)" -ge "$2" ]; }
 answered() { grep -qF "$1" host.out; }

@@ -29,7 +29,7 @@ check() { # name, what it came to, a command that says whether it is so
 }
 
 begin() { # cache
-  "$moonkeep" run --log-level warn --cache "$1" --data "$work/data" tests/size/scripts <"$work/in" >"$work/out" &
+  "$moonkeep" run --no-supervise --log-level warn --cache "$1" --data "$work/data" tests/size/scripts <"$work/in" >"$work/out" &
   host=$!
   exec 3>"$work/in" 4<"$work/out"
 }

@@ -80,8 +80,8 @@ $(BUILD)/mutants/%: tests/history/mutants/%.patch $(MUTANT_OF)
 
 # ---- what has to be installed ----
 
-BUILD_DEPS = pkg-config liblua5.4-dev lua-cjson-dev libsqlite3-dev libuv1-dev libxxhash-dev
-TEST_DEPS = $(BUILD_DEPS) fish groff-base patch sqlite3 tmux valgrind zsh
+BUILD_DEPS = pkg-config liblua5.4-dev lua-cjson-dev libsqlite3-dev libuv1-dev libxxhash-dev libmicrohttpd-dev
+TEST_DEPS = $(BUILD_DEPS) fish groff-base curl lua-socket patch sqlite3 tmux valgrind zsh
 LINT_DEPS = $(TEST_DEPS) clang clang-format cppcheck lua-check shellcheck libclang-rt-14-dev llvm
 
 # Looks what is missing and installs it, saying so. $(1): packages, $(2): the stamp that remembers.

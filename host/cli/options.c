@@ -58,6 +58,8 @@ const struct option options_table[] = {
      C_ALL & ~C_HELP & ~C_COMPLETION & ~C_MANUAL, TEXT, AT(config)},
     {"log-format", "text|json", "text", "how log lines are written", "MOONKEEP_LOG_FORMAT", C_HOSTS, FORMAT,
      AT(log_format)},
+    {"metrics", "HOST:PORT", NULL, "serve /metrics, /healthz and /readyz there over HTTP", "MOONKEEP_METRICS",
+     C_HOSTS, TEXT, AT(metrics)},
     {"serve", NULL, NULL, "stay until stopped: events come over the control socket, not from stdin",
      "MOONKEEP_SERVE", C_RUN, FLAG, AT(serve)},
     {"help", NULL, NULL, "this text, or a command's (also -h)", NULL, C_ALL, FLAG, AT(help)},

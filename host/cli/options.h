@@ -58,6 +58,7 @@ enum { ARGUMENTS = 2 }; /* the most that a command takes */
 
 struct settings {
   const char *data, *store;
+  const char *metrics; /* HOST:PORT; NULL: not over HTTP */
   const char *backups; /* NULL: `backups` in the data folder */
   bool json, serve, follow, watch, echo, yes, help, version;
   bool no_supervise;

@@ -5,6 +5,7 @@
 
 #include "base/note.h"
 #include "link/control.h"
+#include "link/http.h"
 #include "link/logline.h"
 #include "link/notify.h"
 #include "link/signals.h"
@@ -102,6 +103,16 @@ void session_init(struct session *session, struct cli *cli, enum log_level level
   session->scripts = settings->argument_count > 0 ? settings->arguments[0] : "scripts";
 }
 
+/* As without its control socket: it goes on without telling how it is. */
+static void open_http(struct session *session) {
+  const char *address = session->cli->settings.metrics;
+  struct err err;
+  if (!address || !session->control) return;
+  uv_loop_t *loop = host_loop(session->host);
+  if (http_open(&session->http, address, control_site(session->control), loop, &err))
+    log_text(&session->log, LOG_ERROR, "metrics", err.message);
+}
+
 /* The commands reach the host before anybody is told that it is ready. */
 static void tell_manager(struct session *session, size_t scripts) {
   char status[64];
@@ -122,6 +133,7 @@ enum exit_status session_open(struct session *session, struct host_listener *lis
   session->changes = (struct host_listener){.action = on_action, .changed = on_changed};
   host_on_action(session->host, &session->changes);
   open_control(session);
+  open_http(session);
   tell_manager(session, scripts);
   return EXIT_DONE;
 }
@@ -129,6 +141,8 @@ enum exit_status session_open(struct session *session, struct host_listener *lis
 void session_leave(struct session *session) {
   notify_end();
   host_off_action(session->host, &session->changes);
+  http_close(session->http);
+  session->http = NULL;
   control_close(session->control);
   session->control = NULL;
   logbook_unwatch(&session->book);

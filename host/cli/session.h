@@ -8,6 +8,7 @@
 #include "link/logbook.h"
 
 struct control;
+struct http;
 
 struct session {
   struct cli *cli;
@@ -17,6 +18,7 @@ struct session {
   struct host *host;
   struct control *control;
   struct host_listener changes; /* of scripts: what was left out may be back */
+  struct http *http;            /* NULL: nobody has asked for it, or it could not be opened */
 };
 
 /* The log and the names, so that a link can be made; nothing is opened. session_deinit is the last. */

@@ -374,6 +374,10 @@ enum moonkeep_code control_open(struct control **out, const struct control_optio
   return MOONKEEP_OK;
 }
 
+const struct rpc_site *control_site(const struct control *control) {
+  return &control->site;
+}
+
 static void on_last_words(uv_timer_t *timer) {
   (void)timer;
 }

@@ -26,6 +26,7 @@ enum {
 
 struct control;
 struct logbook;
+struct rpc_site;
 
 struct control_options {
   struct host *host;
@@ -35,6 +36,9 @@ struct control_options {
 };
 
 enum moonkeep_code control_open(struct control **out, const struct control_options *options, struct err *err);
+
+/* What its requests are about; valid until control_close. */
+const struct rpc_site *control_site(const struct control *control);
 
 /* Takes the socket away, answers what is under way, and closes. NULL is fine. */
 void control_close(struct control *control);

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "store/stats.h"
 
-enum { PART = 20, LEAST_US = 500000 };
+enum { PART = 20, LEAST_US = 10000000 };
 
 void keycount_init(struct keycount *keys, struct store *store) {
   *keys = (struct keycount){.store = store};

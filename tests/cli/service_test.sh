@@ -81,6 +81,50 @@ the_journal_gets_priorities() {
   has journal "$(cat journal)" '<6>moonkeep: stopped'
 }
 
+get() { # PATH [curl's options…]: the body in $body, the status in $code
+  local path=$1
+  shift
+  code=$(curl -s -o body.txt -w '%{http_code}' "$@" "http://127.0.0.1:$port$path")
+  body=$(cat body.txt)
+}
+
+counted() { get /metrics && grep -q '^moonkeep_events_total 1$' body.txt; }
+
+metrics_are_served_over_http() {
+  command -v curl >/dev/null || return 0
+  start_host --metrics 127.0.0.1:0
+  wait_for grep -q 'metrics: http://127.0.0.1:' host.err
+  port=$(sed -n 's|.*http://127.0.0.1:\([0-9]*\)/metrics.*|\1|p' host.err)
+  echo '{"event":"message","userId":"u","channel":"c","id":1}' >&7
+  wait_for counted
+  is code "$code" 200
+  has metrics "$body" 'moonkeep_script_up{script="echo"} 1'
+  get /healthz
+  is healthz "$code $body" '200 ok'
+  get /readyz
+  is readyz "$code $body" '200 ok'
+  get /else
+  is else "$code" 404
+  get /metrics -X POST -d 'something'
+  is POST "$code" 405
+  get /metrics -I
+  is HEAD "$code" 200
+  head -c 100000 /dev/urandom | timeout 20 curl -s --max-time 5 "telnet://127.0.0.1:$port" >/dev/null
+  get /healthz
+  is 'after garbage' "$code" 200
+  stop_host
+  is 'exit status' "$host_status" 0
+  get /healthz
+  is 'after the end' "$code" 000
+}
+
+metrics_that_cannot_be_served_are_told() {
+  bot
+  mk run bots --metrics nowhere </dev/null
+  is status "$status" 0
+  has stderr "$err" 'error metrics: "nowhere" is no HOST:PORT, such as 127.0.0.1:9464'
+}
+
 the_unit_is_sound_and_allows_little() {
   command -v systemd-analyze >/dev/null || return 0
   systemd-analyze --help | grep -q offline || return 0
@@ -90,4 +134,5 @@ the_unit_is_sound_and_allows_little() {
 }
 
 run_tests the_manager_is_told_of_start_life_and_end a_served_host_lives_without_input \
-  log_lines_are_json_where_that_is_wanted the_journal_gets_priorities the_unit_is_sound_and_allows_little
+  log_lines_are_json_where_that_is_wanted the_journal_gets_priorities \
+  metrics_are_served_over_http metrics_that_cannot_be_served_are_told the_unit_is_sound_and_allows_little

@@ -1,0 +1,245 @@
+#include "link/http.h"
+
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "link/report.h"
+
+enum { BACKLOG = 64, ADDRESS_BYTES = 256 };
+
+/* ---- the library, loaded when it is needed ---- */
+
+static struct {
+  void *handle;
+  struct MHD_Daemon *(*start)(unsigned, uint16_t, MHD_AcceptPolicyCallback, void *, MHD_AccessHandlerCallback,
+                              void *, ...);
+  void (*stop)(struct MHD_Daemon *);
+  struct MHD_Response *(*response)(size_t, void *, enum MHD_ResponseMemoryMode);
+  enum MHD_Result (*header)(struct MHD_Response *, const char *, const char *);
+  enum MHD_Result (*queue)(struct MHD_Connection *, unsigned, struct MHD_Response *);
+  void (*destroy)(struct MHD_Response *);
+} mhd;
+
+static bool find(void *place, const char *name) {
+  void *found = dlsym(mhd.handle, name);
+  memcpy(place, &found, sizeof found);
+  return found != NULL;
+}
+
+static enum moonkeep_code load_library(struct err *err) {
+  if (!mhd.handle) mhd.handle = dlopen("libmicrohttpd.so.12", RTLD_NOW | RTLD_LOCAL);
+  if (!mhd.handle)
+    return err_set(err, MOONKEEP_IO, "libmicrohttpd is missing (Debian: libmicrohttpd12): %s", dlerror());
+  if (find(&mhd.start, "MHD_start_daemon") && find(&mhd.stop, "MHD_stop_daemon") &&
+      find(&mhd.response, "MHD_create_response_from_buffer") &&
+      find(&mhd.header, "MHD_add_response_header") && find(&mhd.queue, "MHD_queue_response") &&
+      find(&mhd.destroy, "MHD_destroy_response"))
+    return MOONKEEP_OK;
+  return err_set(err, MOONKEEP_IO, "libmicrohttpd lacks a function: %s", dlerror());
+}
+
+struct http {
+  const struct rpc_site *site;
+  struct MHD_Daemon *daemon;
+  uv_timer_t timer;
+  bool closing;
+  pthread_mutex_t lock; /* of what follows; the rest is the host thread's */
+  struct buf text;      /* the metrics, as they were rendered last */
+  int64_t rendered_ms;  /* steady */
+  const char *unready;  /* static; NULL: it is ready */
+};
+
+/* ---- the host's side ---- */
+
+static void on_timer(uv_timer_t *timer) {
+  struct http *http = timer->data;
+  struct report report;
+  struct buf text = {0}, old;
+  report_gather(&report, http->site);
+  report_put_metrics(&report, &text);
+  pthread_mutex_lock(&http->lock);
+  old = http->text;
+  if (text.failed) {
+    old = text;
+  } else {
+    http->text = text;
+  }
+  http->rendered_ms = clock_steady_ms(&clock_system);
+  http->unready = strcmp(report.host.phase, "running") != 0 ? "the host is ending\n"
+                  : report.store.broken                     ? "the store has stopped writing\n"
+                                                            : NULL;
+  pthread_mutex_unlock(&http->lock);
+  buf_deinit(&old);
+}
+
+/* ---- the server's side: its own thread ---- */
+
+static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, const char *type,
+                              const char *text, size_t len) {
+  struct MHD_Response *response = mhd.response(len, (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
+  if (!response) return MHD_NO;
+  mhd.header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+  if (status == MHD_HTTP_METHOD_NOT_ALLOWED) mhd.header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+  enum MHD_Result result = mhd.queue(connection, status, response);
+  mhd.destroy(response);
+  return result;
+}
+
+static enum MHD_Result answer_text(struct MHD_Connection *connection, unsigned status, const char *text) {
+  return answer(connection, status, "text/plain; charset=utf-8", text, strlen(text));
+}
+
+static enum MHD_Result answer_metrics(struct http *http, struct MHD_Connection *connection) {
+  static const char type[] = "text/plain; version=0.0.4; charset=utf-8";
+  return answer(connection, MHD_HTTP_OK, type, http->text.data, http->text.len);
+}
+
+static enum MHD_Result answer_health(struct http *http, struct MHD_Connection *connection, bool ready) {
+  bool stuck = clock_steady_ms(&clock_system) - http->rendered_ms > HTTP_STUCK_MS;
+  if (stuck) return answer_text(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "the host's loop does not turn\n");
+  if (ready && http->unready) return answer_text(connection, MHD_HTTP_SERVICE_UNAVAILABLE, http->unready);
+  return answer_text(connection, MHD_HTTP_OK, "ok\n");
+}
+
+static enum MHD_Result answer_url(struct http *http, struct MHD_Connection *connection, const char *url) {
+  if (strcmp(url, "/metrics") == 0) return answer_metrics(http, connection);
+  if (strcmp(url, "/healthz") == 0) return answer_health(http, connection, false);
+  if (strcmp(url, "/readyz") == 0) return answer_health(http, connection, true);
+  return answer_text(connection, MHD_HTTP_NOT_FOUND, "there are /metrics, /healthz and /readyz\n");
+}
+
+/* Called once when the head of a request has come, and again with its body, which nobody wants. */
+static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *body, size_t *body_len,
+                                  void **state) {
+  static int seen;
+  (void)version, (void)body;
+  struct http *http = ctx;
+  if (!*state) {
+    *state = &seen;
+    return MHD_YES;
+  }
+  if (*body_len > 0) {
+    *body_len = 0;
+    return MHD_YES;
+  }
+  if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
+    return answer_text(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "GET and HEAD are all there is\n");
+  pthread_mutex_lock(&http->lock);
+  enum MHD_Result result = answer_url(http, connection, url);
+  pthread_mutex_unlock(&http->lock);
+  return result;
+}
+
+/* ---- the address ---- */
+
+/* Splits HOST:PORT; the host is "" for all addresses. */
+static bool split_address(const char *address, char *host, const char **port) {
+  const char *colon = strrchr(address, ':');
+  if (!colon || !colon[1] || (size_t)(colon - address) >= ADDRESS_BYTES) return false;
+  size_t len = (size_t)(colon - address);
+  bool bracketed = len >= 2 && address[0] == '[' && address[len - 1] == ']';
+  memcpy(host, address + bracketed, len - 2 * bracketed);
+  host[len - 2 * bracketed] = '\0';
+  *port = colon + 1;
+  return strspn(*port, "0123456789") == strlen(*port) && atoi(*port) <= 65535;
+}
+
+static int listen_at(const struct addrinfo *at) {
+  int fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
+  if (fd < 0) return -1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (bind(fd, at->ai_addr, at->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0) return fd;
+  int error = errno;
+  close(fd);
+  errno = error;
+  return -1;
+}
+
+static enum moonkeep_code open_socket(const char *address, int *fd, struct err *err) {
+  char host[ADDRESS_BYTES];
+  const char *port;
+  struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found;
+  if (!split_address(address, host, &port))
+    return err_set(err, MOONKEEP_INVALID, "\"%.100s\" is no HOST:PORT, such as 127.0.0.1:9464", address);
+  int status = getaddrinfo(*host ? host : NULL, port, &hints, &found);
+  if (status) return err_set(err, MOONKEEP_INVALID, "%.100s: %s", address, gai_strerror(status));
+  *fd = listen_at(found);
+  freeaddrinfo(found);
+  if (*fd >= 0) return MOONKEEP_OK;
+  return err_set(err, MOONKEEP_IO, "cannot listen on %.100s: %s", address, strerror(errno));
+}
+
+static unsigned port_of(int fd) {
+  struct sockaddr_storage at;
+  socklen_t len = sizeof at;
+  if (getsockname(fd, (struct sockaddr *)&at, &len) != 0) return 0;
+  return ntohs(at.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&at)->sin6_port
+                                        : ((struct sockaddr_in *)&at)->sin_port);
+}
+
+/* ---- its life ---- */
+
+static enum moonkeep_code start(struct http *http, const char *address, struct err *err) {
+  int fd = -1;
+  enum moonkeep_code code = load_library(err);
+  if (!code) code = open_socket(address, &fd, err);
+  if (code) return code;
+  unsigned port = port_of(fd);
+  http->daemon = mhd.start(MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, on_request, http,
+                           MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CLIENTS,
+                           MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_SILENCE_S, MHD_OPTION_END);
+  if (!http->daemon) {
+    close(fd);
+    return err_set(err, MOONKEEP_IO, "the HTTP server does not start");
+  }
+  log_write(http->site->log, LOG_INFO, "metrics", "http://%.*s:%u/metrics",
+            (int)(strrchr(address, ':') - address), address, port);
+  return MOONKEEP_OK;
+}
+
+static void on_closed(uv_handle_t *handle) {
+  struct http *http = handle->data;
+  http->closing = false;
+}
+
+void http_close(struct http *http) {
+  if (!http) return;
+  if (http->daemon) mhd.stop(http->daemon); /* and with it its socket */
+  uv_loop_t *loop = http->timer.loop;
+  http->closing = true;
+  uv_close((uv_handle_t *)&http->timer, on_closed);
+  while (http->closing) uv_run(loop, UV_RUN_NOWAIT);
+  pthread_mutex_destroy(&http->lock);
+  buf_deinit(&http->text);
+  mem_free(http);
+}
+
+enum moonkeep_code http_open(struct http **out, const char *address, const struct rpc_site *site,
+                             uv_loop_t *loop, struct err *err) {
+  *out = NULL;
+  struct http *http = mem_zero(sizeof *http);
+  if (!http) return err_memory(err);
+  http->site = site;
+  pthread_mutex_init(&http->lock, NULL);
+  uv_timer_init(loop, &http->timer);
+  http->timer.data = http;
+  on_timer(&http->timer);
+  uv_timer_start(&http->timer, on_timer, HTTP_RENDER_MS, HTTP_RENDER_MS);
+  enum moonkeep_code code = start(http, address, err);
+  if (code)
+    http_close(http);
+  else
+    *out = http;
+  return code;
+}

@@ -26,6 +26,10 @@ CPPFLAGS += -DENGINE_FOLD_ROWS=1 -DENGINE_FOLD_BYTES=1 -DENGINE_STEP_ROWS=1 -DEN
   -DSTORE_ROOM_CALLS=2 -DSTORE_ROOM_BYTES=1000 -DNDJSON_SLOWED=1 -DSTORE_LEAST_PAGES=16384
 endif
 
+# Where `make install` puts things.
+PREFIX ?= /usr/local
+LUA_LIBDIR ?= $(PREFIX)/lib/lua/5.4
+
 # What is done is said in a word; V=1 shows the commands.
 Q = $(if $(V),,@)
 SAY = @$(if $(V),:,printf '  %-5s %s\n')
@@ -56,6 +60,38 @@ $(BUILD)/%.o: %.c $(BUILD)/.deps
 	$(SAY) CC $<
 	$(Q)$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# ---- the Lua module and the C library ----
+
+# Lua's functions are weak in them: the module has to load in a program with another Lua to say that it needs 5.4.
+PIC_SOURCES = host/host.c $(wildcard host/base/*.c host/store/*.c host/script/*.c host/api/*.c)
+PIC_OBJECTS = $(PIC_SOURCES:%.c=$(BUILD)/pic/%.o)
+PIC_CFLAGS = -std=c11 -g $(OPTIMISE) $(WARNINGS) $(WERROR) -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections
+SHARED = -shared -Wl,--gc-sections -Wl,-z,defs
+
+$(BUILD)/weak.h: $(BUILD)/.deps
+	$(Q)for header in lua lauxlib; do printf '#include "%s.h"\n' $$header | $(CC) $(PKG_CFLAGS) -E -; done | \
+	  grep -oE '\((luaL?_[A-Za-z_]+)\) \(' | tr -d '() ' | sort -u | sed 's/^/#pragma weak /' >$@
+	$(Q)echo '#pragma weak luaopen_cjson' >>$@
+
+$(BUILD)/pic/%.o: %.c $(BUILD)/weak.h
+	@mkdir -p $(@D)
+	$(SAY) CC "$< (pic)"
+	$(Q)$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(PIC_CFLAGS) -DMOONKEEP_PIC -include $(BUILD)/weak.h -MMD -MP -c -o $@ $<
+
+# The program's Lua is the module's: it is not linked with one, nor with what needs one.
+$(BUILD)/moonkeep.so: $(PIC_OBJECTS) host/script/module.map
+	$(SAY) LINK $@
+	$(Q)$(CC) $(PIC_CFLAGS) $(SHARED) -Wl,--as-needed -Wl,--version-script=host/script/module.map -o $@ \
+	  $(PIC_OBJECTS) $(filter-out -llua5.4%,$(LIBS))
+
+module: $(BUILD)/moonkeep.so
+
+install-module: module
+	install -d "$(DESTDIR)$(LUA_LIBDIR)"
+	install -m 755 "$(BUILD)/moonkeep.so" "$(DESTDIR)$(LUA_LIBDIR)/moonkeep.so"
+
+-include $(PIC_OBJECTS:.o=.d)
+
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_HELPERS:%.c=$(BUILD)/%.o) $(LIBRARY)
 	$(SAY) LINK $@
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -81,7 +117,7 @@ $(BUILD)/mutants/%: tests/history/mutants/%.patch $(MUTANT_OF)
 # ---- what has to be installed ----
 
 BUILD_DEPS = pkg-config liblua5.4-dev lua-cjson-dev libsqlite3-dev libuv1-dev libxxhash-dev libmicrohttpd-dev
-TEST_DEPS = $(BUILD_DEPS) fish groff-base curl lua-socket patch sqlite3 tmux valgrind zsh
+TEST_DEPS = $(BUILD_DEPS) fish groff-base curl lua-busted lua-socket lua5.1 lua5.4 luarocks patch sqlite3 tmux valgrind zsh
 LINT_DEPS = $(TEST_DEPS) clang clang-format cppcheck lua-check shellcheck libclang-rt-14-dev llvm
 
 # Looks what is missing and installs it, saying so. $(1): packages, $(2): the stamp that remembers.
@@ -106,7 +142,7 @@ run: $(BUILD)/moonkeep
 	@sh tests/demo.sh "$(BUILD)/moonkeep"
 
 test: $(BUILD)/.test-deps
-	@$(MAKE) --no-print-directory $(BUILD)/moonkeep $(TESTS)
+	@$(MAKE) --no-print-directory $(BUILD)/moonkeep $(TESTS) $(if $(SANITIZE),,$(BUILD)/moonkeep.so)
 	@BUILD="$(BUILD)" sh tests/run.sh $(ONLY)
 
 # ---- for those who change it ----
@@ -154,4 +190,4 @@ bench-size: $(BUILD)/.deps
 clean:
 	rm -rf "$(BUILD)" "$(BUILD)-asan" "$(BUILD)-tsan" "$(BUILD)-edges"
 
-.PHONY: all deps run test lint format asan tsan edges fuzz bench bench-size clean
+.PHONY: all module install-module deps run test lint format asan tsan edges fuzz bench bench-size clean

@@ -198,7 +198,8 @@ void budget_switch(struct budget_frame *frame, lua_State *L) {
 
 void budget_enter(struct budget_frame *frame, struct script *script, lua_State *L, bool can_yield) {
   struct budget *budget = &script->scripts->budget;
-  if (!budget->ticking || !pthread_equal(budget->thread, pthread_self())) begin_ticking(budget);
+  bool ticking = budget->ticking && pthread_equal(budget->thread, pthread_self());
+  if (!ticking && !budget->off) begin_ticking(budget);
   frame->below = budget->top;
   frame->script = script;
   frame->L = L;

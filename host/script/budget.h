@@ -49,6 +49,7 @@ struct budget { /* of all scripts of a host */
   volatile bool ticking; /* the timer is set */
   bool counting;         /* there is no timer: the hook counts */
   bool opened;
+  bool off; /* nothing is measured: the code is not ours to stop */
   timer_t timer;
   pthread_t thread; /* that the timer measures */
   const struct log *log;

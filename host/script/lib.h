@@ -24,6 +24,8 @@ void lib_open_store(lua_State *L);     /* globals rootServer, appData */
 void lib_open_bot(lua_State *L);       /* global bot */
 void lib_open_test(lua_State *L);      /* global test, in place of bot; not by lib_open */
 
+void lib_push_moonkeep(lua_State *L); /* what require "moonkeep" gives, as a plain table; once a state */
+
 /* Pops a table and makes it what require gives for this name. */
 void lib_provide(lua_State *L, const char *name);
 

@@ -62,8 +62,8 @@ bool lib_is_absent(lua_State *L, int index) {
   return is_word(L, index, &absent_key);
 }
 
-void lib_open_moonkeep(lua_State *L) {
-  lua_createtable(L, 0, 5);
+void lib_push_moonkeep(lua_State *L) {
+  lua_createtable(L, 0, 6);
   lua_pushcfunction(L, moonkeep_array);
   lua_setfield(L, -2, "array");
   lua_pushlightuserdata(L, NULL);
@@ -72,6 +72,10 @@ void lib_open_moonkeep(lua_State *L) {
   add_word(L, "absent", &absent_key);
   lua_pushliteral(L, MOONKEEP_VERSION);
   lua_setfield(L, -2, "version");
+}
+
+void lib_open_moonkeep(lua_State *L) {
+  lib_push_moonkeep(L);
   lib_seal(L, "moonkeep", NULL);
   lib_provide(L, "moonkeep");
 }

@@ -203,16 +203,18 @@ static int store_count(lua_State *L) {
 
 /* ---- each ---- */
 
-/* The iterator's state: a userdata whose user values are the page's keys, its values and the pattern. */
+/* The iterator's state: a userdata whose user values are the page's keys, its values, the pattern and the
+ * store. */
 struct each {
   struct bucket *bucket;
-  size_t next, count; /* in the page, from 1 */
-  bool begun;         /* a page was read: the next one begins behind its last key */
-  bool more;          /* there may be another page */
-  bool reading;       /* a page is on its way, to the task that asked */
+  struct anchor *anchor; /* the store's, which is kept alive with it */
+  size_t next, count;    /* in the page, from 1 */
+  bool begun;            /* a page was read: the next one begins behind its last key */
+  bool more;             /* there may be another page */
+  bool reading;          /* a page is on its way, to the task that asked */
 };
 
-enum { EACH_KEYS = 1, EACH_VALUES, EACH_PATTERN };
+enum { EACH_KEYS = 1, EACH_VALUES, EACH_PATTERN, EACH_STORE };
 
 static struct each *each_of(lua_State *L) {
   return lua_touserdata(L, lua_upvalueindex(1));
@@ -282,9 +284,8 @@ static int each_next(lua_State *L) {
   if (each->reading) return luaL_error(L, "each: another task is waiting in this iterator");
   if (each->next <= each->count) return next_in_page(L, each);
   if (!each->more) return 0;
-  if (script_of(L)->in_update)
-    return fault(L, MOONKEEP_NESTED, "%s:each: a store call inside an update function",
-                 bucket_name(each->bucket));
+  bool closed = each->anchor && !each->anchor->scripts;
+  store_enter(L, each->anchor, closed ? "store" : bucket_name(each->bucket), "each");
   call_await_room(L);
   return read_page(L, each);
 }
@@ -293,8 +294,10 @@ static int store_each(lua_State *L) {
   size_t len;
   struct bucket *bucket = store_check(L, "each");
   store_check_pattern_at(L, 2, bucket, "each", &len);
-  struct each *each = lua_newuserdatauv(L, sizeof *each, EACH_PATTERN);
-  *each = (struct each){.bucket = bucket, .next = 1, .more = true};
+  struct each *each = lua_newuserdatauv(L, sizeof *each, EACH_STORE);
+  *each = (struct each){.bucket = bucket, .anchor = store_handle(L, 1)->anchor, .next = 1, .more = true};
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, -2, EACH_STORE);
   lua_pushvalue(L, 2);
   lua_setiuservalue(L, -2, EACH_PATTERN);
   lua_pushcclosure(L, each_next, 1);

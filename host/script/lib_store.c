@@ -20,32 +20,39 @@
 #include "script/lib.h"
 #include "script/value.h"
 
-#define STORE "moonkeep.store"
-
 static const char handle_mark; /* only a handle points to it: scripts make no userdata of their own */
-
-struct handle { /* the userdata that a store is in Lua */
-  const char *mark;
-  struct bucket *bucket; /* borrowed: lives as long as the host's store */
-};
 
 /* ---- checks ---- */
 
 /* Comparing metatables by their name would cost more than the rest of a get. */
-static struct handle *handle_at(lua_State *L, int index) {
+struct handle *store_handle(lua_State *L, int index) {
   if (lua_type(L, index) != LUA_TUSERDATA || lua_rawlen(L, index) != sizeof(struct handle)) return NULL;
   struct handle *handle = lua_touserdata(L, index);
   return handle->mark == &handle_mark ? handle : NULL;
 }
 
-struct bucket *store_check(lua_State *L, const char *method) {
-  struct handle *handle = handle_at(L, 1);
-  if (!handle) fault(L, MOONKEEP_INVALID, "call %s with a colon: appData:%s(…)", method, method);
-  if (script_of(L)->in_update)
+static const char *name_of(const struct handle *handle) {
+  return handle->anchor && !handle->anchor->scripts ? "store" : bucket_name(handle->bucket);
+}
+
+void store_enter(lua_State *L, struct anchor *anchor, const char *name, const char *method) {
+  struct script *script = script_of(L);
+  if (anchor && !anchor->scripts) fault(L, MOONKEEP_CLOSED, "%s:%s: the store has been closed", name, method);
+  if (script->in_update)
     fault(L, MOONKEEP_NESTED,
           "%s:%s: a store call inside an update function; read what it needs before update, write what "
           "follows from it after",
-          bucket_name(handle->bucket), method);
+          name, method);
+  if (anchor) script->scripts = anchor->scripts;
+}
+
+struct bucket *store_check(lua_State *L, const char *method) {
+  struct handle *handle = store_handle(L, 1);
+  if (!handle) {
+    fault(L, MOONKEEP_INVALID, "call %s with a colon: appData:%s(…)", method, method);
+    return NULL; /* not reached */
+  }
+  store_enter(L, handle->anchor, name_of(handle), method);
   return handle->bucket;
 }
 
@@ -176,22 +183,22 @@ static int no_method(lua_State *L) {
 }
 
 static int handle_newindex(lua_State *L) {
-  const struct handle *handle = luaL_checkudata(L, 1, STORE);
-  const char *name = bucket_name(handle->bucket);
+  const char *name = name_of(luaL_checkudata(L, 1, STORE_CLASS));
   return luaL_error(L, "%s keeps nothing that is assigned to it: use %s:set(key, value)", name, name);
 }
 
 static int handle_tostring(lua_State *L) {
-  const struct handle *handle = luaL_checkudata(L, 1, STORE);
-  lua_pushfstring(L, "store %s", bucket_name(handle->bucket));
+  const struct handle *handle = luaL_checkudata(L, 1, STORE_CLASS);
+  bool closed = handle->anchor && !handle->anchor->scripts;
+  lua_pushfstring(L, "store %s", closed ? "(closed)" : bucket_name(handle->bucket));
   return 1;
 }
 
 static const luaL_Reg methods[] = {
     {"get", store_get}, {"delete", store_delete}, {"deleteLike", store_deleteLike}, {NULL, NULL}};
 
-static void add_class(lua_State *L) {
-  luaL_newmetatable(L, STORE);
+void store_add_class(lua_State *L) {
+  luaL_newmetatable(L, STORE_CLASS);
   luaL_newlib(L, methods);
   lib_add_set(L);
   lib_add_update(L);
@@ -200,6 +207,8 @@ static void add_class(lua_State *L) {
   lua_pushcfunction(L, no_method);
   lua_setfield(L, -2, "__index");
   lua_setmetatable(L, -2);
+  lua_insert(L, -2);
+  lua_pushvalue(L, -2);
   lua_setfield(L, -2, "__index");
   lua_pushcfunction(L, handle_newindex);
   lua_setfield(L, -2, "__newindex");
@@ -230,15 +239,21 @@ static struct bucket *check_bucket(lua_State *L) {
   return NULL;
 }
 
-/* upvalue: the stores that were asked for */
+/* upvalues: the stores that were asked for, the anchor or nil */
 static int dataStore_index(lua_State *L) {
   lua_settop(L, 2);
   lua_pushvalue(L, 2);
   if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL) return 1;
+  struct anchor *anchor = lua_touserdata(L, lua_upvalueindex(2));
+  if (anchor) store_enter(L, anchor, "dataStore", "store");
   struct bucket *bucket = check_bucket(L);
-  struct handle *handle = lua_newuserdatauv(L, sizeof *handle, 0);
-  *handle = (struct handle){&handle_mark, bucket};
-  luaL_setmetatable(L, STORE);
+  struct handle *handle = lua_newuserdatauv(L, sizeof *handle, anchor ? 1 : 0);
+  *handle = (struct handle){&handle_mark, bucket, anchor};
+  luaL_setmetatable(L, STORE_CLASS);
+  if (anchor) {
+    lua_pushvalue(L, lua_upvalueindex(2));
+    lua_setiuservalue(L, -2, 1);
+  }
   lua_pushvalue(L, 2);
   lua_pushvalue(L, -2);
   lua_rawset(L, lua_upvalueindex(1));
@@ -250,11 +265,15 @@ static int dataStore_newindex(lua_State *L) {
                     "rootServer.dataStore cannot be changed: a store comes into being when it is written to");
 }
 
-static void push_data_store(lua_State *L) {
+void store_push_names(lua_State *L, int anchor) {
   lua_newtable(L);
   lua_createtable(L, 0, 3);
   lua_newtable(L);
-  lua_pushcclosure(L, dataStore_index, 1);
+  if (anchor)
+    lua_pushvalue(L, anchor);
+  else
+    lua_pushnil(L);
+  lua_pushcclosure(L, dataStore_index, 2);
   lua_setfield(L, -2, "__index");
   lua_pushcfunction(L, dataStore_newindex);
   lua_setfield(L, -2, "__newindex");
@@ -264,9 +283,10 @@ static void push_data_store(lua_State *L) {
 }
 
 void lib_open_store(lua_State *L) {
-  add_class(L);
+  store_add_class(L);
+  lua_pop(L, 1);
   lua_createtable(L, 0, 2);
-  push_data_store(L);
+  store_push_names(L, 0);
   lua_getfield(L, -1, "appData");
   lua_setglobal(L, "appData");
   lua_setfield(L, -2, "dataStore");

@@ -10,6 +10,32 @@
 #include "base/err.h"
 #include "script/script.h"
 
+/* What the stores of a state that is not ours reach their data folder by: see foreign.h. */
+struct anchor {
+  struct scripts *scripts; /* NULL: closed */
+};
+
+struct handle { /* the userdata that a store is in Lua; where it has an anchor, its first user value is that
+                 */
+  const char *mark;
+  struct bucket *bucket; /* borrowed: lives as long as the host's store */
+  struct anchor *anchor; /* NULL: the host's store, which lives longer than the script */
+};
+
+/* The handle at an index; NULL: it is none. */
+struct handle *store_handle(lua_State *L, int index);
+
+/* Adds the class of handles to the state; may raise, as all here. Its methods are left on top. */
+void store_add_class(lua_State *L);
+#define STORE_CLASS "moonkeep.store"
+
+/* Pushes the table that gives stores by name. anchor: the index of the anchor's userdata, 0: none. */
+void store_push_names(lua_State *L, int anchor);
+
+/* Before a store with this anchor (NULL: none) is used: raises `closed`, and `nested` inside an update
+ * function. */
+void store_enter(lua_State *L, struct anchor *anchor, const char *name, const char *method);
+
 /* The bucket of the store at index 1; raises where it is none (`appData.get(…)`) and inside an update
  * function. */
 struct bucket *store_check(lua_State *L, const char *method);

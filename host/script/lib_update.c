@@ -150,6 +150,10 @@ static void resume_closure(struct waiter *waiter, struct turn *turn) {
   int status = lua_resume(C, NULL, 1, &results);
   budget_leave(&frame);
   if (status == LUA_YIELD) script->host_yield = false;
+  if (status == LUA_YIELD && !frame.told) { /* only a state that is not ours lets it come so far */
+    lua_settop(C, 0);
+    lua_pushliteral(C, "attempt to yield across an update function");
+  }
   if (frame.told) {
     stop(waiter, &frame);
     lua_pushnil(waiter->L);

@@ -8,6 +8,7 @@
 #include "script/event.h"
 #include "script/fault.h"
 #include "script/file.h"
+#include "script/foreign.h"
 #include "script/lib.h"
 #include "script/look.h"
 #include "script/reload.h"
@@ -48,16 +49,23 @@ static uintptr_t *extra(lua_State *L) {
   return (uintptr_t *)lua_getextraspace(L);
 }
 
+/* Whether the state is one that script_new has made: the extra space of others is not ours. */
+static bool is_ours(lua_State *L) {
+  return lua_getallocf(L, NULL) == allocate;
+}
+
 struct script *script_of(lua_State *L) {
+  if (!is_ours(L)) return foreign_find(L);
   uintptr_t bits = *extra(L) & ~(uintptr_t)THREAD_MARKS;
   return (struct script *)bits;
 }
 
 bool thread_is(lua_State *L, unsigned mark) {
-  return (*extra(L) & mark) != 0;
+  return is_ours(L) && (*extra(L) & mark) != 0;
 }
 
 void thread_mark(lua_State *L, unsigned mark, bool on) {
+  if (!is_ours(L)) return;
   *extra(L) = on ? *extra(L) | mark : *extra(L) & ~(uintptr_t)mark;
 }
 

@@ -113,6 +113,8 @@ enum {
   THREAD_MARKS = THREAD_WAITS | THREAD_HOST | THREAD_STOPPED,
 };
 
+/* The script that a state belongs to. In a state that is not ours (foreign.h) what stands for it there; NULL:
+ * it knows nothing of moonkeep. Marks are kept in our own states alone. */
 struct script *script_of(lua_State *L);
 bool thread_is(lua_State *L, unsigned mark);
 void thread_mark(lua_State *L, unsigned mark, bool on);

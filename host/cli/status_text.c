@@ -288,6 +288,12 @@ static void put_process(const struct console *console, struct buf *out, const st
   buf_printf(out, " of memory, %.1f s of CPU", cpu);
   if (span > 0) buf_printf(out, " (%.1f %%%s)", 100 * used / span, before ? "" : " on average");
   buf_putc(out, '\n');
+  if (number(status, "crashes") > 0) {
+    put_label(console, out, "crashes");
+    buf_printf(out, "%.0f; the last: ", number(status, "crashes"));
+    put_text(console, out, status, "last_crash");
+    buf_putc(out, '\n');
+  }
   put_label(console, out, "log");
   put_count(out, number(status, "log_warnings"), "warning", "warnings");
   buf_puts(out, ", ");

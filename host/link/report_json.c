@@ -1,7 +1,7 @@
 #include <inttypes.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/note.h"
 #include "link/fields.h"
 #include "link/keycount.h"
 #include "link/report.h"
@@ -113,13 +113,17 @@ static void put_backups(const struct report *report, struct buf *out) {
 
 void report_put_json(const struct report *report, struct buf *out) {
   buf_puts(out, "{\"version\":\"" MOONKEEP_VERSION "\"");
-  put_count(out, "pid", (uint64_t)getpid());
+  put_count(out, "pid", (uint64_t)note_pid());
   put_text(out, "state", report->host.phase);
   put_text(out, "data", report->site->dir);
   put_time(out, "started_at", report->site->started_ms);
   put_time(out, "now", report->now_ms);
   put_real(out, "cpu_seconds", report->cpu_s);
   put_count(out, "memory_bytes", report->memory_bytes);
+  if (note && note->restarts > 0) {
+    put_count(out, "crashes", note->restarts);
+    put_text(out, "last_crash", note->story);
+  }
   put_host(report, out);
   buf_puts(out, ",\"scripts\":[");
   host_each_script(report->site->host, put_script, out);

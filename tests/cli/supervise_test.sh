@@ -26,6 +26,7 @@ end() {
 
 child() { tr -d ' ' <"/proc/$host/task/$host/children"; }
 says() { [ "$(grep -cF -- "$1" host.err)" -ge "$2" ]; }
+has_status() { mk status && [ -n "$out" ]; }
 answered() { grep -qF -- "$1" host.out; }
 gone() { ! kill -0 "$1" 2>/dev/null; }
 
@@ -69,6 +70,9 @@ a_script_that_ran_when_the_host_crashed_is_left_out() {
   crash ABRT 1
   has 'the log' "$(cat host.err)" 'the host crashed (Aborted) while the script "bad" was running'
   has 'the log' "$(cat host.err)" 'bad: left out: it was running when the host crashed (Aborted); save bad.lua to let it in'
+  wait_for has_status
+  has status "$out" 'crashes  1; the last: the host crashed (Aborted) while the script "bad" was running'
+  has status "$out" 'it was running when the host crashed (Aborted)'
   event 3 three >&7
   wait_for answered '{"done":3,"ok":true}'
   answered 'good three' || fail 'the other bot does not go on'

@@ -88,6 +88,7 @@ static struct event *make(struct scripts *scripts, bool lifecycle, const char *n
   struct event *event = mem_alloc(sizeof *event + name_len + json_len + 2);
   if (!event) return NULL;
   *event = (struct event){.job = {.run = deliver}, .scripts = scripts, .refs = 1, .lifecycle = lifecycle};
+  list_init(&event->raised);
   event->starts = lifecycle && strcmp(name, "start") == 0;
   memcpy(event->text, name, name_len);
   event->text[name_len] = '\0';
@@ -140,6 +141,7 @@ void event_free(struct event *event) {
   event->scripts->events--;
   event->scripts->events_done += !event->lifecycle;
   event->scripts->events_failed += !event->lifecycle && event->failed;
+  bounds_drop_event(event);
   answer(event);
   buf_deinit(&event->errors);
   mem_free(event);

@@ -10,6 +10,8 @@
 struct event {
   struct job job;
   struct scripts *scripts;
+  struct script *raiser; /* that has raised it, as long as it lives; NULL: the host, or nobody any more */
+  struct list raised;    /* in the raiser's */
   unsigned refs;
   bool lifecycle; /* `start` or `stop`, from the host itself */
   bool starts;    /* `start` */

@@ -159,7 +159,7 @@ static void log_report(struct script *script, const char *what, struct report *r
     buf_printf(&line, "%s: %s\n%s", what, message, buf_text(&report->trace));
   else
     buf_printf(&line, "%s: %s", what, message);
-  log_text(script_log(script), LOG_ERROR, script->name, line.failed ? "out of memory" : buf_text(&line));
+  bounds_log(script, LOG_ERROR, line.failed ? "out of memory" : buf_text(&line));
   buf_deinit(&line);
   buf_deinit(&quoted);
 }

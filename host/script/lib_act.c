@@ -170,8 +170,11 @@ static int bot_emit(lua_State *L) {
   buf_puts(json, "{\"event\":");
   json_put_string(json, name, len);
   put_rest(L, 2, "bot.emit", "data", json);
-  if (json->failed || !event_queue(script_of(L)->scripts, false, name, len, json->data, json->len))
-    return luaL_error(L, "not enough memory");
+  if (json->failed) return luaL_error(L, "not enough memory");
+  bounds_check_event(L, sizeof(struct event) + len + json->len);
+  struct event *event = event_queue(script_of(L)->scripts, false, name, len, json->data, json->len);
+  if (!event) return luaL_error(L, "not enough memory");
+  bounds_add_event(script_of(L), event);
   return 0;
 }
 

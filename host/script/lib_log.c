@@ -3,7 +3,7 @@
  *   bot.log.debug(…) bot.log.info(…) bot.log.warn(…) bot.log.error(…)
  *   print(…)          the same as bot.log.info
  *
- * The values are written as print writes them, with tabs between.
+ * The values are written as print writes them, with tabs between. Too many lines are left out: bounds.h.
  */
 #include <lauxlib.h>
 
@@ -21,7 +21,7 @@ static int write_line(lua_State *L, enum log_level level) {
     luaL_addvalue(&line);
   }
   luaL_pushresult(&line);
-  log_text(script_log(script), level, script->name, lua_tostring(L, -1));
+  bounds_log(script, level, lua_tostring(L, -1));
   return 0;
 }
 

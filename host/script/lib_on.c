@@ -10,6 +10,7 @@
  * script run in the order in which they subscribed, each with an event table of its own.
  */
 #include <lauxlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "script/event.h"
@@ -20,6 +21,8 @@
 
 #define HANDLER "moonkeep.handler"
 #define EVENT   "moonkeep.event"
+
+enum { ERR_TEXT = 1024 };
 
 struct handler {    /* a userdata; the registry keeps it as long as it is on */
   struct list link; /* in script->handlers */
@@ -131,9 +134,15 @@ void lib_deliver(struct script *script, struct event *event) {
   for (struct list *node = script->handlers.next; node != &script->handlers; node = node->next) {
     struct delivery delivery = {list_of(node, struct handler, link), event};
     struct err err;
-    if (!wants(delivery.handler, event) || script_protect(script, start_handler, &delivery, &err)) continue;
-    log_write(script_log(script), LOG_ERROR, script->name, "event \"%.100s\" not handled: %s", event->text,
-              err.message);
+    if (!wants(delivery.handler, event)) continue;
+    if (!event->lifecycle && bounds_break_ms(script) > 0) {
+      event_fail(event, script, bounds_break_text);
+      continue;
+    }
+    if (script_protect(script, start_handler, &delivery, &err)) continue;
+    char text[ERR_TEXT];
+    snprintf(text, sizeof text, "event \"%.100s\" not handled: %s", event->text, err.message);
+    bounds_log(script, LOG_ERROR, text);
     event_fail(event, script, err.message);
   }
 }

@@ -7,11 +7,14 @@
  * Both return a handle; handle:cancel() ends the timer, at any time, any number of times.
  */
 #include <lauxlib.h>
+#include <stdio.h>
 
 #include "script/lib.h"
 #include "script/task.h"
 
 #define TIMER "moonkeep.timer"
+
+enum { ERR_TEXT = 1024 };
 
 struct ticker {     /* a userdata; the registry keeps it as long as it is set */
   struct list link; /* in script->timers */
@@ -28,6 +31,7 @@ static void unset(struct ticker *ticker) {
   timer_clear(scripts->options.timers, &ticker->timer);
   list_take(&ticker->link);
   scripts->timers--;
+  ticker->script->bounds.timers--;
 }
 
 /* Lets the registry forget the userdata: setting a field that is there to nil allocates nothing. */
@@ -68,13 +72,17 @@ static void fire(struct timer *timer) {
   if (!ticker->period_ms || !timer_set(script->scripts->options.timers, timer, next_beat(ticker)))
     unset(ticker);
   if (script_protect(script, start_firing, ticker, &err)) return;
-  log_write(script_log(script), LOG_ERROR, script->name, "a timer could not fire: %s", err.message);
+  char text[ERR_TEXT];
+  snprintf(text, sizeof text, "a timer could not fire: %s", err.message);
+  bounds_log(script, LOG_ERROR, text);
 }
 
 static int set_timer(lua_State *L, int64_t delay_ms, int64_t period_ms) {
   struct script *script = script_of(L);
   struct scripts *scripts = script->scripts;
   luaL_checktype(L, 2, LUA_TFUNCTION);
+  if (script->bounds.timers >= BOUND_TIMERS)
+    return luaL_error(L, "%d timers are set, and a script may have no more", BOUND_TIMERS);
   struct ticker *ticker = lua_newuserdatauv(L, sizeof *ticker, 1);
   *ticker = (struct ticker){.script = script, .period_ms = period_ms, .timer.fire = fire};
   list_init(&ticker->link);
@@ -92,6 +100,7 @@ static int set_timer(lua_State *L, int64_t delay_ms, int64_t period_ms) {
   ticker->set = true;
   list_add(&script->timers, &ticker->link);
   scripts->timers++;
+  script->bounds.timers++;
   return 1;
 }
 

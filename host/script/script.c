@@ -143,6 +143,7 @@ static struct script *make(struct scripts *scripts, const char *name) {
   list_init(&script->timers);
   list_init(&script->sources);
   waiter_init(&script->waiter, script, NULL);
+  bounds_init(script);
   arena_init(&script->arena);
   script->name = mem_copy(name, strlen(name));
   script->L = script->name ? lua_newstate(allocate, script) : NULL;
@@ -218,6 +219,7 @@ void script_free(struct script *script) {
   if (!script) return;
   reload_forget(script);
   task_free_idle(script);
+  bounds_deinit(script);
   list_take(&script->link);
   note_script(script, script->name);
   lua_close(script->L);

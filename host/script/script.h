@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "script/arena.h"
+#include "script/bounds.h"
 #include "script/budget.h"
 #include "script/call.h"
 #include "script/scripts.h"
@@ -82,8 +83,8 @@ struct script {
   lua_State *closure;      /* L's: update functions run on it; NULL: to be made anew */
   lua_State *chunk;        /* L's: the main chunk runs on it; NULL: to be made */
   struct arena arena;      /* its memory */
-  size_t bytes;            /* what its allocator has given out */
-  size_t limit_bytes;      /* the most that it gives out; 0: no limit */
+  size_t bytes;            /* what its allocator has given out, and what the host keeps for it */
+  size_t limit_bytes;      /* the most of that; 0: no limit */
   int64_t loaded_ms;       /* since 1970 */
   uint64_t runs;           /* of its tasks */
   uint64_t errors;         /* that its tasks died of */
@@ -103,6 +104,7 @@ struct script {
   struct list timers;   /* bot.after and bot.every that are set */
   struct list sources;  /* every file that was loaded, the script's own first */
   struct waiter waiter; /* of store calls outside tasks */
+  struct bounds bounds;
 };
 
 /* Marks that the extra space of a coroutine carries in the low bits of the pointer to its script. */

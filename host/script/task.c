@@ -14,6 +14,7 @@ static void run_task(struct job *job);
 
 static void forget(struct task *task) {
   luaL_unref(task->script->L, LUA_REGISTRYINDEX, task->ref);
+  bounds_give(task->script, sizeof *task);
   mem_free(task);
 }
 
@@ -32,8 +33,10 @@ static struct task *take(lua_State *L, struct script *script) {
   lua_State *thread = lua_newthread(L);
   thread_mark(thread, THREAD_HOST, true);
   int ref = luaL_ref(L, LUA_REGISTRYINDEX);
-  struct task *task = mem_zero(sizeof *task);
+  bool taken = bounds_take(script, sizeof(struct task));
+  struct task *task = taken ? mem_zero(sizeof *task) : NULL;
   if (!task) {
+    if (taken) bounds_give(script, sizeof *task);
     luaL_unref(L, LUA_REGISTRYINDEX, ref);
     luaL_error(L, "not enough memory");
     return NULL;
@@ -63,6 +66,8 @@ static void give_back(struct task *task, bool reusable) {
 
 void task_start(lua_State *L, int args, const char *what, struct event *event) {
   struct script *script = script_of(L);
+  if (script->bounds.tasks >= BOUND_TASKS)
+    luaL_error(L, "%d tasks are under way, and a script may have no more", BOUND_TASKS);
   struct task *task = take(L, script);
   if (!lua_checkstack(task->L, args + 1)) {
     list_add(&script->tasks, &task->link);
@@ -78,6 +83,7 @@ void task_start(lua_State *L, int args, const char *what, struct event *event) {
   waiter_init(&task->waiter, script, task);
   list_add(&script->tasks, &task->link);
   script->scripts->tasks++;
+  script->bounds.tasks++;
   task_wake(task);
 }
 
@@ -108,9 +114,16 @@ static void end(struct task *task, bool reusable) {
   has_started(task);
   waiter_drop(&task->waiter);
   script->scripts->tasks--;
+  script->bounds.tasks--;
   give_back(task, reusable);
   if (script->stage != SCRIPT_LIVE) reload_poke(script);
   event_free(event);
+}
+
+static void slept(struct timer *timer) {
+  struct task *task = list_of(timer, struct task, timer);
+  task->script->scripts->sleeping--;
+  task_wake(task);
 }
 
 /* It was over its budget, whatever it has made of that since. */
@@ -118,12 +131,33 @@ static void stop(struct task *task, struct budget_frame *frame) {
   task->script->errors++;
   fault_of_stop(task, frame);
   budget_frame_deinit(frame);
+  bounds_stopped(task->script);
   task_drop(task, frame->message);
+}
+
+/* The script has a break: what handles an event fails, since whoever has sent it waits; the rest waits too.
+ */
+static bool has_break(struct task *task) {
+  struct scripts *scripts = task->script->scripts;
+  int64_t left_ms = bounds_break_ms(task->script);
+  if (left_ms == 0 || (task->event && task->event->lifecycle)) return false;
+  if (task->event) {
+    task_drop(task, bounds_break_text);
+    return true;
+  }
+  task->timer.fire = slept;
+  if (!timer_set(scripts->options.timers, &task->timer, clock_steady_ms(scripts->options.clock) + left_ms))
+    return false;
+  scripts->slowed_count -= task->state == TASK_SLOWED;
+  scripts->sleeping++;
+  task->state = TASK_SLEEPING;
+  return true;
 }
 
 static void run_task(struct job *job) {
   struct task *task = list_of(job, struct task, job);
   struct script *script = task->script;
+  if (has_break(task)) return;
   int args = task->args, results;
   task->args = 0;
   script->scripts->slowed_count -= task->state == TASK_SLOWED;
@@ -143,6 +177,7 @@ static void run_task(struct job *job) {
     stop(task, &frame);
   } else if (status != LUA_YIELD) {
     script->errors += status != LUA_OK;
+    if (status == LUA_ERRMEM) bounds_stopped(script);
     if (status != LUA_OK) fault_of_task(task);
     end(task, status == LUA_OK);
   }
@@ -159,12 +194,6 @@ int task_wait(lua_State *L, lua_KFunction finish) {
   if (script->current->state == TASK_RUNNING) script->current->state = TASK_WAITING;
   script->host_yield = true;
   return lua_yieldk(L, 0, 0, finish);
-}
-
-static void slept(struct timer *timer) {
-  struct task *task = list_of(timer, struct task, timer);
-  task->script->scripts->sleeping--;
-  task_wake(task);
 }
 
 int task_sleep(lua_State *L, int64_t ms, lua_KFunction finish) {

@@ -34,19 +34,38 @@ static void prepare(struct rig *rig, int64_t cpu_budget_ms) {
   CHECK(symlink(target, path) == 0);
 }
 
+/* As rig_settle, but for scripts that never come to rest. */
+static void settle(struct rig *rig) {
+  for (int turn = 0; turn < 400; turn++) {
+    bool more = scripts_run(rig->scripts);
+    store_kick(rig->store, more);
+    store_pump(rig->store);
+    if (more) continue;
+    if (scripts_load(rig->scripts).running == 0) return;
+    if (store_pending(rig->store) > 0) store_wait(rig->store, -1);
+  }
+}
+
+static void emit(struct rig *rig, int n) {
+  char json[64];
+  struct err err;
+  int len = snprintf(json, sizeof json, "{\"event\":\"m\",\"n\":%d}", n);
+  CHECK_INT(scripts_emit(rig->scripts, "m", 1, json, (size_t)len, NULL, NULL, &err), MOONKEEP_OK);
+}
+
 /* Both hear of one event, and timers fire; then all ends. */
 static void live(struct rig *rig, int n) {
-  char json[64];
   struct err err;
   if (rig_try_open(rig, &err)) FAIL("%s", err.message);
   scripts_start(rig->scripts);
-  rig_settle(rig);
-  snprintf(json, sizeof json, "{\"event\":\"m\",\"n\":%d}", n);
-  rig_emit(rig, "m", json);
-  rig_advance(rig, 1);
+  emit(rig, n);
+  settle(rig);
+  rig->steady_ms += 1;
+  timers_run(&rig->timers, rig->steady_ms);
+  settle(rig);
   scripts_end_waits(rig->scripts);
   scripts_stop(rig->scripts);
-  rig_settle(rig);
+  settle(rig);
   scripts_close(rig->scripts);
   rig->scripts = NULL;
 }
@@ -58,7 +77,6 @@ static void run_section(struct rig *rig, const char *title, const char *source, 
   live(rig, n);
   snprintf(want, sizeof want, "\"channel\":\"good\",\"text\":\"%d\"", n);
   if (!strstr(rig_actions(rig), want)) FAIL("%s: the good script was not heard", title);
-  rig_answers(rig);
   const char *log = rig_log(rig);
   if (!strstr(log, "error bad: ")) FAIL("%s: nobody stopped it:\n%.2000s", title, log);
 }

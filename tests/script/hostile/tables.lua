@@ -129,6 +129,24 @@ while true do require "cjson".encode({1, 2, 3}) require "cjson".decode("[1,2,3]"
 while true do pcall(require "cjson".decode, ("["):rep(100000)) end
 ---- events without end
 while true do bot.emit("x", {y = ("z"):rep(1000)}) end
+---- events of events
+bot.on("x", function() while true do bot.emit("x") end end)
+bot.emit("x")
+---- events that answer one another
+bot.on("a", function() bot.emit("b") bot.emit("b") end)
+bot.on("b", function() bot.emit("a") end)
+bot.emit("a")
+bot.spawn(error, "refused")
+---- tasks that follow one another
+local function f() bot.spawn(f) end
+f()
+error "refused"
+---- tasks that sleep for no time
+bot.spawn(function() while true do bot.sleep(0) end end)
+bot.spawn(error, "refused")
+---- tasks that sleep for no time, ever more
+local function f() while true do bot.spawn(f) bot.sleep(0) end end
+bot.spawn(f)
 ---- timers without end
 while true do bot.every(1000, print) end
 ---- tasks without end

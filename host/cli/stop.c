@@ -2,21 +2,15 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cli/access.h"
 #include "cli/cli.h"
 #include "link/client.h"
+#include "link/fields.h"
 
 enum { WAIT_MS = 60000, LOOK_MS = 50 };
-
-static pid_t pid_of_host(int fd) {
-  struct ucred peer = {0};
-  socklen_t len = sizeof peer;
-  return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 ? peer.pid : 0;
-}
 
 /* A kernel without pidfds is asked again and again. True: the process has ended. */
 static bool wait_for_end(pid_t pid) {
@@ -37,10 +31,12 @@ static enum moonkeep_code stop(struct cli *cli, struct err *err) {
   struct buf line = {0}, answer = {0};
   int fd = access_connect(cli, err);
   if (fd < 0) return err->code;
-  pid_t pid = pid_of_host(fd);
+  struct field field = {.name = "pid"};
+  double pid = 0;
   access_put_request(&line, "stop", NULL);
   enum moonkeep_code code = access_ask(fd, &line, 0, &answer, err);
-  if (!code && pid > 0 && !wait_for_end(pid))
+  if (!code) fields_read(answer.data, answer.len, &field, 1, false, NULL);
+  if (!code && field_number(&field, &pid) && !wait_for_end((pid_t)pid))
     code = err_set(err, MOONKEEP_TIMEOUT, "the host (process %d) has been asked to stop and still runs",
                    (int)pid);
   client_close(fd);

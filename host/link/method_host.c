@@ -2,7 +2,8 @@
  *
  *     status                     how it is: see report_json.c
  *     metrics                    the same as a string, in the text format of Prometheus
- *     stop                       true; the host ends in order, as at SIGTERM */
+ *     stop                       {"pid":…}, of the process that ends then; in order, as at SIGTERM */
+#include "base/note.h"
 #include "host.h"
 #include "link/fields.h"
 #include "link/methods.h"
@@ -29,7 +30,9 @@ void method_metrics(struct request *request) {
 
 void method_stop(struct request *request) {
   struct host *host = request->site->host;
+  struct buf result = {0};
   log_write(request->site->log, LOG_INFO, "moonkeep", "stopping: a client has asked for it");
-  request_result(request, "true");
+  buf_printf(&result, "{\"pid\":%ld}", note_pid());
+  request_result_buf(request, &result);
   host_stop(host);
 }

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/note.h"
 #include "link/keycount.h"
 #include "link/report.h"
 
@@ -149,6 +150,7 @@ void report_put_metrics(const struct report *report, struct buf *out) {
   buf_puts(out, "moonkeep_info{version=\"" MOONKEEP_VERSION "\"} 1\n");
   put(out, "start_time_seconds", "gauge", (double)report->site->started_ms / 1e3,
       "When the host began, in seconds since 1970.");
+  put(out, "restarts_total", "counter", note ? note->restarts : 0, "Restarts after a crash.");
   put(out, "cpu_seconds_total", "counter", report->cpu_s, "CPU time of the process.");
   put(out, "memory_bytes", "gauge", (double)report->memory_bytes, "Resident memory of the process.");
   put(out, "events_total", "counter", (double)host->events_done, "Events whose handlers have finished.");

@@ -122,7 +122,10 @@ const struct log *script_log(const struct script *script) {
 
 bool script_add_source(struct script *script, const char *path) {
   struct scripts *scripts = script->scripts;
-  if (script->stage == SCRIPT_LIVE) look_soon(scripts);
+  if (!source_find(&script->sources, path)) {
+    if (sources_count(&script->sources) >= SOURCES) return true;
+    if (script->stage == SCRIPT_LIVE) look_soon(scripts); /* its folder may not be watched yet */
+  }
   return source_note(&script->sources, scripts->options.dir, path) != NULL;
 }
 

@@ -30,12 +30,18 @@ static struct stamp stamp_below(const char *dir, const char *file) {
   return stamp;
 }
 
-static struct source *find(const struct list *sources, const char *path) {
+struct source *source_find(const struct list *sources, const char *path) {
   for (struct list *node = sources->next; node != sources; node = node->next) {
     struct source *source = list_of(node, struct source, link);
     if (strcmp(source->path, path) == 0) return source;
   }
   return NULL;
+}
+
+size_t sources_count(const struct list *sources) {
+  size_t count = 0;
+  for (struct list *node = sources->next; node != sources; node = node->next) count++;
+  return count;
 }
 
 static struct source *add(struct list *sources, const char *path) {
@@ -49,7 +55,7 @@ static struct source *add(struct list *sources, const char *path) {
 }
 
 struct source *source_note(struct list *sources, const char *dir, const char *path) {
-  struct source *source = find(sources, path);
+  struct source *source = source_find(sources, path);
   if (!source) source = add(sources, path);
   if (source) source->loaded = source->seen = stamp_below(dir, path);
   return source;

@@ -6,6 +6,7 @@
 #define SCRIPT_SOURCE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -31,6 +32,13 @@ struct source {
   int64_t since_ms;
   char path[]; /* below the scripts folder */
 };
+
+enum {
+  SOURCES = 1000
+}; /* the most that are noted; a script may ask for any number of files that are missing */
+
+struct source *source_find(const struct list *sources, const char *path); /* NULL: it is not noted */
+size_t sources_count(const struct list *sources);
 
 /* Notes a file with its present stamp; once for each path, the last stamp counts. NULL: no memory. */
 struct source *source_note(struct list *sources, const char *dir, const char *path);

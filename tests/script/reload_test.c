@@ -333,6 +333,21 @@ TEST(a_file_that_cannot_be_read_and_then_can) {
   rig_deinit(&rig);
 }
 
+TEST(files_that_a_script_asks_for_in_vain_are_noted_up_to_a_limit) {
+  struct rig rig;
+  rig_init(&rig);
+  rig_write(&rig, "bot.lua", "bot.on('m', function() for i = 1, 3000 do pcall(require, 'no' .. i) end end)");
+  open_watched(&rig);
+  message(&rig);
+  message(&rig);
+  const struct script *script = list_of(rig.scripts->all.next, struct script, link);
+  CHECK_INT(sources_count(&script->sources), SOURCES);
+  CHECK_STR(rig_answers(&rig), "ok\nok\n");
+  save(&rig, "bot.lua", says("new"));
+  expect(&rig, "info bot: new\n");
+  rig_deinit(&rig);
+}
+
 /* What `git checkout` does: many files, one after the other. A script is not loaded with half of them. */
 TEST(many_files_that_change_one_after_the_other) {
   struct rig rig;

@@ -98,6 +98,7 @@ static enum moonkeep_code claim_id(struct engine *engine, struct err *err) {
   static const char ask[] = "SELECT value FROM _meta WHERE name='id'", doing[] = "open the store file";
   enum moonkeep_code code = sql_number(engine->db, ask, doing, &engine->id, err);
   if (code || engine->id != 0) return code;
+  engine->id_is_new = true;
   code = sql_run(engine->db, "INSERT OR REPLACE INTO _meta VALUES('id', random()|1)", doing, err);
   return code ? code : sql_number(engine->db, ask, doing, &engine->id, err);
 }

@@ -42,6 +42,7 @@ struct engine {
   bool relaxed;        /* commits are not synced at the moment */
   uint64_t epoch;      /* raised by every restore */
   int64_t id;          /* the database's own: which one this is */
+  bool id_is_new;      /* it had none before this opening */
   uint64_t last_seq;   /* of the newest group in the file */
   uint64_t folded_seq; /* the tables show every group up to this one */
   size_t journal_bytes; /* in the journal and not folded */

@@ -7,9 +7,11 @@
 #include "store/check.h"
 #include "store/disk.h"
 #include "store/engine.h"
+#include "store/replay.h"
 
 enum { PAGES_BYTES = 16 << 20 };
 
+/* Backups, or an archive that begins with the first change. */
 bool rebuild_is_possible(const char *backups) {
   struct err ignored;
   struct snapshot *list = NULL;
@@ -19,7 +21,7 @@ bool rebuild_is_possible(const char *backups) {
   /* A folder that cannot be read may be full of backups. */
   bool unknown = snapshot_list(backups, &list, &count, &ignored) != MOONKEEP_OK;
   mem_free(list);
-  return unknown || count > 0;
+  return unknown || count > 0 || replay_first_epoch(backups) > 0;
 }
 
 /* ---- which backup ---- */
@@ -61,6 +63,14 @@ static enum moonkeep_code none_is_good(const struct rebuild *rebuild, size_t tri
                  tried == 1 ? "" : "s", rebuild->backups, why.message);
 }
 
+/* Before the first backup the archive alone is one. */
+static bool begin_with_the_archive(const struct rebuild *rebuild, struct snapshot *chosen) {
+  *chosen = (struct snapshot){0};
+  if (rebuild->name || !rebuild->archive) return false;
+  chosen->epoch = replay_first_epoch(rebuild->backups);
+  return chosen->epoch > 0;
+}
+
 enum moonkeep_code rebuild_choose(const struct rebuild *rebuild, struct snapshot *chosen, struct err *err) {
   struct snapshot *list;
   size_t count, tried = 0;
@@ -75,6 +85,7 @@ enum moonkeep_code rebuild_choose(const struct rebuild *rebuild, struct snapshot
     if (code) *err = last;
   }
   mem_free(list);
+  if (!code && !good && begin_with_the_archive(rebuild, chosen)) return MOONKEEP_OK;
   return code || good ? code : none_is_good(rebuild, tried, &last, err);
 }
 
@@ -82,20 +93,22 @@ enum moonkeep_code rebuild_choose(const struct rebuild *rebuild, struct snapshot
 
 static enum moonkeep_code copy_backup(const struct rebuild *rebuild, const struct snapshot *chosen,
                                       const char *path, struct err *err) {
-  char *from = path_of(rebuild, rebuild->name ? rebuild->name : chosen->name);
+  const char *name = rebuild->name ? rebuild->name : chosen->name;
+  if (!*name) return MOONKEEP_OK;
+  char *from = path_of(rebuild, name);
   enum moonkeep_code code = from ? disk_copy(from, path, err) : err_memory(err);
   mem_free(from);
   return code;
 }
 
-static uint64_t missing(const struct rebuild *rebuild, const struct engine *engine) {
-  bool comparable = rebuild->promised_epoch == engine->epoch && rebuild->until_ms == INT64_MAX;
-  return comparable && rebuild->promised > engine->last_seq ? rebuild->promised - engine->last_seq : 0;
+/* What was promised of a later epoch than was reached is missing, however much that is. */
+static uint64_t missing(const struct rebuild *rebuild, const struct engine *engine, uint64_t epoch) {
+  if (rebuild->until_ms != INT64_MAX || rebuild->promised == 0 || epoch > rebuild->promised_epoch) return 0;
+  if (rebuild->promised > engine->last_seq) return rebuild->promised - engine->last_seq;
+  return epoch < rebuild->promised_epoch ? 1 : 0;
 }
 
-static enum moonkeep_code count_keys(struct engine *engine, const char *path, struct receipt *receipt,
-                                     struct err *err) {
-  (void)engine;
+static enum moonkeep_code count_keys(const char *path, struct receipt *receipt, struct err *err) {
   struct check check = {.full = true};
   struct check_found found;
   enum moonkeep_code code = check_file(path, &check, &found, err);
@@ -108,6 +121,8 @@ static enum moonkeep_code sign(const struct rebuild *rebuild, struct engine *eng
                                const struct receipt *receipt, struct err *err) {
   char sql[96];
   uint64_t newest = engine->epoch > rebuild->epoch ? engine->epoch : rebuild->epoch;
+  uint64_t archived = replay_newest_epoch(rebuild->backups);
+  if (archived > newest) newest = archived;
   sqlite3_snprintf(sizeof sql, sql, "UPDATE _meta SET value=%llu WHERE name='epoch'",
                    (unsigned long long)newest + 1);
   enum moonkeep_code code = sql_run(engine->db, "BEGIN IMMEDIATE", "restore", err);
@@ -116,14 +131,26 @@ static enum moonkeep_code sign(const struct rebuild *rebuild, struct engine *eng
   return code ? code : sql_run(engine->db, "COMMIT", "restore", err);
 }
 
+static enum moonkeep_code go_on(const struct rebuild *rebuild, const struct snapshot *chosen,
+                                struct engine *engine, struct receipt *receipt, struct err *err) {
+  struct replay replay = {.dir = rebuild->backups, .until_ms = rebuild->until_ms, .epoch = chosen->epoch};
+  enum moonkeep_code code = engine_fold_all(engine, err);
+  if (!code && rebuild->archive) code = replay_run(&replay, engine, err);
+  receipt->groups = replay.groups;
+  if (replay.last_ms > 0) receipt->up_to_ms = replay.last_ms;
+  receipt->missing = missing(rebuild, engine, replay.epoch);
+  if (replay.torn || replay.gap)
+    log_write(rebuild->log, LOG_WARN, "store", "some of the archive in %s could not be used: it is damaged",
+              rebuild->backups);
+  return code;
+}
+
 static enum moonkeep_code fill(const struct rebuild *rebuild, const struct snapshot *chosen,
                                struct engine *engine, const char *path, struct receipt *receipt,
                                struct err *err) {
-  (void)chosen;
-  enum moonkeep_code code = engine_fold_all(engine, err);
-  receipt->missing = missing(rebuild, engine);
+  enum moonkeep_code code = go_on(rebuild, chosen, engine, receipt, err);
   if (!code) code = engine_checkpoint(engine, err);
-  if (!code) code = count_keys(engine, path, receipt, err);
+  if (!code) code = count_keys(path, receipt, err);
   return code ? code : sign(rebuild, engine, receipt, err);
 }
 

@@ -73,6 +73,16 @@ static void drop_aside(struct recalling *recalling) {
   mem_free(folder);
 }
 
+/* The newest backup is what a start restores: from here on that is the state that was asked for. */
+static void back_up_new(struct recalling *recalling) {
+  struct snapshot snapshot;
+  struct err err;
+  struct snapshot_source source = {
+      .data = recalling->folder.path, .dir = recalling->backups, .clock = recalling->clock};
+  if (snapshot_take(&source, &snapshot, &err))
+    log_write(recalling->recall->log, LOG_WARN, "store", "the new state has no backup yet: %s", err.message);
+}
+
 /* ---- the state that is wanted ---- */
 
 static enum moonkeep_code build(struct recalling *recalling, const char *path, struct receipt *receipt,
@@ -99,8 +109,10 @@ static enum moonkeep_code put_in_place(struct recalling *recalling, struct err *
   keep(recalling);
   enum moonkeep_code code = replace_commit(&recalling->folder, recalling->aside, err);
   if (!code) code = replace_finish(&recalling->folder, &done, err);
-  if (!code && recalling->recalled->kept_as_backup) drop_aside(recalling);
-  return code;
+  if (code) return code;
+  if (recalling->recalled->kept_as_backup) drop_aside(recalling);
+  back_up_new(recalling);
+  return MOONKEEP_OK;
 }
 
 static enum moonkeep_code run(struct recalling *recalling, struct err *err) {

@@ -7,10 +7,12 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "store/archive.h"
 #include "store/check.h"
 #include "store/disk.h"
 #include "store/rebuild.h"
 #include "store/replace.h"
+#include "store/replay.h"
 #include "store/schema.h"
 
 /* A store file up to this size is checked as a whole after a stop that was not clean: some 0.1 s. */
@@ -207,42 +209,80 @@ static bool says_less(const struct opening *opening) {
          engine->last_seq < mark->seq;
 }
 
+/* How far the archive reaches from this group on. */
+static uint64_t reach(const struct opening *opening, uint64_t epoch, uint64_t seq) {
+  uint64_t last = 0;
+  int64_t at_ms;
+  struct err ignored;
+  if (archive_reach(opening->start->backups, epoch, seq, &last, &at_ms, &ignored)) return seq;
+  return last > seq ? last : seq;
+}
+
+/* Whether a backup with its archive has more than the file with its. */
 static bool reaches_further(const struct opening *opening) {
   const struct start *start = opening->start;
+  const struct engine *engine = opening->engine;
   struct snapshot chosen;
   struct err ignored;
   struct rebuild rebuild = {.folder = start->folder,
                             .backups = start->backups,
                             .until_ms = INT64_MAX,
+                            .archive = true,
                             .clock = start->clock,
                             .log = start->log};
-  return rebuild_choose(&rebuild, &chosen, &ignored) == MOONKEEP_OK &&
-         chosen.epoch == opening->engine->epoch && chosen.seq > opening->engine->last_seq;
+  uint64_t of_file = reach(opening, engine->epoch, engine->last_seq);
+  if (of_file >= opening->mark.seq) return false;
+  return rebuild_choose(&rebuild, &chosen, &ignored) == MOONKEEP_OK && chosen.epoch == engine->epoch &&
+         reach(opening, chosen.epoch, chosen.seq) > of_file;
 }
 
-/* Nothing has more than the file: then it counts, and what is missing is said. */
-static enum moonkeep_code go_on_with_less(struct opening *opening, struct err *err) {
-  struct receipt *receipt = &opening->start->receipt;
+/* Numbers of changes that others have heard of are not given again in this epoch. */
+static enum moonkeep_code raise_epoch(const struct opening *opening, struct err *err) {
   struct engine *engine = opening->engine;
-  *receipt = (struct receipt){.kind = RECEIPT_COMPLETED,
-                              .missing = opening->mark.seq - engine->last_seq,
-                              .at_ms = clock_wall_ms(opening->start->clock)};
-  strcpy(receipt->why,
-         "the last changes to the store file are lost, and neither a backup nor the archive has "
-         "them");
-  say(opening, LOG_ERROR);
   char sql[96];
+  uint64_t archived = replay_newest_epoch(opening->start->backups);
+  if (opening->mark.epoch > engine->epoch) engine->epoch = opening->mark.epoch;
+  if (archived > engine->epoch) engine->epoch = archived;
   sqlite3_snprintf(sizeof sql, sql, "UPDATE _meta SET value=%llu WHERE name='epoch'",
                    (unsigned long long)++engine->epoch);
-  enum moonkeep_code code = sql_run(engine->db, sql, "open the store file", err);
+  return sql_run(engine->db, sql, "open the store file", err);
+}
+
+/* Brings the file forward with the archive. Where that has not all that was promised, the file counts, and
+ * what is missing is said. */
+static enum moonkeep_code complete_file(struct opening *opening, struct err *err) {
+  const struct start *start = opening->start;
+  struct engine *engine = opening->engine;
+  struct receipt *receipt = &opening->start->receipt;
+  struct replay replay = {.dir = start->backups, .until_ms = INT64_MAX, .epoch = engine->epoch};
+  enum moonkeep_code code = replay_run(&replay, engine, err);
+  if (code) return code;
+  uint64_t missing = engine->last_seq < opening->mark.seq ? opening->mark.seq - engine->last_seq : 0;
+  *receipt = (struct receipt){.kind = RECEIPT_COMPLETED,
+                              .groups = replay.groups,
+                              .up_to_ms = replay.last_ms,
+                              .missing = missing,
+                              .at_ms = clock_wall_ms(start->clock)};
+  strcpy(receipt->why, "the last changes to the store file were lost with its write-ahead log");
+  say(opening, missing > 0 ? LOG_ERROR : LOG_WARN);
+  if (missing > 0 || replay.epoch != engine->epoch) code = raise_epoch(opening, err);
   return code ? code : receipt_save(engine->db, receipt, err);
 }
 
 static enum moonkeep_code complete(struct opening *opening, struct err *err) {
   struct err ignored;
-  if (!reaches_further(opening)) return go_on_with_less(opening, err);
+  if (!reaches_further(opening)) return complete_file(opening, err);
   engine_close(opening->engine, false, &ignored);
   return restore_and_open(opening, "the store file has lost its last changes", err);
+}
+
+/* A file that was put in this one's place, most likely a backup, goes on in an epoch of its own. */
+static enum moonkeep_code adopt(const struct opening *opening, struct err *err) {
+  const struct engine *engine = opening->engine;
+  bool other = opening->mark.known && opening->mark.id != engine->id;
+  if (engine->last_seq == 0 || !(engine->id_is_new || other)) return MOONKEEP_OK;
+  uint64_t archived = replay_newest_epoch(opening->start->backups);
+  return archived >= engine->epoch || other ? raise_epoch(opening, err) : MOONKEEP_OK;
 }
 
 /* ---- the whole file ---- */
@@ -279,6 +319,7 @@ static enum moonkeep_code open_checked(struct opening *opening, struct err *err)
   if (!code) code = open_engine(opening, err);
   struct err why = *err;
   if (is_damage(code, opening)) return restore_and_open(opening, why.message, err);
+  if (!code && !opening->restored) code = adopt(opening, err);
   if (code || opening->restored) return code;
   if (says_less(opening)) {
     code = complete(opening, err);

@@ -12,9 +12,10 @@ restore_brings_a_backup_back_and_can_be_undone() {
   mk restore --yes "$backup"
   is status "$status" 0
   has stdout "$out" "restored from the backup $backup"
+  local undo=${out##*restore }
   mk keys
   is keys "$out" $'a\nb'
-  mk restore --yes # the newest one: the state before
+  mk restore --yes "$undo"
   mk keys
   is keys "$out" $'a\nb\nc'
 }

@@ -13,7 +13,11 @@
 #include "check.h"
 #include "helpers/sync.h"
 #include "helpers/temp.h"
+#include "base/buf.h"
+#include "store/archive.h"
 #include "store/disk.h"
+#include "store/journal.h"
+#include "store/recall.h"
 #include "store/snapshot.h"
 
 /* ---- a folder with a store and a backup of it ---- */
@@ -175,7 +179,7 @@ TEST(log_that_is_lost_is_noticed) {
   leave_a_log(dir);
   unlink(temp_path(dir, "appdata.db-wal"));
   unlink(temp_path(dir, "appdata.db-shm"));
-  check_restored(dir, "a=1 b=2 c=3", "the last changes to the store file are lost", "\"missing\":2");
+  check_restored(dir, "a=1 b=2 c=3", "the last changes to the store file were lost", "\"missing\":2");
 }
 
 TEST(log_cut_anywhere_is_noticed) {
@@ -210,7 +214,7 @@ TEST(log_of_another_database_is_set_aside) {
   char *log = temp_read(temp_path(other, "appdata.db-wal"), &len);
   temp_write_bytes(temp_path(dir, "appdata.db-wal"), log, len);
   free(log);
-  check_restored(dir, "a=1 b=2 c=3", "the last changes to the store file are lost", "\"missing\":2");
+  check_restored(dir, "a=1 b=2 c=3", "the last changes to the store file were lost", "\"missing\":2");
   CHECK_INT(set_aside(dir, "appdata.db-wal"), 1);
 }
 
@@ -244,6 +248,160 @@ TEST(file_put_in_place_by_hand_counts) {
   store_receipt(store, &now);
   CHECK(!now);
   sync_close(store);
+}
+
+/* ---- the archive ---- */
+
+static void add_group(struct buf *out, uint64_t seq, const struct buf *changes) {
+  struct archive_group group = {.seq = seq,
+                                .before = seq - 1,
+                                .at_ms = clock_wall_ms(&sync_clock) + (int64_t)seq * 1000,
+                                .changes = changes->data,
+                                .len = changes->len};
+  archive_put(out, 1, &group);
+}
+
+static void add_put(struct buf *out, uint64_t seq, const char *key, const char *json) {
+  struct buf changes = {0};
+  journal_begin(&changes, 1);
+  journal_bucket(&changes, "appData");
+  journal_put(&changes, key, strlen(key), json, strlen(json), 0);
+  add_group(out, seq, &changes);
+  buf_deinit(&changes);
+}
+
+static void add_erase_like(struct buf *out, uint64_t seq, const char *pattern) {
+  struct buf changes = {0};
+  journal_begin(&changes, 1);
+  journal_bucket(&changes, "appData");
+  journal_erase_like(&changes, pattern, strlen(pattern), clock_wall_ms(&sync_clock));
+  add_group(out, seq, &changes);
+  buf_deinit(&changes);
+}
+
+static void write_archive(const char *dir, uint64_t after, struct buf *groups, uint64_t last) {
+  struct archive archive;
+  struct err err;
+  if (archive_create(&archive, temp_path(dir, "backups"), 1, after, clock_wall_ms(&sync_clock), &err) ||
+      archive_write(&archive, groups, last, &err) || archive_sync(&archive, &err))
+    FAIL("%s", err.message);
+  archive_close(&archive);
+  buf_deinit(groups);
+}
+
+/* What came after the backup, in two files: c=3, d=4, e=5. */
+static void archive_three(const char *dir) {
+  struct buf groups = {0};
+  add_put(&groups, 3, "c", "3");
+  add_put(&groups, 4, "d", "4");
+  write_archive(dir, 2, &groups, 4);
+  add_put(&groups, 5, "e", "5");
+  write_archive(dir, 4, &groups, 5);
+}
+
+TEST(restore_goes_on_with_the_archive) {
+  const char *dir = make_folder();
+  leave_a_log(dir);
+  archive_three(dir);
+  unlink(file_of(dir));
+  check_restored(dir, "a=1 b=2 c=3 d=4 e=5", "\"archived\":3", "\"missing\":0");
+}
+
+TEST(lost_log_is_completed_from_the_archive) {
+  const char *dir = make_folder();
+  leave_a_log(dir);
+  archive_three(dir);
+  unlink(temp_path(dir, "appdata.db-wal"));
+  check_restored(dir, "a=1 b=2 c=3 d=4 e=5", "\"kind\":\"completed\"", "\"missing\":0");
+}
+
+TEST(archive_from_the_first_change_on_is_a_backup) {
+  const char *dir = temp_dir();
+  struct buf groups = {0};
+  add_put(&groups, 1, "user:a", "1");
+  add_put(&groups, 2, "user:b", "2");
+  add_put(&groups, 3, "c", "3");
+  add_erase_like(&groups, 4, "user:%");
+  add_put(&groups, 5, "user:b", "7");
+  write_archive(dir, 0, &groups, 5);
+  check_restored(dir, "c=3 user:b=7", "the store file is missing", "\"archived\":5");
+}
+
+TEST(archive_with_a_gap_is_used_up_to_it) {
+  const char *dir = make_folder();
+  struct buf groups = {0};
+  leave_a_log(dir);
+  add_put(&groups, 3, "c", "3");
+  write_archive(dir, 2, &groups, 3);
+  add_put(&groups, 5, "e", "5");
+  write_archive(dir, 4, &groups, 5);
+  unlink(file_of(dir));
+  check_restored(dir, "a=1 b=2 c=3", "\"archived\":1", "\"missing\":2");
+}
+
+static void check_recalled(const char *dir, int64_t until_ms, const char *rows) {
+  struct recalled recalled;
+  struct err err;
+  struct recall recall = {.dir = dir, .until_ms = until_ms, .clock = &sync_clock};
+  if (recall_run(&recall, &recalled, &err)) FAIL("%s", err.message);
+  recalled_deinit(&recalled);
+  struct store *store = sync_open(dir);
+  CHECK_STR(sync_select(store, "appData", "%"), rows);
+  sync_close(store);
+}
+
+TEST(any_moment_comes_back_to_the_group) {
+  const char *dir = make_folder();
+  int64_t base = clock_wall_ms(&sync_clock);
+  leave_a_log(dir);
+  archive_three(dir);
+  sync_advance(10000);
+  check_recalled(dir, base + 4000, "a=1 b=2 c=3 d=4");
+  check_recalled(dir, base + 3500, "a=1 b=2 c=3");
+  check_recalled(dir, base + 2999, "a=1 b=2");
+  check_recalled(dir, base + 5000, "a=1 b=2 c=3 d=4 e=5");
+}
+
+TEST(restored_store_is_what_counts_when_it_is_lost_again) {
+  const char *dir = make_folder();
+  archive_three(dir);
+  sync_advance(10000);
+  check_recalled(dir, clock_wall_ms(&sync_clock) - 7001, "a=1 b=2");
+  sync_advance(10000);
+  unlink(file_of(dir));
+  struct store *store = sync_open(dir);
+  CHECK_STR(sync_select(store, "appData", "%"), "a=1 b=2");
+  sync_close(store);
+}
+
+TEST(moments_are_read_as_people_write_them) {
+  static const struct {
+    const char *text;
+    int64_t ms;
+  } moments[] = {{"2026-11-23T10:15:00.250Z", 1795428900250},
+                 {"2026-11-23T11:15:00.250+01:00", 1795428900250},
+                 {"20261123T101500.250Z", 1795428900250},
+                 {"appdata-20261123T101500.250Z.db", 1795428900250},
+                 {"2026-11-23 10:15Z", 1795428900000},
+                 {"2026-11-23T10:15:00-0030", 1795430700000},
+                 {"1795428900.25", 1795428900250},
+                 {"1795428900", 1795428900000}};
+  static const char *const wrong[] = {"",
+                                      "yesterday",
+                                      "2026-13-01",
+                                      "2026-11-23T25:00",
+                                      "10:15",
+                                      "2026-11-23T",
+                                      "1e5",
+                                      "-5",
+                                      "2026-11-23T10:15:00+99:00"};
+  int64_t ms;
+  for (size_t i = 0; i < sizeof moments / sizeof *moments; i++) {
+    CHECK_STR(recall_moment(moments[i].text, &ms) ? "read" : "refused", "read");
+    CHECK_INT(ms, moments[i].ms);
+  }
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+    if (recall_moment(wrong[i], &ms)) FAIL("%s is taken for a moment", wrong[i]);
 }
 
 /* ---- restores that are cut short ---- */

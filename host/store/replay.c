@@ -1,0 +1,163 @@
+#include "store/replay.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "store/archive.h"
+#include "store/journal.h"
+#include "store/store.h"
+
+enum { BATCH_GROUPS = 1000, BATCH_BYTES = 4 << 20 };
+
+/* What is gathered into one transaction. */
+struct batch {
+  struct engine *engine;
+  size_t groups, bytes;
+};
+
+static enum moonkeep_code end_batch(struct batch *batch, struct err *err) {
+  if (batch->groups == 0) return MOONKEEP_OK;
+  batch->groups = batch->bytes = 0;
+  enum moonkeep_code code = engine_end_many(batch->engine, true, err);
+  return code ? code : engine_fold_all(batch->engine, err);
+}
+
+static enum moonkeep_code append(struct batch *batch, const struct archive_group *group, struct err *err) {
+  enum moonkeep_code code = batch->groups == 0 ? engine_begin_many(batch->engine, err) : MOONKEEP_OK;
+  if (code) return code;
+  batch->groups++;
+  batch->bytes += group->len;
+  code = engine_append(batch->engine, group->seq, group->at_ms, group->changes, group->len, err);
+  if (code) {
+    struct err ignored;
+    batch->groups = 0;
+    engine_end_many(batch->engine, false, &ignored);
+    return code;
+  }
+  return batch->groups >= BATCH_GROUPS || batch->bytes >= BATCH_BYTES ? end_batch(batch, err) : MOONKEEP_OK;
+}
+
+/* The record of an erased pattern is a group of its own. */
+static bool is_erasure(const struct archive_group *group, struct journal_change *change) {
+  struct journal_reader reader;
+  journal_read(&reader, group->changes, group->len);
+  return journal_next(&reader, change) && change->op == 'l';
+}
+
+static enum moonkeep_code erase(struct batch *batch, const struct archive_group *group,
+                                const struct journal_change *change, struct err *err) {
+  char bucket[STORE_NAME_BYTES + 1];
+  uint64_t count;
+  if (change->bucket_len > STORE_NAME_BYTES)
+    return err_set(err, MOONKEEP_CORRUPT, "the archive names a store that cannot be");
+  memcpy(bucket, change->bucket, change->bucket_len);
+  bucket[change->bucket_len] = '\0';
+  enum moonkeep_code code = end_batch(batch, err);
+  if (!code) code = engine_fold_all(batch->engine, err);
+  if (code) return code;
+  return engine_erase_like(batch->engine, group->seq, change->time_ms, bucket, change->key, change->key_len,
+                           &count, err);
+}
+
+static enum moonkeep_code apply(struct replay *replay, struct batch *batch, const struct archive_group *group,
+                                struct err *err) {
+  struct journal_change change;
+  enum moonkeep_code code =
+      is_erasure(group, &change) ? erase(batch, group, &change, err) : append(batch, group, err);
+  if (code) return code;
+  replay->groups++;
+  replay->last_ms = group->at_ms;
+  return MOONKEEP_OK;
+}
+
+/* The groups of one epoch, up to this one. *ended: there may be no more that come later. */
+static enum moonkeep_code replay_epoch(struct replay *replay, struct engine *engine, uint64_t last,
+                                       bool *ended, struct err *err) {
+  struct batch batch = {.engine = engine};
+  struct archive_reader reader;
+  struct archive_group group;
+  bool end = false;
+  enum moonkeep_code code = archive_open(&reader, replay->dir, replay->epoch, engine->last_seq, err);
+  while (!code && !end) {
+    code = archive_next(&reader, &group, &end, err);
+    if (code || end || group.seq > last) break;
+    if (group.at_ms > replay->until_ms) {
+      *ended = true;
+      break;
+    }
+    code = apply(replay, &batch, &group, err);
+  }
+  replay->torn |= reader.torn;
+  replay->gap |= reader.gap;
+  archive_end(&reader);
+  return code ? code : end_batch(&batch, err);
+}
+
+/* Whether the epoch had begun by then: its first group was written. */
+static enum moonkeep_code has_begun(const struct replay *replay, const struct archive_file *file, bool *has,
+                                    struct err *err) {
+  struct archive_reader reader;
+  struct archive_group group = {0};
+  bool end = true;
+  *has = replay->until_ms == INT64_MAX;
+  if (*has) return MOONKEEP_OK;
+  enum moonkeep_code code = archive_open(&reader, replay->dir, file->epoch, file->after, err);
+  if (!code) code = archive_next(&reader, &group, &end, err);
+  *has = !code && !end && group.at_ms <= replay->until_ms;
+  archive_end(&reader);
+  return code;
+}
+
+/* The next epoch that began behind a group that can be reached from here. */
+static enum moonkeep_code find_branch(const struct replay *replay, uint64_t seq, uint64_t *epoch,
+                                      uint64_t *after, struct err *err) {
+  struct archive_file *files;
+  size_t count;
+  *epoch = 0;
+  *after = UINT64_MAX;
+  enum moonkeep_code code = archive_list(replay->dir, &files, &count, err);
+  for (size_t i = 0; !code && i < count && !*epoch; i++) {
+    bool has = false;
+    if (files[i].epoch <= replay->epoch || files[i].after < seq) continue;
+    code = has_begun(replay, &files[i], &has, err);
+    if (!has) continue;
+    *epoch = files[i].epoch;
+    *after = files[i].after;
+  }
+  mem_free(files);
+  return code;
+}
+
+enum moonkeep_code replay_run(struct replay *replay, struct engine *engine, struct err *err) {
+  for (;;) {
+    uint64_t epoch, after;
+    bool ended = false;
+    enum moonkeep_code code = find_branch(replay, engine->last_seq, &epoch, &after, err);
+    if (!code) code = replay_epoch(replay, engine, after, &ended, err);
+    if (code || ended || !epoch || engine->last_seq != after) return code;
+    replay->epoch = epoch;
+  }
+}
+
+uint64_t replay_newest_epoch(const char *dir) {
+  struct archive_file *files;
+  struct err ignored;
+  size_t count;
+  uint64_t newest = 0;
+  if (archive_list(dir, &files, &count, &ignored) == MOONKEEP_OK && count > 0)
+    newest = files[count - 1].epoch;
+  mem_free(files);
+  return newest;
+}
+
+uint64_t replay_first_epoch(const char *dir) {
+  struct archive_file *files;
+  struct err ignored;
+  size_t count;
+  uint64_t first = 0;
+  if (archive_list(dir, &files, &count, &ignored) != MOONKEEP_OK) return 0;
+  for (size_t i = 0; !first && i < count; i++)
+    if (files[i].after == 0) first = files[i].epoch;
+  mem_free(files);
+  return first;
+}

@@ -1,0 +1,32 @@
+/* Bringing a store file forward with what the archive has from after it, group by group.
+ *
+ * The groups of an epoch follow the file's last one without a gap. Where a later epoch began behind a group
+ * on the way, the store was restored there, and what counts from there on is that epoch's. */
+#ifndef STORE_REPLAY_H
+#define STORE_REPLAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/engine.h"
+
+struct replay {
+  const char *dir;  /* of the archive */
+  int64_t until_ms; /* nothing that came later; INT64_MAX: all that there is */
+  uint64_t epoch;   /* the one that the engine's last group is of; afterwards that of the last one replayed */
+  /* What was done. */
+  uint64_t groups;
+  int64_t last_ms; /* when the last of them was written; 0: there was none */
+  bool torn, gap;  /* something of the archive could not be used */
+};
+
+/* Appends the groups to the engine's journal and folds them. After an error the engine has some of them. */
+enum moonkeep_code replay_run(struct replay *replay, struct engine *engine, struct err *err);
+
+/* The newest epoch that the archive knows of; 0: none. */
+uint64_t replay_newest_epoch(const char *dir);
+
+/* The epoch whose groups are there from the very first one on; 0: there is none. */
+uint64_t replay_first_epoch(const char *dir);
+
+#endif

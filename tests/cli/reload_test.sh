@@ -26,7 +26,11 @@ wait_for() { # COMMAND…: until it succeeds
   fail "gave up waiting for: $*; the log: $(cat host.err)"
 }
 
-descriptors() { find "/proc/$(tr -d ' ' <"/proc/$host/task/$host/children")/fd" -type l | wc -l; } # the watched host's
+descriptors() { # of the host itself, which the process that was started watches over
+  local child
+  read -r child _ <"/proc/$host/task/$host/children"
+  find "/proc/$child/fd" -type l | wc -l
+}
 in_log() { grep -qF "$1" host.err; }
 in_log_times() { [ "$(grep -cF "$1" host.err)" -ge "$2" ]; }
 answered() { grep -qF "$1" host.out; }

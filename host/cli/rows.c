@@ -246,9 +246,11 @@ static enum moonkeep_code begin_whole(struct rows *rows, struct err *err) {
   if (code) return code;
   json_init_message(&rows->json, rows->in.data + rows->taken, rows->in.len - rows->taken);
   enum json_type type = json_next(&rows->json, &token);
-  if (type == JSON_ERROR) return not_json(rows, err);
   rows->kind = type == JSON_OBJECT ? ROWS_OBJECT : ROWS_ARRAY;
-  return MOONKEEP_OK;
+  if (type == JSON_ERROR) return not_json(rows, err);
+  if (type == JSON_OBJECT || type == JSON_ARRAY) return MOONKEEP_OK;
+  err_set(err, MOONKEEP_INVALID_VALUE, "neither an object nor an array");
+  return rows_blame(rows, rows->line, err);
 }
 
 /* ---- databases ---- */

@@ -148,6 +148,8 @@ bad_lines_are_named_and_nothing_is_imported() {
   wrong 'line 3 of wrong.txt: import: the key is empty' '{\n"a": 1,\n"": 2}'
   wrong 'line 3 of wrong.txt: not JSON' '{\n"a": 1,\n}'
   wrong 'line 1 of wrong.txt: not JSON' 'hello\n'
+  wrong 'line 1 of wrong.txt: neither an object nor an array' '5\n'
+  wrong 'line 1 of wrong.txt: not JSON' '"\\\\n'
   wrong 'line 2 of wrong.txt: "key" is missing' '[\n{"value":1}]'
   printf '{"key":"big","value":"%s"}\n' "$(head -c 200 /dev/zero | tr '\0' x)" >big.ndjson
   mk import big.ndjson --value-limit 100

@@ -25,13 +25,14 @@ for source in tests/fuzz/*_fuzz.c; do
   corpus=$BUILD/fuzz/$name.corpus
   mkdir -p "$corpus"
   dictionary=tests/fuzz/${name%_fuzz}.dict
+  [ "$name" = rows_fuzz ] && dictionary=tests/fuzz/json.dict
   options=(-max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -artifact_prefix="$BUILD/fuzz/$name-" -print_final_stats=1)
   [ -e "$dictionary" ] && options+=(-dict="$dictionary")
   # shellcheck disable=SC2046 # pkg-config's words are meant to be split
   if clang -std=c11 -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all "${coverage[@]}" \
     -Iinclude -Ihost -Itests $(pkg-config --cflags lua5.4-cjson lua5.4 libuv sqlite3) -o "$BUILD/fuzz/$name" "$source" \
-    $(find host/base host/store -name '*.c') host/script/value.c \
-    $(pkg-config --libs lua5.4-cjson lua5.4 libuv sqlite3) -lpthread -lm &&
+    $(find host/base host/store -name '*.c') host/script/value.c tests/fuzz/alone.c host/cli/rows.c host/link/fields.c \
+    host/link/seconds.c $(pkg-config --libs lua5.4-cjson lua5.4 libuv sqlite3) -lpthread -lm &&
     LLVM_PROFILE_FILE=/dev/null "$BUILD/fuzz/$name" "${options[@]}" "$corpus" >"$BUILD/fuzz/$name.log" 2>&1; then
     echo "ok $name ($(grep -o 'number_of_executed_units: [0-9]*' "$BUILD/fuzz/$name.log" | grep -o '[0-9]*$') inputs)"
     [ -n "${COVERAGE:-}" ] && show_coverage "$name"

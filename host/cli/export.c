@@ -7,6 +7,7 @@
 #include "cli/access.h"
 #include "cli/cli.h"
 #include "cli/outfile.h"
+#include "cli/outstream.h"
 #include "cli/progress.h"
 #include "link/client.h"
 #include "link/fields.h"
@@ -65,6 +66,7 @@ struct export {
   struct cli *cli;
   struct moment *moment; /* NULL: there is no data folder */
   struct outfile file;
+  struct outstream stream;
   bool to_file;
   struct buf block;
   struct progress progress;
@@ -89,9 +91,8 @@ static enum moonkeep_code flush(struct export *export, struct err *err) {
   if (export->block.failed) return err_memory(err);
   if (export->to_file)
     code = outfile_write(&export->file, export->block.data, export->block.len, err);
-  else if (export->block.len > 0 &&
-           console_write(&export->cli->console, CONSOLE_OUT, export->block.data, export->block.len) != 0)
-    code = err_set(err, MOONKEEP_IO, "%s", "");
+  else
+    code = outstream_write(&export->stream, export->block.data, export->block.len, err);
   export->bytes += export->block.len;
   buf_clear(&export->block);
   return code;
@@ -129,7 +130,9 @@ static enum moonkeep_code export_all(struct export *export, const char *path, st
   if (code) return code;
   code = write_rows(export, err);
   progress_end(&export->progress);
-  if (!path) return code;
+  moment_close(export->moment); /* before anybody is waited for */
+  export->moment = NULL;
+  if (!path) return code ? code : outstream_end(&export->stream, err);
   if (code)
     outfile_abandon(&export->file);
   else
@@ -150,8 +153,10 @@ enum exit_status command_export(struct cli *cli) {
   else
     code = open_moment(cli, &export.moment, &err);
   progress_init(&export.progress, &cli->console, "exported");
+  outstream_init(&export.stream, &cli->console);
   if (!code) code = export_all(&export, file_of(cli), &err);
   moment_close(export.moment);
+  outstream_close(&export.stream);
   buf_deinit(&export.block);
   if (code && !err.message[0]) return EXIT_FAILED;
   return code ? failed(cli, &err) : EXIT_DONE;

@@ -285,6 +285,35 @@ an_export_keeps_links_modes_and_pipes() {
   is 'full device' "$status" 1
 }
 
+has_put_aside() { # PROCESS
+  find "/proc/$1/fd" -lname '*(deleted)' 2>/dev/null | grep -q .
+}
+
+has_no_store_open() { # PROCESS
+  ! find "/proc/$1/fd" -lname '*appdata.db*' 2>/dev/null | grep -q .
+}
+
+a_reader_that_does_not_read_keeps_no_host_from_its_log() {
+  seq 3000 | sed "s/.*/{\"key\":\"k&\",\"value\":\"$(head -c 100 /dev/zero | tr '\0' x)\"}/" >many.ndjson
+  mk import many.ndjson
+  start_host
+  mkfifo out.fifo
+  "$moonkeep" export >out.fifo 2>export.err &
+  local exporter=$!
+  exec 8<out.fifo
+  wait_for has_put_aside "$exporter"
+  wait_for has_no_store_open "$exporter"
+  kill -0 "$exporter" || fail "the export has ended: $(cat export.err)"
+  mk set later 1
+  cat <&8 >read.txt
+  exec 8<&-
+  wait "$exporter"
+  is 'status' $? 0
+  is 'rows' "$(wc -l <read.txt)" 3000
+  is 'what came later' "$(grep -c later read.txt)" 0
+  stop_host
+}
+
 a_file_that_cannot_be_read_is_refused() {
   mk import nix.ndjson
   is 'missing' "$status:$out" '1:'
@@ -370,6 +399,7 @@ tests='
   a_killed_import_leaves_nothing
   an_export_that_fails_leaves_the_file_as_it_was
   an_export_keeps_links_modes_and_pipes
+  a_reader_that_does_not_read_keeps_no_host_from_its_log
   a_file_that_cannot_be_read_is_refused
   a_database_of_the_root_sdk_is_taken
   a_mod_storage_of_luanti_is_taken

@@ -66,16 +66,11 @@ static void put_prose(struct buf *out, const char *text) {
   if (as_is) buf_puts(out, ".fi\n.RE\n");
 }
 
-static void head(struct buf *out, const char *name, const char *number, const char *what,
+static void head(struct buf *out, const char *title, const char *what, const char *name,
                  const char *summary) {
-  buf_printf(out, ".TH %s %s \"\" \"moonkeep " MOONKEEP_VERSION "\" \"%s\"\n", name, number, what);
+  buf_printf(out, ".TH %s \"\" \"moonkeep " MOONKEEP_VERSION "\" \"%s\"\n", title, what);
   section(out, "NAME");
-  char lower[32];
-  size_t i = 0;
-  for (; i < sizeof lower - 1 && name[i]; i++)
-    lower[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] - 'A' + 'a' : name[i]);
-  lower[i] = '\0';
-  buf_printf(out, "%s \\- %s\n", lower, summary);
+  buf_printf(out, "%s \\- %s\n", name, summary);
 }
 
 /* ---- moonkeep.1 ---- */
@@ -138,7 +133,7 @@ static void put_files(struct buf *out) {
 }
 
 static void put_page_1(struct buf *out) {
-  head(out, "MOONKEEP", "1", "User Commands", "runs bots written in Lua and keeps their data");
+  head(out, "MOONKEEP 1", "User Commands", "moonkeep", "runs bots written in Lua and keeps their data");
   section(out, "SYNOPSIS");
   buf_puts(out, ".B moonkeep\n.I COMMAND\n[\\fIARGUMENTS\\fR] [\\fIOPTIONS\\fR]\n");
   section(out, "DESCRIPTION");
@@ -178,7 +173,7 @@ static void put_setting(struct buf *out, const struct option *option) {
 }
 
 static void put_page_5(struct buf *out) {
-  head(out, "MOONKEEP.CONF", "5", "File Formats", "settings of moonkeep");
+  head(out, "MOONKEEP.CONF 5", "File Formats", "moonkeep.conf", "settings of moonkeep");
   section(out, "DESCRIPTION");
   put_prose(out,
             "The file is Lua that assigns settings, or returns a table of them, in an empty environment: it "

@@ -7,7 +7,9 @@
 
 #include "base/buf.h"
 #include "script/event.h"
+#include "script/hint.h"
 #include "script/quote.h"
+#include "script/show.h"
 #include "script/reload.h"
 
 #define FAULT "moonkeep.error"
@@ -101,13 +103,15 @@ static void add_message(lua_State *L, struct report *report, int index) {
   bool object = is_fault(L, index);
   bool text = object || lua_isstring(L, index) || luaL_getmetafield(L, index, "__tostring") != LUA_TNIL;
   if (!text) {
-    buf_printf(&report->message, "(the error is a %s value, without a text)", luaL_typename(L, index));
+    buf_printf(&report->message, "the error is a %s: ", luaL_typename(L, index));
+    show_value(L, index, &report->message);
     return;
   }
   if (object) buf_puts(&report->message, field(L, index, "where"));
   size_t len;
   const char *message = luaL_tolstring(L, index, &len);
   buf_add(&report->message, message, len < MESSAGE_BYTES ? len : MESSAGE_BYTES);
+  if (!object) hint_add(L, message, &report->message);
 }
 
 /* Leaves the host's own frames out, which mean nothing to whoever wrote the script. */

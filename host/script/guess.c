@@ -12,24 +12,27 @@ static unsigned least(unsigned a, unsigned b, unsigned c) {
   return least < c ? least : c;
 }
 
-/* How many letters have to be put in, taken out or changed to make one word of the other, no matter the case.
- */
+static bool same(char a, char b) {
+  return tolower((unsigned char)a) == tolower((unsigned char)b);
+}
+
+/* How many letters have to be put in, taken out, changed, or swapped with their neighbour, to make one word
+ * of the other, no matter the case. */
 static unsigned distance(const char *a, const char *b) {
-  unsigned row[LONGEST + 1];
+  unsigned rows[3][LONGEST + 1];
   size_t a_len = strlen(a), b_len = strlen(b);
   if (a_len > LONGEST || b_len > LONGEST) return LONGEST;
-  for (unsigned j = 0; j <= b_len; j++) row[j] = j;
+  for (unsigned j = 0; j <= b_len; j++) rows[0][j] = j;
   for (unsigned i = 1; i <= a_len; i++) {
-    unsigned diagonal = row[0];
+    unsigned *row = rows[i % 3], *above = rows[(i + 2) % 3], *two_above = rows[(i + 1) % 3];
     row[0] = i;
     for (unsigned j = 1; j <= b_len; j++) {
-      bool same = tolower((unsigned char)a[i - 1]) == tolower((unsigned char)b[j - 1]);
-      unsigned next = least(row[j] + 1, row[j - 1] + 1, diagonal + !same);
-      diagonal = row[j];
-      row[j] = next;
+      row[j] = least(above[j] + 1, row[j - 1] + 1, above[j - 1] + !same(a[i - 1], b[j - 1]));
+      bool swapped = i > 1 && j > 1 && same(a[i - 1], b[j - 2]) && same(a[i - 2], b[j - 1]);
+      if (swapped && two_above[j - 2] + 1 < row[j]) row[j] = two_above[j - 2] + 1;
     }
   }
-  return row[b_len];
+  return rows[a_len % 3][b_len];
 }
 
 void guess_init(struct guess *guess, const char *word) {

@@ -70,10 +70,31 @@ void lib_seal(lua_State *L, const char *name, const char *optional) {
   lua_pushvalue(L, real);
   lua_pushcclosure(L, sealed_pairs, 1);
   lua_setfield(L, -2, "__pairs");
+  lua_pushboolean(L, 1);
+  lua_setfield(L, -2, "__sealed"); /* for lib_no_colon */
   lua_pushboolean(L, 0);
   lua_setfield(L, -2, "__metatable");
   lua_setmetatable(L, -2);
   lua_replace(L, real);
+}
+
+void lib_no_colon(lua_State *L, const char *call) {
+  if (lua_type(L, 1) == LUA_TTABLE && luaL_getmetafield(L, 1, "__sealed") != LUA_TNIL)
+    luaL_error(L, "call %s with a dot: %s(…)", call, call);
+}
+
+const char *lib_a_type(lua_State *L, int index) {
+  static const char *const names[] = {[LUA_TNIL] = "nil",
+                                      [LUA_TBOOLEAN] = "a boolean",
+                                      [LUA_TLIGHTUSERDATA] = "null",
+                                      [LUA_TNUMBER] = "a number",
+                                      [LUA_TSTRING] = "a string",
+                                      [LUA_TTABLE] = "a table",
+                                      [LUA_TFUNCTION] = "a function",
+                                      [LUA_TUSERDATA] = "an object of the host",
+                                      [LUA_TTHREAD] = "a coroutine"};
+  int type = lua_type(L, index);
+  return type < 0 ? "missing" : names[type];
 }
 
 void lib_class(lua_State *L, const char *class, const char *method, lua_CFunction function) {

@@ -33,6 +33,12 @@ void lib_provide(lua_State *L, const char *name);
  * not have, but for the one that is `optional` (NULL: none). name: "bot". */
 void lib_seal(lua_State *L, const char *name, const char *optional);
 
+/* Raises where the function was called with a colon on a table of lib_seal's: `bot:on(…)`. call: "bot.on". */
+void lib_no_colon(lua_State *L, const char *call);
+
+/* "a table", "nil", as in "the key is nil, not a string". Valid while the value stands there. */
+const char *lib_a_type(lua_State *L, int index);
+
 /* Makes the class of a handle: objects of this registered metatable have one method. */
 void lib_class(lua_State *L, const char *class, const char *method, lua_CFunction function);
 
@@ -55,7 +61,7 @@ void lib_add_log(lua_State *L);      /* log; and the global print */
 void lib_add_handover(lua_State *L); /* handover, and a place for inherited */
 
 /* Makes the action {script=, action="send", channel=, text=} of the values at these indices. */
-int lib_send(lua_State *L, int channel, int text);
+int lib_send(lua_State *L, const char *method, int channel, int text);
 
 /* Handlers of bot.on: starts a task for each of the script's handlers that wants this event. */
 void lib_deliver(struct script *script, struct event *event);

@@ -85,19 +85,19 @@ static void check_text(lua_State *L, int index, const char *method, const char *
   size_t len;
   int type = lua_type(L, index);
   if (type != LUA_TSTRING && type != LUA_TNUMBER)
-    fault(L, MOONKEEP_INVALID_VALUE, "%s: %s is a %s, not a string", method, name, luaL_typename(L, index));
+    fault(L, MOONKEEP_INVALID_VALUE, "%s: %s is %s, not a string", method, name, lib_a_type(L, index));
   const char *text = lua_tolstring(L, index, &len);
   if (utf8_valid(text, len) != len)
     fault(L, MOONKEEP_INVALID_VALUE, "%s: %s is not valid UTF-8", method, name);
   if (len > limit(L)) fault(L, MOONKEEP_TOO_LARGE, "%s: %s has %zu bytes", method, name, len);
 }
 
-int lib_send(lua_State *L, int channel, int text) {
+int lib_send(lua_State *L, const char *method, int channel, int text) {
   size_t len;
   bool number = lua_isinteger(L, channel); /* the channels of some platforms are numbers, and stay so */
   lua_Integer integer = number ? lua_tointeger(L, channel) : 0;
-  check_text(L, channel, "bot.send", "channel");
-  check_text(L, text, "bot.send", "text");
+  check_text(L, channel, method, "channel");
+  check_text(L, text, method, "text");
   struct buf *json = scratch(L);
   put_own_name(L, json);
   buf_puts(json, ",\"action\":\"send\",\"channel\":");
@@ -115,19 +115,20 @@ int lib_send(lua_State *L, int channel, int text) {
 }
 
 static int bot_send(lua_State *L) {
+  lib_no_colon(L, "bot.send");
   lua_settop(L, 2);
-  return lib_send(L, 1, 2);
+  return lib_send(L, "bot.send", 1, 2);
 }
 
 static int bot_act(lua_State *L) {
   static const char *const ours[] = {"action", "script", NULL};
   size_t len;
+  lib_no_colon(L, "bot.act");
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   lua_pushliteral(L, "action");
   if (lua_rawget(L, 1) != LUA_TSTRING)
-    return fault(L, MOONKEEP_INVALID_VALUE, "bot.act: action.action is a %s, not a string",
-                 luaL_typename(L, 2));
+    return fault(L, MOONKEEP_INVALID_VALUE, "bot.act: action.action is %s, not a string", lib_a_type(L, 2));
   check_text(L, 2, "bot.act", "action.action");
   copy_without(L, 1, ours);
   struct buf *json = scratch(L);
@@ -158,6 +159,7 @@ static const char *check_event(lua_State *L, size_t *len) {
 static int bot_emit(lua_State *L) {
   static const char *const ours[] = {"event", NULL};
   size_t len;
+  lib_no_colon(L, "bot.emit");
   const char *name = check_event(L, &len);
   lua_settop(L, 2);
   if (lua_isnil(L, 2)) {

@@ -21,6 +21,7 @@ static int sleep_end(lua_State *L, int status, lua_KContext ctx) {
 }
 
 static int bot_sleep(lua_State *L) {
+  lib_no_colon(L, "bot.sleep");
   int64_t ms = lib_check_ms(L, 1);
   if (script_of(L)->in_update) return luaL_error(L, "bot.sleep: an update function may not wait");
   if (!task_can_wait(L))
@@ -31,6 +32,7 @@ static int bot_sleep(lua_State *L) {
 }
 
 static int bot_spawn(lua_State *L) {
+  lib_no_colon(L, "bot.spawn");
   luaL_checktype(L, 1, LUA_TFUNCTION);
   task_start(L, lua_gettop(L) - 1, "bot.spawn", NULL);
   return 0;

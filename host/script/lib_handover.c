@@ -18,6 +18,7 @@ static const char bot_key;      /* the registry's real table `bot` */
 static const char handover_key; /* its function */
 
 static int bot_handover(lua_State *L) {
+  lib_no_colon(L, "bot.handover");
   if (!lua_isnoneornil(L, 1)) luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_settop(L, 1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &handover_key);

@@ -35,7 +35,8 @@ struct handler {    /* a userdata; the registry keeps it as long as it is on */
 /* ---- the handle ---- */
 
 static int handler_off(lua_State *L) {
-  struct handler *handler = luaL_checkudata(L, 1, HANDLER);
+  struct handler *handler = luaL_testudata(L, 1, HANDLER);
+  if (!handler) return luaL_error(L, "call off with a colon: handle:off()");
   if (!handler->on) return 0;
   handler->on = false;
   list_take(&handler->link);
@@ -62,6 +63,7 @@ static void subscribe(lua_State *L, int fn, const char *name, size_t len) {
 
 static int bot_on(lua_State *L) {
   size_t len;
+  lib_no_colon(L, "bot.on");
   luaL_argexpected(L, lua_type(L, 1) == LUA_TSTRING, 1, "string");
   const char *name = lua_tolstring(L, 1, &len);
   luaL_argcheck(L, len > 0, 1, "the event's name is empty");
@@ -84,11 +86,11 @@ static int lifecycle_start(lua_State *L) {
 /* ---- delivery ---- */
 
 static int event_reply(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
+  if (!lua_istable(L, 1)) return luaL_error(L, "call reply with a colon: event:reply(text)");
   lua_settop(L, 2);
   lua_pushliteral(L, "channel");
   if (lua_rawget(L, 1) == LUA_TNIL) return luaL_error(L, "event:reply: this event came from no channel");
-  return lib_send(L, 3, 2);
+  return lib_send(L, "event:reply", 3, 2);
 }
 
 static int handled(lua_State *L, int status, lua_KContext ctx) {

@@ -12,6 +12,7 @@
 #include "script/call.h"
 #include "script/fault.h"
 #include "script/guess.h"
+#include "script/lib.h"
 #include "script/lib_store.h"
 #include "script/value.h"
 
@@ -40,7 +41,7 @@ static enum moonkeep_code take_limit(lua_State *L, struct range *range, struct e
 
 static enum moonkeep_code take_after(lua_State *L, struct range *range, struct err *err) {
   if (lua_type(L, -1) != LUA_TSTRING)
-    return err_set(err, MOONKEEP_INVALID_VALUE, "after is a %s, not a string", luaL_typename(L, -1));
+    return err_set(err, MOONKEEP_INVALID_VALUE, "after is %s, not a string", lib_a_type(L, -1));
   range->after = lua_tolstring(L, -1, &range->after_len);
   return MOONKEEP_OK;
 }
@@ -64,7 +65,7 @@ static void check_range(lua_State *L, int index, struct bucket *bucket, const ch
   *range = (struct range){0};
   if (lua_isnoneornil(L, index)) return;
   if (!lua_istable(L, index))
-    err_set(&err, MOONKEEP_INVALID_VALUE, "options is a %s, not a table", luaL_typename(L, index));
+    err_set(&err, MOONKEEP_INVALID_VALUE, "options is %s, not a table", lib_a_type(L, index));
   for (lua_pushnil(L); err.code == MOONKEEP_OK && lua_next(L, index); lua_pop(L, 1))
     if (take_option(L, range, &err) != MOONKEEP_OK) break;
   if (err.code != MOONKEEP_OK) store_fail(L, bucket, method, NULL, 0, &err);

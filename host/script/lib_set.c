@@ -14,6 +14,7 @@
 #include "script/call.h"
 #include "script/fault.h"
 #include "script/guess.h"
+#include "script/lib.h"
 #include "script/lib_store.h"
 #include "script/value.h"
 
@@ -26,7 +27,7 @@ static enum moonkeep_code expiry_from(lua_State *L, const char *field, int64_t *
                                       struct err *err) {
   bool ttl = strcmp(field, "ttl") == 0;
   if (lua_type(L, -1) != LUA_TNUMBER)
-    return err_set(err, MOONKEEP_INVALID_VALUE, "%s is a %s, not a number", field, luaL_typename(L, -1));
+    return err_set(err, MOONKEEP_INVALID_VALUE, "%s is %s, not a number", field, lib_a_type(L, -1));
   double seconds = lua_tonumber(L, -1);
   if (!isfinite(seconds)) return err_set(err, MOONKEEP_INVALID_VALUE, "%s is not a finite number", field);
   if (fabs(seconds) > most_seconds)
@@ -63,7 +64,7 @@ int64_t store_check_options(lua_State *L, int index, struct bucket *bucket, cons
   if (lua_isnoneornil(L, index)) return 0;
   err.code = MOONKEEP_OK;
   if (!lua_istable(L, index)) {
-    err_set(&err, MOONKEEP_INVALID_VALUE, "options is a %s, not a table", luaL_typename(L, index));
+    err_set(&err, MOONKEEP_INVALID_VALUE, "options is %s, not a table", lib_a_type(L, index));
     store_fail(L, bucket, method, NULL, 0, &err);
   }
   for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
@@ -98,7 +99,7 @@ static const char *row_key(lua_State *L, const struct rows *rows, int index, siz
   struct err err;
   if (rows->row == 0) return store_check_key_at(L, index, rows->bucket, "set", len);
   if (lua_type(L, index) != LUA_TSTRING) {
-    err_set(&err, MOONKEEP_INVALID_KEY, "the key is a %s, not a string", luaL_typename(L, index));
+    err_set(&err, MOONKEEP_INVALID_KEY, "the key is %s, not a string", lib_a_type(L, index));
     row_fail(L, rows, NULL, 0, &err);
   }
   const char *key = lua_tolstring(L, index, len);
@@ -199,7 +200,7 @@ static int set_list(lua_State *L, struct bucket *bucket) {
   for (rows.row = 1; rows.row <= count; rows.row++) {
     struct err err;
     if (lua_rawgeti(L, 2, (lua_Integer)rows.row) != LUA_TTABLE) {
-      err_set(&err, MOONKEEP_INVALID_VALUE, "it is a %s, not a table", luaL_typename(L, -1));
+      err_set(&err, MOONKEEP_INVALID_VALUE, "it is %s, not a table", lib_a_type(L, -1));
       row_fail(L, &rows, NULL, 0, &err);
     }
     add_table(L, &rows, lua_gettop(L));

@@ -77,8 +77,8 @@ const char *store_check_key_at(lua_State *L, int index, struct bucket *bucket, c
   char begin[96];
   struct err err;
   if (lua_type(L, index) != LUA_TSTRING)
-    fault(L, MOONKEEP_INVALID_KEY, "%s: the key is a %s, not a string%s", what(begin, bucket, method),
-          luaL_typename(L, index), lua_type(L, index) == LUA_TNUMBER ? " (use tostring)" : "");
+    fault(L, MOONKEEP_INVALID_KEY, "%s: the key is %s, not a string%s", what(begin, bucket, method),
+          lib_a_type(L, index), lua_type(L, index) == LUA_TNUMBER ? " (use tostring)" : "");
   const char *key = lua_tolstring(L, index, len);
   if (store_check_key("", key, *len, NULL) == MOONKEEP_OK) return key;
   store_check_key(what(begin, bucket, method), key, *len, &err);
@@ -91,8 +91,8 @@ const char *store_check_pattern_at(lua_State *L, int index, struct bucket *bucke
   char begin[96];
   struct err err;
   if (lua_type(L, index) != LUA_TSTRING)
-    fault(L, MOONKEEP_INVALID_PATTERN, "%s: the pattern is a %s, not a string", what(begin, bucket, method),
-          luaL_typename(L, index));
+    fault(L, MOONKEEP_INVALID_PATTERN, "%s: the pattern is %s, not a string", what(begin, bucket, method),
+          lib_a_type(L, index));
   const char *pattern = lua_tolstring(L, index, len);
   if (store_check_pattern(what(begin, bucket, method), pattern, *len, &err) != MOONKEEP_OK)
     fault_raise(L, &err);
@@ -187,6 +187,13 @@ static int handle_newindex(lua_State *L) {
   return luaL_error(L, "%s keeps nothing that is assigned to it: use %s:set(key, value)", name, name);
 }
 
+/* rootServer.dataStore:get(key), where `get` is taken for the name of a store. */
+static int handle_call(lua_State *L) {
+  const char *name = name_of(luaL_checkudata(L, 1, STORE_CLASS));
+  return luaL_error(
+      L, "\"%s\" is a store and no function; a call is like rootServer.dataStore.appData:get(key)", name);
+}
+
 static int handle_tostring(lua_State *L) {
   const struct handle *handle = luaL_checkudata(L, 1, STORE_CLASS);
   bool closed = handle->anchor && !handle->anchor->scripts;
@@ -214,6 +221,8 @@ void store_add_class(lua_State *L) {
   lua_setfield(L, -2, "__newindex");
   lua_pushcfunction(L, handle_tostring);
   lua_setfield(L, -2, "__tostring");
+  lua_pushcfunction(L, handle_call);
+  lua_setfield(L, -2, "__call");
   lua_pushboolean(L, 0);
   lua_setfield(L, -2, "__metatable");
   lua_pop(L, 1);

@@ -76,6 +76,7 @@ static bool is_bot(lua_State *L, const char *name) {
 }
 
 static int test_bots(lua_State *L) {
+  lib_no_colon(L, "test.bots");
   struct trial *trial = trial_of(L);
   int count = lua_gettop(L);
   if (script_of(L)->current || trial->case_count > 0)
@@ -155,6 +156,7 @@ static void put_field(lua_State *L, int index, const char *name, struct buf *jso
 }
 
 static int test_say(lua_State *L) {
+  lib_no_colon(L, "test.say");
   struct trial *trial = trial_of(L);
   check_can_wish(L, "test.say");
   lua_settop(L, 3);
@@ -174,6 +176,7 @@ static int test_say(lua_State *L) {
 }
 
 static int test_emit(lua_State *L) {
+  lib_no_colon(L, "test.emit");
   struct trial *trial = trial_of(L);
   struct err err;
   size_t len;
@@ -196,12 +199,14 @@ static int test_emit(lua_State *L) {
 }
 
 static int test_advance(lua_State *L) {
+  lib_no_colon(L, "test.advance");
   check_can_wish(L, "test.advance");
   trial_of(L)->advance_ms = lib_check_ms(L, 1);
   return wish(L, TRIAL_ADVANCE);
 }
 
 static int test_restart(lua_State *L) {
+  lib_no_colon(L, "test.restart");
   check_can_wish(L, "test.restart");
   return wish(L, TRIAL_RESTART);
 }
@@ -232,6 +237,7 @@ static void put_what(lua_State *L, int index, const char *otherwise, struct buf 
 }
 
 static int test_equal(lua_State *L) {
+  lib_no_colon(L, "test.equal");
   struct buf *text = scratch(L), *path = &trial_of(L)->path;
   luaL_checkany(L, 1);
   luaL_checkany(L, 2);
@@ -253,6 +259,7 @@ static int test_equal(lua_State *L) {
 }
 
 static int test_ok(lua_State *L) {
+  lib_no_colon(L, "test.ok");
   struct buf *text = scratch(L);
   luaL_checkany(L, 1);
   lua_settop(L, 2);
@@ -278,6 +285,7 @@ static bool list_has_part(lua_State *L, int list, const char *part) {
 }
 
 static int test_contains(lua_State *L) {
+  lib_no_colon(L, "test.contains");
   struct buf *text = scratch(L);
   luaL_argexpected(L, lua_istable(L, 1) || lua_type(L, 1) == LUA_TSTRING, 1, "text or list of texts");
   const char *part = luaL_checkstring(L, 2);
@@ -291,6 +299,7 @@ static int test_contains(lua_State *L) {
 }
 
 static int test_fail(lua_State *L) {
+  lib_no_colon(L, "test.fail");
   struct buf *text = scratch(L);
   put_what(L, 1, "failed", text);
   return refuse(L, text);
@@ -314,6 +323,7 @@ static int raised(lua_State *L, int status, lua_KContext ctx) {
 }
 
 static int test_raises(lua_State *L) {
+  lib_no_colon(L, "test.raises");
   luaL_checktype(L, 1, LUA_TFUNCTION);
   luaL_optstring(L, 2, "");
   lua_settop(L, 2);

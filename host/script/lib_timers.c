@@ -41,7 +41,8 @@ static void release(lua_State *L, struct ticker *ticker) {
 }
 
 static int timer_cancel(lua_State *L) {
-  struct ticker *ticker = luaL_checkudata(L, 1, TIMER);
+  struct ticker *ticker = luaL_testudata(L, 1, TIMER);
+  if (!ticker) return luaL_error(L, "call cancel with a colon: handle:cancel()");
   bool was_set = ticker->set;
   unset(ticker);
   if (was_set) release(L, ticker);
@@ -105,10 +106,12 @@ static int set_timer(lua_State *L, int64_t delay_ms, int64_t period_ms) {
 }
 
 static int bot_after(lua_State *L) {
+  lib_no_colon(L, "bot.after");
   return set_timer(L, lib_check_ms(L, 1), 0);
 }
 
 static int bot_every(lua_State *L) {
+  lib_no_colon(L, "bot.every");
   int64_t period_ms = lib_check_ms(L, 1);
   luaL_argcheck(L, period_ms > 0, 1, "the number of seconds is zero");
   return set_timer(L, period_ms, period_ms);

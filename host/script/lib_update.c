@@ -264,8 +264,8 @@ static int store_update(lua_State *L) {
   luaL_checkstack(L, 8, NULL); /* also for what the function's turn puts there */
   const char *key = store_check_key_at(L, KEY, bucket, "update", &len);
   if (!lua_isfunction(L, FN))
-    return fault(L, MOONKEEP_INVALID, "%s:update: fn is a %s, not a function: update(key, fn, default)",
-                 bucket_name(bucket), luaL_typename(L, FN));
+    return fault(L, MOONKEEP_INVALID, "%s:update: fn is %s, not a function: update(key, fn, default)",
+                 bucket_name(bucket), lib_a_type(L, FN));
   int64_t expires_at_ms = store_check_options(L, OPTIONS, bucket, "update");
   check_default(L, bucket, key, len);
   struct store_call *call = call_begin(L, STORE_UPDATE, bucket, key, len);

@@ -167,12 +167,25 @@ TEST(each_handler_has_a_table_of_its_own_and_failures_are_told) {
             "{\"script\":\"b\",\"action\":\"send\",\"channel\":\"general\",\"text\":\"re: hi\"}\n");
   CHECK_STR(rig_answers(&rig),
             "[{\"script\":\"a\",\"message\":\"a.lua:1: first\"},"
-            "{\"script\":\"a\",\"message\":\"(the error is a table value, without a text)\"},"
+            "{\"script\":\"a\",\"message\":\"the error is a table: {code = 1}\"},"
             "{\"script\":\"b\",\"message\":\"b.lua:1: appData:get: the key is empty (invalid_key)\"}]\n");
   HAS(rig_log(&rig), "error a: error in the event \"m\": a.lua:1: first\n    1 | bot.on('m', function(e) "
                      "e.text = nil error('first') end)\nstack traceback:\n");
   rig_emit(&rig, "m", "{\"event\":\"m\",\"text\":\"hi\"}");
   HAS(rig_answers(&rig), "this event came from no channel");
+  rig_deinit(&rig);
+}
+
+TEST(an_uncaught_mistake_in_a_name_is_guessed) {
+  struct rig rig;
+  rig_run(&rig, "bot.on('m', function() appDta:get('x') end)\nbot.on('m', function() io.open('x') end)\n"
+                "bot.on('m', function(e) e:replay('x') end)\nbot.on('m', function(e) e.reply('x') end)");
+  rig_emit(&rig, "m", "{\"event\":\"m\",\"channel\":\"c\"}");
+  const char *log = rig_log(&rig);
+  HAS(log, "(global 'appDta') (did you mean \"appData\"?)\n    1 | ");
+  HAS(log, "(global 'io') (scripts have no io)");
+  HAS(log, "(method 'replay') (did you mean \"reply\"?)");
+  HAS(log, "call reply with a colon: event:reply(text)");
   rig_deinit(&rig);
 }
 

@@ -188,7 +188,7 @@ test("update", function()
   yes(err.message:find('"u"', 1, true))
   raises("invalid_value", "default.x is a function", store.update, store, "u", print, {x = print})
   raises("invalid_value", "value.f is a function", store.update, store, "u", function() return {f = print} end)
-  raises("invalid", "fn is a nil", store.update, store, "u")
+  raises("invalid", "fn is nil", store.update, store, "u")
   same(store:get "u", nil)
 end)
 

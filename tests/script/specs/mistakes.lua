@@ -1,0 +1,51 @@
+-- Mistakes that everybody makes once: each is answered with a sentence that helps.
+local check = require "_check"
+local moonkeep = require "moonkeep"
+local test, raises, fails = check.test, check.raises, check.fails
+
+test("a dot where a colon belongs", function()
+  raises("invalid", "call get with a colon: appData:get(…)", function() appData.get("k") end)
+  raises("invalid", "call set with a colon", function() appData.set("k", 1) end)
+  local handle = bot.on("never", print)
+  fails("call off with a colon: handle:off()", function() handle.off() end)
+  handle:off()
+  local timer = bot.after(1000, print)
+  fails("call cancel with a colon: handle:cancel()", function() timer.cancel() end)
+  timer:cancel()
+end)
+
+test("a colon where a dot belongs", function()
+  fails("call bot.on with a dot: bot.on(…)", function() bot:on("message", print) end)
+  fails("call bot.send with a dot", function() bot:send("general", "x") end)
+  fails("call bot.act with a dot", function() bot:act{action = "x"} end)
+  fails("call bot.emit with a dot", function() bot:emit("x") end)
+  fails("call bot.after with a dot", function() bot:after(1, print) end)
+  fails("call bot.every with a dot", function() bot:every(1, print) end)
+  fails("call bot.sleep with a dot", function() bot:sleep(1) end)
+  fails("call bot.spawn with a dot", function() bot:spawn(print) end)
+  fails("call bot.handover with a dot", function() bot:handover(print) end)
+end)
+
+test("a name that is nearly right", function()
+  fails('a store has no method "udpate" (did you mean "update"?)', function() appData:udpate("k", print) end)
+  fails('bot has no "no" (did you mean "on"?)', function() bot.no("message", print) end)
+  fails('moonkeep has no "unchnged" (did you mean "unchanged"?)', function() return moonkeep.unchnged end)
+  fails('rootServer has no "datastore" (did you mean "dataStore"?)', function() return rootServer.datastore end)
+  raises("invalid_value", 'there is no option "limt" (did you mean "limit"?)', function()
+    appData:keys("%", {limt = 10})
+  end)
+end)
+
+test("a store that is taken for something else", function()
+  fails('"get" is a store and no function; a call is like rootServer.dataStore.appData:get(key)', function()
+    rootServer.dataStore:get("k")
+  end)
+  fails("appData keeps nothing that is assigned to it: use appData:set(key, value)", function() appData.k = 1 end)
+  fails("use store:get(key)", function() return appData[1] end)
+end)
+
+test("a value that is missing", function()
+  raises("invalid_key", "the key is nil, not a string", function() appData:get() end)
+  raises("invalid_value", "text is nil, not a string", bot.send, "general")
+  raises("invalid_value", "a forgotten return?", function() appData:update("k", function() end) end)
+end)

@@ -153,12 +153,13 @@ const struct command commands[] = {
      "1 when\nsomething is damaged. With --full every row is compared with its checksum, which takes "
      "longer.\n"},
     {"reload", "[SCRIPT]", "load scripts of a running host anew", C_RELOAD, 0, 1, command_reload,
-     "Has the host that runs on the data folder load the script anew, or all scripts, as if they had just "
-     "been\n"
-     "saved, and take in what is new in the folder or gone. Prints what came of each when the new version "
-     "has\n"
-     "taken over; exit status 1 when one could not be loaded: then its old version goes on. A host reloads\n"
-     "scripts by itself when they are saved; SIGHUP has it reload all, too.\n"},
+     "Has the host that runs on the data folder load the script anew, or all scripts, as if they had\n"
+     "just been saved, and take in what is new in the folder or gone. Prints what came of each when the\n"
+     "new version has taken over: a line of text on a terminal, elsewhere one object a line,\n"
+     "{\"script\":…,\"result\":\"reloaded\"}, and with --json one array. Exit status 1 when one could not "
+     "be\n"
+     "loaded: then its old version goes on. A host reloads scripts by itself when they are saved; SIGHUP\n"
+     "has it reload all, too.\n"},
     {"status", "", "how a running host is", C_STATUS, 0, 0, command_status,
      "Tells of the host on the data folder: its scripts with their versions, tasks, errors, memory and CPU "
      "time,\n"

@@ -92,6 +92,18 @@ install-module: module
 
 -include $(PIC_OBJECTS:.o=.d)
 
+# The program, with its manual and what shells need to complete it, which it makes itself.
+SHARE = "$(DESTDIR)$(PREFIX)/share"
+install-program: $(BUILD)/moonkeep
+	install -d "$(DESTDIR)$(PREFIX)/bin" $(SHARE)/man/man1 $(SHARE)/man/man5 $(SHARE)/bash-completion/completions \
+	  $(SHARE)/zsh/site-functions $(SHARE)/fish/vendor_completions.d
+	install -m 755 "$(BUILD)/moonkeep" "$(DESTDIR)$(PREFIX)/bin/moonkeep"
+	"$(BUILD)/moonkeep" manual moonkeep.1 >$(SHARE)/man/man1/moonkeep.1
+	"$(BUILD)/moonkeep" manual moonkeep.conf.5 >$(SHARE)/man/man5/moonkeep.conf.5
+	"$(BUILD)/moonkeep" completion bash >$(SHARE)/bash-completion/completions/moonkeep
+	"$(BUILD)/moonkeep" completion zsh >$(SHARE)/zsh/site-functions/_moonkeep
+	"$(BUILD)/moonkeep" completion fish >$(SHARE)/fish/vendor_completions.d/moonkeep.fish
+
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_HELPERS:%.c=$(BUILD)/%.o) $(LIBRARY)
 	$(SAY) LINK $@
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -190,4 +202,4 @@ bench-size: $(BUILD)/.deps
 clean:
 	rm -rf "$(BUILD)" "$(BUILD)-asan" "$(BUILD)-tsan" "$(BUILD)-edges"
 
-.PHONY: all module install-module deps run test lint format asan tsan edges fuzz bench bench-size clean
+.PHONY: all module install-module install-program deps run test lint format asan tsan edges fuzz bench bench-size clean

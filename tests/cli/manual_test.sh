@@ -7,6 +7,7 @@ set -u
 
 # shellcheck source=lib.sh disable=SC1091
 . "$(dirname "$0")/lib.sh"
+here=$(realpath "$(dirname "$0")")
 
 formatted() { # PAGE: as plain text in page.txt
   mk manual "$1"
@@ -36,6 +37,22 @@ the_pages_are_whole() {
   refuses 2 'there is no page "x"' manual x
 }
 
-tests='the_pages_are_whole'
+it_is_installed_with_the_program() {
+  local root share
+  root=$(dirname "$(dirname "$here")")
+  share=$PWD/there/usr/share
+  env -u MAKEFLAGS make -s -C "$root" BUILD="$(dirname "$moonkeep")" DESTDIR="$PWD/there" PREFIX=/usr \
+    -o "$moonkeep" install-program >make.out 2>&1 || fail "make install-program: $(cat make.out)"
+  is 'program' "$(there/usr/bin/moonkeep --version)" "$("$moonkeep" --version)"
+  for file in man/man1/moonkeep.1 man/man5/moonkeep.conf.5 bash-completion/completions/moonkeep \
+    zsh/site-functions/_moonkeep fish/vendor_completions.d/moonkeep.fish; do
+    [ -s "$share/$file" ] || fail "$file is missing"
+  done
+}
+
+tests='
+  the_pages_are_whole
+  it_is_installed_with_the_program
+'
 # shellcheck disable=SC2086 # the names are meant to be split
 run_tests $tests

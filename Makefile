@@ -128,7 +128,7 @@ $(BUILD)/mutants/%: tests/history/mutants/%.patch $(MUTANT_OF)
 
 # ---- what has to be installed ----
 
-BUILD_DEPS = pkg-config liblua5.4-dev lua-cjson-dev libsqlite3-dev libuv1-dev libxxhash-dev libmicrohttpd-dev
+BUILD_DEPS = pkg-config liblua5.4-dev lua-cjson-dev libsqlite3-dev libuv1-dev libxxhash-dev libmicrohttpd-dev libedit2
 TEST_DEPS = $(BUILD_DEPS) fish groff-base curl lua-busted lua-socket lua5.1 lua5.4 luarocks patch sqlite3 tmux valgrind zsh
 LINT_DEPS = $(TEST_DEPS) clang clang-format cppcheck lua-check shellcheck libclang-rt-14-dev llvm
 

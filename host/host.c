@@ -296,6 +296,10 @@ void host_state(const struct host *host, struct host_state *state) {
   if (host->scripts) state->events_done = scripts_events_done(host->scripts, &state->events_failed);
 }
 
+struct scripts *host_room(struct host *host) {
+  return host->scripts;
+}
+
 /* ---- opening and closing ---- */
 
 uv_loop_t *host_loop(struct host *host) {

@@ -81,6 +81,9 @@ struct host_state {
 };
 void host_state(const struct host *host, struct host_state *state);
 
+/* Its scripts, for script/prompt.h; NULL: it has none. */
+struct scripts *host_room(struct host *host);
+
 /* See scripts_each. */
 void host_each_script(struct host *host, void (*visit)(void *ctx, const struct scripts_state *), void *ctx);
 

@@ -69,7 +69,7 @@ layers_hold() {
   layer host/base 'base/|moonkeep\.h'
   layer host/store 'store/|base/|moonkeep\.h'
   layer host/script 'script/|store/store\.h|base/|moonkeep\.h'
-  layer host/link 'link/|host\.h|script/(scripts|snippet)\.h|store/(store|stats)\.h|base/|moonkeep\.h'
+  layer host/link 'link/|host\.h|script/(scripts|snippet|prompt)\.h|store/(store|stats)\.h|base/|moonkeep\.h'
   layer host/cli 'cli/|link/|host\.h|script/(scripts|conf|trial)\.h|store/(store|stats|moment|bulk|foreign|recall|inspect)\.h|base/|moonkeep\.h'
   only() { # what, where it may be: grep patterns
     local found

@@ -180,6 +180,19 @@ const struct command commands[] = {
      "what it goes on to write, until it ends. With --json each line is an object:\n"
      "\n"
      "  {\"time\":1795425633.25,\"level\":\"info\",\"source\":\"xp\",\"text\":\"loaded\"}\n"},
+    {"console", "", "a Lua prompt in a running host", C_CONSOLE, 0, 0, command_console,
+     "Evaluates Lua in the host on the data folder, in a state of its own: appData and the other stores, "
+     "bot, "
+     "cjson\n"
+     "and moonkeep are at hand, and each value is printed as it would be written in Lua. Lines can be "
+     "edited; "
+     "Tab\n"
+     "completes names, the arrow keys bring earlier lines back (~/.moonkeep_history). Lines may also come "
+     "from a "
+     "pipe;\n"
+     "then the exit status is 1 where one has failed.\n"
+     "\n"
+     "  echo 'appData:count(\"user:%\")' | moonkeep console\n"},
     {"stop", "", "end a running host in order", C_STOP, 0, 0, command_stop,
      "Has the host on the data folder finish what is running and stop, as SIGTERM does, and waits until it "
      "has.\n"},

@@ -50,6 +50,7 @@ enum exit_status command_check(struct cli *cli);
 enum exit_status command_reload(struct cli *cli);
 enum exit_status command_status(struct cli *cli);
 enum exit_status command_metrics(struct cli *cli);
+enum exit_status command_console(struct cli *cli);
 enum exit_status command_logs(struct cli *cli);
 enum exit_status command_stop(struct cli *cli);
 enum exit_status command_completion(struct cli *cli);

@@ -20,6 +20,8 @@ const struct method methods[] = {
     {"subscribe", method_subscribe, {0}, 0, METHOD_HOST | METHOD_TELLS},
     {"unsubscribe", method_unsubscribe, {0}, 0, METHOD_HOST | METHOD_TELLS},
 
+    {"eval", method_eval, {"code"}, 1, METHOD_HOST | METHOD_TELLS},
+    {"complete", method_complete, {"code"}, 1, METHOD_HOST | METHOD_TELLS},
     {"status", method_status, {0}, 0, METHOD_HOST},
     {"metrics", method_metrics, {0}, 0, METHOD_HOST},
     {"logs", method_logs, {"lines", "follow"}, 0, METHOD_HOST},

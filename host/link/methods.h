@@ -111,6 +111,8 @@ void method_emit(struct request *request); /* method_events.c */
 void method_subscribe(struct request *request);
 void method_unsubscribe(struct request *request);
 void method_logs(struct request *request); /* method_logs.c */
+void method_eval(struct request *request); /* method_console.c */
+void method_complete(struct request *request);
 void method_status(struct request *request);
 void method_metrics(struct request *request);
 void method_stop(struct request *request); /* method_host.c */

@@ -83,8 +83,8 @@ static void put_in_line(struct scripts *scripts, struct event *event) {
   scripts->queued++;
 }
 
-static struct event *make(struct scripts *scripts, bool lifecycle, const char *name, size_t name_len,
-                          const char *json, size_t json_len) {
+struct event *event_make(struct scripts *scripts, bool lifecycle, const char *name, size_t name_len,
+                         const char *json, size_t json_len) {
   struct event *event = mem_alloc(sizeof *event + name_len + json_len + 2);
   if (!event) return NULL;
   *event = (struct event){.job = {.run = deliver}, .scripts = scripts, .refs = 1, .lifecycle = lifecycle};
@@ -103,7 +103,7 @@ static struct event *make(struct scripts *scripts, bool lifecycle, const char *n
 
 struct event *event_queue(struct scripts *scripts, bool lifecycle, const char *name, size_t name_len,
                           const char *json, size_t json_len) {
-  struct event *event = make(scripts, lifecycle, name, name_len, json, json_len);
+  struct event *event = event_make(scripts, lifecycle, name, name_len, json, json_len);
   if (event) put_in_line(scripts, event);
   return event;
 }
@@ -111,7 +111,7 @@ struct event *event_queue(struct scripts *scripts, bool lifecycle, const char *n
 bool event_deliver_to(struct script *script, const char *name) {
   char json[32];
   int len = snprintf(json, sizeof json, "{\"event\":\"%s\"}", name);
-  struct event *event = make(script->scripts, true, name, strlen(name), json, (size_t)len);
+  struct event *event = event_make(script->scripts, true, name, strlen(name), json, (size_t)len);
   if (!event) return false;
   lib_deliver(script, event);
   event_free(event);

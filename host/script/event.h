@@ -30,6 +30,10 @@ struct event {
 struct event *event_queue(struct scripts *scripts, bool lifecycle, const char *name, size_t name_len,
                           const char *json, size_t json_len);
 
+/* The same, but it is in no queue: a task that is given a reference to it answers it. */
+struct event *event_make(struct scripts *scripts, bool lifecycle, const char *name, size_t name_len,
+                         const char *json, size_t json_len);
+
 /* An event of the host's own for one script: `start` or `stop`, delivered at once. False: no memory. */
 bool event_deliver_to(struct script *script, const char *name);
 

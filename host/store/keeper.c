@@ -119,11 +119,11 @@ static void take_old_ones_away(const struct keeper *keeper) {
   mem_free(all);
 }
 
-static void succeeded(struct keeper *keeper, const struct snapshot *snapshot) {
+static void succeeded(struct keeper *keeper, const struct snapshot *snapshot, int64_t began_ms) {
   keeper->last = *snapshot;
   keeper->last_is_known = true;
   keeper->failures = 0;
-  keeper->due_ms = steady_ms(keeper) + keeper->every_ms;
+  keeper->due_ms = began_ms + keeper->every_ms;
   tell_state(keeper, NULL);
   log_write(keeper->log, LOG_INFO, "backup", "%s: %llu keys, %llu KiB, verified", snapshot->name,
             (unsigned long long)snapshot->keys, (unsigned long long)(snapshot->bytes >> 10));
@@ -149,6 +149,7 @@ static enum moonkeep_code back_up(struct keeper *keeper, struct snapshot *snapsh
                                    .file_lock = &keeper->file_lock,
                                    .pace = pace,
                                    .ctx = keeper};
+  int64_t began_ms = steady_ms(keeper);
   enum moonkeep_code code;
   do /* one that was broken off so that somebody could have the file begins anew */
     code = snapshot_take(&source, snapshot, err);
@@ -156,7 +157,7 @@ static enum moonkeep_code back_up(struct keeper *keeper, struct snapshot *snapsh
   if (code)
     failed(keeper, err);
   else
-    succeeded(keeper, snapshot);
+    succeeded(keeper, snapshot, began_ms);
   return code;
 }
 

@@ -343,6 +343,7 @@ static enum moonkeep_code load_scripts(struct host *host, const struct host_opti
                                  .log = host->log,
                                  .cpu_budget_ms = options->cpu_budget_ms,
                                  .memory_bytes = options->memory_bytes,
+                                 .trust = options->trust,
                                  .action = on_action,
                                  .ctx = host,
                                  .changed = on_changed,

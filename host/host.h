@@ -31,6 +31,7 @@ struct host_options {
   size_t left_out_count;
   int64_t cpu_budget_ms; /* see scripts_options; 0: the default, as for the next one */
   size_t memory_bytes;
+  bool trust;       /* see scripts_options */
   int64_t grace_ms; /* how long sleepers and timers may go on when the host ends, and what runs in a script
                      * that has been replaced */
   /* NULL, or one that is there before the scripts are loaded, and so misses nothing. */

@@ -42,6 +42,8 @@ const struct option options_table[] = {
      C_HOSTS, GRACE, AT(grace_s)},
     {"cpu-budget", "SECONDS", "1", "how long a script may compute without giving way", "MOONKEEP_CPU_BUDGET",
      C_SCRIPTS, BUDGET, AT(cpu_budget_s)},
+    {"trust", NULL, NULL, "give scripts all of Lua: files, processes, C modules", "MOONKEEP_TRUST", C_HOSTS,
+     FLAG, AT(trust)},
     {"memory", "BYTES", "64M", "the most memory that a script may use", "MOONKEEP_MEMORY", C_SCRIPTS, BYTES,
      AT(memory_bytes)},
     {"cache", "BYTES", "64M", "memory for values that are read often", "MOONKEEP_CACHE", C_HOSTS, BYTES,

@@ -60,7 +60,7 @@ struct settings {
   const char *data, *store;
   const char *metrics; /* HOST:PORT; NULL: not over HTTP */
   const char *backups; /* NULL: `backups` in the data folder */
-  bool json, serve, follow, watch, echo, yes, help, version;
+  bool trust, json, serve, follow, watch, echo, yes, help, version;
   bool no_supervise;
   enum log_level log_level;
   int log_format;                    /* of enum log_format */

@@ -73,6 +73,7 @@ static enum moonkeep_code open_host(struct session *session, struct host_listene
       .listener = listener,
       .cpu_budget_ms = (int64_t)ceil(settings->cpu_budget_s * 1000),
       .memory_bytes = settings->memory_bytes,
+      .trust = settings->trust,
       .grace_ms = (int64_t)(settings->grace_s * 1000),
       .log = &session->log,
   };

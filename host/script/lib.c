@@ -19,6 +19,11 @@ void lib_open(lua_State *L) {
   lib_open_bot(L);
 }
 
+bool lib_trusts(lua_State *L) {
+  const struct script *script = script_of(L);
+  return script && script->scripts->options.trust;
+}
+
 const char *lib_guess(lua_State *L, int table, const char *word) {
   struct guess guess;
   guess_init(&guess, word);

@@ -12,7 +12,7 @@
 
 void lib_open(lua_State *L); /* all of them */
 
-void lib_open_base(lua_State *L);      /* globals: Lua's own, less what reaches outside */
+void lib_open_base(lua_State *L);      /* globals: Lua's own, less what reaches outside, and the next two */
 void lib_open_string(lua_State *L);    /* global string */
 void lib_open_table(lua_State *L);     /* global table */
 void lib_open_os(lua_State *L);        /* global os */
@@ -25,6 +25,9 @@ void lib_open_bot(lua_State *L);       /* global bot */
 void lib_open_test(lua_State *L);      /* global test, in place of bot; not by lib_open */
 
 void lib_push_moonkeep(lua_State *L); /* what require "moonkeep" gives, as a plain table; once a state */
+
+/* Whether this state's script has all of Lua's libraries (--trust). */
+bool lib_trusts(lua_State *L);
 
 /* Pops a table and makes it what require gives for this name. */
 void lib_provide(lua_State *L, const char *name);

@@ -1,4 +1,4 @@
-/* Lua's own globals, less what reaches outside the script.
+/* Lua's own globals, less what reaches outside the script; where scripts are trusted, all of them.
  *
  *   assert error getmetatable ipairs next pairs pcall rawequal rawget rawlen rawset select tonumber tostring
  *   type _G _VERSION             as in Lua
@@ -8,6 +8,8 @@
  *   collectgarbage("count")      nothing else
  *   string, table                lib_string.c, lib_table.c
  *   math, utf8                   as in Lua
+ *   debug, io, package, dofile, loadfile, warn   only for the trusted, and then the rest is Lua's own, too,
+ * but for xpcall and what answers to the CPU budget
  */
 #include <lauxlib.h>
 #include <lualib.h>
@@ -93,26 +95,39 @@ static int base_collectgarbage(lua_State *L) {
   return 1;
 }
 
-static void open_globals(lua_State *L) {
+/* Of the table on top. */
+static void take_away(lua_State *L) {
   static const char *const gone[] = {"dofile", "loadfile", "warn"};
-  luaL_requiref(L, LUA_GNAME, luaopen_base, 1);
   for (size_t i = 0; i < sizeof gone / sizeof *gone; i++) {
     lua_pushnil(L);
     lua_setfield(L, -2, gone[i]);
   }
   lua_pushcfunction(L, base_load);
   lua_setfield(L, -2, "load");
-  lua_pushcfunction(L, base_xpcall);
-  lua_setfield(L, -2, "xpcall");
   lua_pushcfunction(L, base_setmetatable);
   lua_setfield(L, -2, "setmetatable");
   lua_pushcfunction(L, base_collectgarbage);
   lua_setfield(L, -2, "collectgarbage");
+}
+
+static void open_globals(lua_State *L) {
+  luaL_requiref(L, LUA_GNAME, luaopen_base, 1);
+  if (!lib_trusts(L)) take_away(L);
+  lua_pushcfunction(L, base_xpcall);
+  lua_setfield(L, -2, "xpcall");
   lua_pop(L, 1);
+}
+
+static void open_for_trusted(lua_State *L) {
+  luaL_requiref(L, LUA_IOLIBNAME, luaopen_io, 1);
+  luaL_requiref(L, LUA_DBLIBNAME, luaopen_debug, 1);
+  luaL_requiref(L, LUA_LOADLIBNAME, luaopen_package, 1);
+  lua_pop(L, 3);
 }
 
 void lib_open_base(lua_State *L) {
   open_globals(L);
+  if (lib_trusts(L)) open_for_trusted(L);
   lib_open_string(L);
   lib_open_table(L);
   luaL_requiref(L, LUA_MATHLIBNAME, luaopen_math, 1);

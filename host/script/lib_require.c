@@ -3,6 +3,8 @@
  *   "moonkeep", "cjson"  the host's own
  *   "lib.text"           lib/text.lua or lib/text/init.lua in the scripts folder; run once for each script
  *
+ * Where scripts are trusted, what the folder does not have is Lua's own require's.
+ *
  * Names are segments of letters, digits, `_` and `-`, joined by dots: no name leads out of the folder, and
  * neither does a symbolic link. Modules run where Lua cannot yield, so none is ever seen half-loaded.
  */
@@ -91,10 +93,30 @@ static void run_module(lua_State *L, const char *name) {
   if (status != LUA_OK) lua_error(L);
 }
 
+/* Whether the name is one of the host's modules, or of the folder's. */
+static bool is_ours(lua_State *L, const char *name, size_t len) {
+  const char *dir = script_of(L)->scripts->options.dir;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &loaded_key);
+  bool ours = lua_getfield(L, -1, name) != LUA_TNIL;
+  const char *stem = luaL_gsub(L, name, ".", "/");
+  if (!ours && is_name(name, len))
+    ours = file_exists(lua_pushfstring(L, "%s/%s.lua", dir, stem)) ||
+           file_exists(lua_pushfstring(L, "%s/%s/init.lua", dir, stem));
+  lua_settop(L, 1);
+  return ours;
+}
+
+/* upvalue: Lua's own, or nil */
 static int base_require(lua_State *L) {
   size_t len;
   const char *name = luaL_checklstring(L, 1, &len);
   lua_settop(L, 1);
+  if (lua_isfunction(L, lua_upvalueindex(1)) && !is_ours(L, name, len)) {
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushvalue(L, 1);
+    lua_call(L, 1, 1);
+    return 1;
+  }
   if (!is_name(name, len))
     return luaL_error(L, "require: \"%s\" is no module name; it is like \"lib.text\" for lib/text.lua", name);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &loaded_key);
@@ -113,6 +135,7 @@ static int base_require(lua_State *L) {
 void lib_open_require(lua_State *L) {
   lua_newtable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &loaded_key);
-  lua_pushcfunction(L, base_require);
+  lua_getglobal(L, "require"); /* Lua's, for the trusted; else nil */
+  lua_pushcclosure(L, base_require, 1);
   lua_setglobal(L, "require");
 }

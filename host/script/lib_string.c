@@ -5,7 +5,7 @@
  *   format(format, …)                    as in Lua; refuses what would take very long
  *   byte char len lower upper reverse sub pack packsize unpack   Lua's own
  *
- * There is no dump. The metatable of strings is locked.
+ * There is no dump, and the metatable of strings is locked, but for trusted scripts.
  */
 #include <ctype.h>
 #include <lauxlib.h>
@@ -259,17 +259,23 @@ static const luaL_Reg functions[] = {{"find", string_find},     {"match", string
                                      {"gmatch", string_gmatch}, {"gsub", string_gsub},
                                      {"rep", string_rep},       {NULL, NULL}};
 
-void lib_open_string(lua_State *L) {
-  luaL_requiref(L, LUA_STRLIBNAME, luaopen_string, 1);
-  luaL_setfuncs(L, functions, 0);
-  lua_getfield(L, -1, "format");
-  lua_pushcclosure(L, string_format, 1);
-  lua_setfield(L, -2, "format");
+/* Of the library on top. */
+static void seal(lua_State *L) {
   lua_pushnil(L);
   lua_setfield(L, -2, "dump");
   lua_pushliteral(L, "");
   lua_getmetatable(L, -1);
   lua_pushboolean(L, 0);
   lua_setfield(L, -2, "__metatable");
-  lua_pop(L, 3);
+  lua_pop(L, 2);
+}
+
+void lib_open_string(lua_State *L) {
+  luaL_requiref(L, LUA_STRLIBNAME, luaopen_string, 1);
+  luaL_setfuncs(L, functions, 0);
+  lua_getfield(L, -1, "format");
+  lua_pushcclosure(L, string_format, 1);
+  lua_setfield(L, -2, "format");
+  if (!lib_trusts(L)) seal(L);
+  lua_pop(L, 1);
 }

@@ -218,14 +218,25 @@ void script_drop(struct script *script, const char *why) {
   waiter_drop(&script->waiter);
 }
 
+/* Trusted scripts may have finalisers, which run now: they begin nothing new any more. */
+static void close_state(struct script *script) {
+  struct budget_frame frame;
+  script->stage = SCRIPT_OVER;
+  budget_enter(&frame, script, script->L, false);
+  lua_close(script->L);
+  budget_leave(&frame);
+  budget_frame_deinit(&frame);
+  waiter_drop(&script->waiter);
+  bounds_deinit(script);
+}
+
 void script_free(struct script *script) {
   if (!script) return;
   reload_forget(script);
   task_free_idle(script);
-  bounds_deinit(script);
   list_take(&script->link);
   note_script(script, script->name);
-  lua_close(script->L);
+  close_state(script);
   note_script(NULL, NULL);
   note_forget(script);
   arena_deinit(&script->arena);

@@ -66,6 +66,7 @@ static void give_back(struct task *task, bool reusable) {
 
 void task_start(lua_State *L, int args, const char *what, struct event *event) {
   struct script *script = script_of(L);
+  if (script->stage == SCRIPT_OVER) luaL_error(L, "the script is over");
   if (script->bounds.tasks >= BOUND_TASKS)
     luaL_error(L, "%d tasks are under way, and a script may have no more", BOUND_TASKS);
   struct task *task = take(L, script);

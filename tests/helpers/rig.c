@@ -86,6 +86,7 @@ enum moonkeep_code rig_try_open(struct rig *rig, struct err *err) {
                                     .log = &rig->log,
                                     .cpu_budget_ms = rig->cpu_budget_ms,
                                     .memory_bytes = rig->memory_bytes,
+                                    .trust = rig->trust,
                                     .action = take_action,
                                     .ctx = rig,
                                     .watch = rig->watch,

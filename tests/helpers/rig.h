@@ -30,9 +30,10 @@ struct rig {
   struct scripts *scripts;
   int64_t cpu_budget_ms; /* of the scripts; rig_init makes it a minute: slow machines are not their fault */
   size_t memory_bytes;   /* 0: the usual */
-  struct buf actions;    /* one line each */
-  struct buf lines;      /* of the log: "error leveling: …" */
-  struct buf answers;    /* of events: "ok" or the errors, one line each */
+  bool trust;
+  struct buf actions; /* one line each */
+  struct buf lines;   /* of the log: "error leveling: …" */
+  struct buf answers; /* of events: "ok" or the errors, one line each */
 };
 
 void rig_init(struct rig *rig);                                          /* a folder and a store */

@@ -110,6 +110,7 @@ static int64_t sooner(int64_t a, int64_t b) {
  * that are being changed: then all of them have to have come to rest. */
 static int64_t rest_of(const struct scripts *scripts, const struct source *source, int64_t patience_ms) {
   if (watch_is_written(&scripts->watch, &source->seen)) return source->since_ms + LOOK_WRITTEN_MS;
+  if (source->seen.kind == STAMP_ABSENT) return source->since_ms + LOOK_GONE_MS;
   int64_t rest_ms = watch_is_whole(&scripts->watch, &source->seen)
                         ? source->since_ms + LOOK_WHOLE_MS
                         : later(source->since_ms, scripts->busy_ms) + LOOK_STILL_MS;

@@ -15,8 +15,9 @@ enum {
   LOOK_GATHER_MS = 20,     /* between two looks that were called for */
   LOOK_WHOLE_MS = 50,      /* how long a file stands still that was renamed into place */
   LOOK_STILL_MS = 100,     /* and any other */
+  LOOK_GONE_MS = 250,      /* how long one is missing that is gone, and not just being replaced */
   LOOK_PATIENCE_MS = 1000, /* a change that does not come to rest is loaded then */
-  LOOK_WRITTEN_MS = 5000,  /* how long a file may stand still in the middle of being written */
+  LOOK_WRITTEN_MS = 10000, /* how long a file may stand still in the middle of being written */
 };
 
 void look_open(struct scripts *scripts);  /* begins to watch, where that is wanted */

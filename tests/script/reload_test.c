@@ -394,7 +394,7 @@ TEST(new_files_are_loaded_and_removed_ones_unloaded) {
   expect(&rig, "info a: a\ninfo b: b\ninfo c: C\n");
   CHECK(unlink(path_of(&rig, "a.lua")) == 0);
   CHECK(unlink(path_of(&rig, "c/init.lua")) == 0);
-  look(&rig, LOOK_GATHER_MS + LOOK_STILL_MS);
+  look(&rig, LOOK_GATHER_MS + LOOK_GONE_MS);
   HAS(rig_log(&rig), "info a: unloaded: its file is gone\ninfo c: unloaded: its file is gone\n");
   expect(&rig, "info b: b\n");
   CHECK_INT(scripts_count(rig.scripts), 1);
@@ -1010,7 +1010,7 @@ TEST(without_inotify_the_files_are_looked_at) {
   rig_advance(&rig, 300);
   expect(&rig, "info bot: second\ninfo new: new\n");
   CHECK(unlink(path_of(&rig, "new.lua")) == 0);
-  rig_advance(&rig, 300);
+  rig_advance(&rig, 500);
   expect(&rig, "info bot: second\n");
   rig_deinit(&rig);
 }

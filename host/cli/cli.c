@@ -152,6 +152,17 @@ const struct command commands[] = {
      "status "
      "1 when\nsomething is damaged. With --full every row is compared with its checksum, which takes "
      "longer.\n"},
+    {"salvage", "FILE [OUT]", "what can be read in a damaged store file", C_SALVAGE, 1, 2, command_salvage,
+     "Reads the store file FILE around what is damaged in it, with the write-ahead log beside it, and writes "
+     "each "
+     "key\nthat is whole to OUT (default: standard output), one object a line, as `import` takes them. Rows "
+     "that "
+     "another\nprogram wrote have no checksum and carry \"unchecked\":true. FILE is not changed; no host may "
+     "have it "
+     "open.\n"
+     "\n"
+     "  moonkeep salvage data/damaged-20261123T101500.250Z/appdata.db rows.ndjson\n"
+     "  moonkeep import rows.ndjson\n"},
     {"reload", "[SCRIPT]", "load scripts of a running host anew", C_RELOAD, 0, 1, command_reload,
      "Has the host that runs on the data folder load the script anew, or all scripts, as if they had\n"
      "just been saved, and take in what is new in the folder or gone. Prints what came of each when the\n"

@@ -47,6 +47,7 @@ enum exit_status command_backup(struct cli *cli);
 enum exit_status command_backups(struct cli *cli);
 enum exit_status command_restore(struct cli *cli);
 enum exit_status command_check(struct cli *cli);
+enum exit_status command_salvage(struct cli *cli);
 enum exit_status command_reload(struct cli *cli);
 enum exit_status command_status(struct cli *cli);
 enum exit_status command_metrics(struct cli *cli);

@@ -99,6 +99,18 @@ check_beside_a_host() {
   stop_host
 }
 
+salvaged_rows_can_be_imported() {
+  filled
+  dd if=/dev/zero of=data/appdata.db bs=4096 count=1 conv=notrunc 2>/dev/null
+  mk salvage data/appdata.db rows.ndjson
+  is status "$status" 0
+  has stderr "$err" '3 keys could be read'
+  mk import --data other rows.ndjson
+  mk select --data other
+  is rows "$out" $'{"key":"a","value":1}\n{"key":"b","value":2}\n{"key":"c","value":3}'
+  refuses 1 'cannot open nonesuch' salvage nonesuch
+}
+
 tests='
   restore_brings_a_backup_back_and_can_be_undone
   restore_asks_and_needs_yes
@@ -109,6 +121,7 @@ tests='
   scripts_are_told
   check_finds_damage
   check_beside_a_host
+  salvaged_rows_can_be_imported
 '
 # shellcheck disable=SC2086 # the names are meant to be split
 run_tests $tests

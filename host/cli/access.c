@@ -90,6 +90,7 @@ enum moonkeep_code access_open(struct cli *cli, struct log *log, struct store **
   struct store_options options = {.dir = settings->data, .owner = owner, .log = log};
   options.value_bytes = settings->value_bytes;
   options.backups_dir = settings->backups;
+  options.archive = settings->archive;
   return store_open(store, &options, err);
 }
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { FLAG, TEXT, LEVEL, FORMAT, BYTES, SECONDS, GRACE, BUDGET, COUNT };
+enum kind { FLAG, TEXT, LEVEL, FORMAT, BYTES, SECONDS, GRACE, BUDGET, COUNT, ARCHIVE };
 
 #define AT(member) offsetof(struct settings, member)
 
@@ -19,6 +19,11 @@ const struct option options_table[] = {
      C_HOSTS | C_SAFETY | C_STORE | C_FILES, TEXT, AT(backups)},
     {"backup-every", "SECONDS", "900", "how often a backup is made where something has changed; 0: never",
      "MOONKEEP_BACKUP_EVERY", C_HOSTS, GRACE, AT(backup_every_s)},
+    {"archive", "MODE", "on",
+     "whether changes go into the archive beside the backups: off, on (within a second), or sync (before "
+     "they "
+     "are acknowledged)",
+     "MOONKEEP_ARCHIVE", C_HOSTS | C_STORE | C_FILES, ARCHIVE, AT(archive)},
     {"limit", "N", NULL, "at most so many keys", "MOONKEEP_LIMIT", C_SELECT | C_KEYS, COUNT, AT(limit)},
     {"after", "KEY", NULL, "only keys behind this one", "MOONKEEP_AFTER", C_SELECT | C_KEYS, TEXT, AT(after)},
     {"default", "JSON", NULL, "what the function gets where there is no such key", "MOONKEEP_DEFAULT",
@@ -158,6 +163,17 @@ static bool parse_flag(const char *text, bool *flag) {
   return false;
 }
 
+static bool parse_archive(const char *text, enum store_archive *archive) {
+  static const char *const modes[] = {
+      [STORE_ARCHIVE_OFF] = "off", [STORE_ARCHIVE_ON] = "on", [STORE_ARCHIVE_SYNC] = "sync"};
+  for (int i = 0; i < 3; i++) {
+    if (strcmp(text, modes[i]) != 0) continue;
+    *archive = (enum store_archive)i;
+    return true;
+  }
+  return false;
+}
+
 /* Puts the value in its place; NULL, or what a value has to be. */
 static const char *store_value(struct settings *settings, const struct option *option, const char *text) {
   void *place = (char *)settings + option->offset;
@@ -173,6 +189,7 @@ static const char *store_value(struct settings *settings, const struct option *o
     *(int *)place = strcmp(text, "json") == 0;
     return NULL;
   case BYTES: return parse_bytes(text, place) ? NULL : "a number of bytes, such as 512K or 4M";
+  case ARCHIVE: return parse_archive(text, place) ? NULL : "off, on or sync";
   case COUNT: return parse_count(text, place) ? NULL : "a whole number above 0";
   case GRACE: return parse_seconds(text, place) && *(double *)place <= 1e6 ? NULL : "a number of seconds";
   case BUDGET:
@@ -290,7 +307,8 @@ static enum moonkeep_code read_word(struct reader *reader, const char *word, str
 }
 
 enum moonkeep_code options_read(struct settings *settings, int argc, char **argv, struct err *err) {
-  *settings = (struct settings){.data = "data", .store = "appData", .grace_s = 10, .backup_every_s = 900};
+  *settings = (struct settings){
+      .data = "data", .store = "appData", .grace_s = 10, .backup_every_s = 900, .archive = STORE_ARCHIVE_ON};
   struct reader reader = {.settings = settings, .argc = argc, .at = 1, .argv = argv};
   while (reader.at < argc) {
     enum moonkeep_code code = read_word(&reader, argv[reader.at++], err);

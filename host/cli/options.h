@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "store/store.h"
 
 /* Sets of commands, a bit each. */
 #define COMMAND_BIT(n) (UINT64_C(1) << (n))
@@ -70,6 +71,7 @@ struct settings {
   bool dry_run, full;
   const char *at; /* NULL: no moment was given */
   double grace_s, cpu_budget_s, backup_every_s;
+  enum store_archive archive;
   const char *preset;           /* JSON; NULL: none */
   uint64_t limit, batch, lines; /* 0: none */
   const char *after;            /* NULL: from the start */

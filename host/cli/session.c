@@ -66,6 +66,7 @@ static enum moonkeep_code open_host(struct session *session, struct host_listene
                 .value_bytes = settings->value_bytes,
                 .lock_wait_ms = LOCK_WAIT_MS,
                 .backups_dir = settings->backups,
+                .archive = settings->archive,
                 .backup_every_ms = (int64_t)(settings->backup_every_s * 1000),
                 .log = &session->log},
       .scripts_dir = session->scripts,

@@ -124,6 +124,8 @@ enum moonkeep_code archive_create(struct archive *archive, const char *dir, uint
   name_of(name, epoch, after);
   enum moonkeep_code code = disk_make_folder(dir, err);
   if (!code && !(archive->path = disk_join(dir, name))) code = err_memory(err);
+  if (!code && disk_size(archive->path) > (int64_t)sizeof(struct head))
+    code = err_set(err, MOONKEEP_INVALID, "%s has groups already", archive->path);
   if (!code) code = disk_create(&archive->fd, archive->path, err);
   if (!code) code = begin_file(archive, after, at_ms, err);
   if (!code) code = disk_sync(dir, err);
@@ -158,7 +160,10 @@ enum moonkeep_code archive_write(struct archive *archive, const struct buf *grou
 }
 
 enum moonkeep_code archive_sync(struct archive *archive, struct err *err) {
+  struct stat st;
   enum moonkeep_code code = disk_sync_fd(archive->fd, archive->path, err);
+  if (!code && fstat(archive->fd, &st) == 0 && st.st_nlink == 0)
+    code = err_set(err, MOONKEEP_IO, "%s has been removed while it was written", archive->path);
   if (code) archive_close(archive);
   return code;
 }

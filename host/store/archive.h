@@ -52,8 +52,9 @@ struct archive {
   uint64_t bytes;      /* of the file, up to the end of the last group written */
 };
 
-/* Makes a file whose first group comes behind `after`. One of that name that has no group is replaced. Makes
- * the folder where it is missing. Errors: full, io, memory, invalid; the archive is closed then. */
+/* Makes a file whose first group comes behind `after`. One of that name is replaced where it has no group
+ * (else invalid). Makes the folder where it is missing. Errors: full, io, memory, invalid; the archive is
+ * closed then. */
 enum moonkeep_code archive_create(struct archive *archive, const char *dir, uint64_t epoch, uint64_t after,
                                   int64_t at_ms, struct err *err);
 

@@ -1,6 +1,7 @@
 #include "store/commit.h"
 
 #include "base/mem.h"
+#include "store/archiver.h"
 #include "store/journal.h"
 #include "store/keeper.h"
 
@@ -57,6 +58,8 @@ static enum moonkeep_code reopen(struct commit *commit, uint64_t seq, bool *ther
   atomic_store(&commit->has_stopped, commit->broken);
   commit->retry_ms = clock_steady_ms(commit->clock) + UPKEEP_MS;
   atomic_store(&commit->folded_seq, commit->engine.folded_seq);
+  if (!code && commit->doubtful)
+    archiver_break(commit->archiver, "after a disk error it is not known what it lacks");
   if (!code) refuse_doubtful(commit);
   return code;
 }
@@ -87,6 +90,24 @@ static enum moonkeep_code settle(struct commit *commit, uint64_t seq, enum moonk
   if (there) return MOONKEEP_OK;
   *err = why;
   return code;
+}
+
+/* ---- the archive ---- */
+
+static enum moonkeep_code be_ready(struct commit *commit, struct err *err) {
+  enum moonkeep_code code = be_whole(commit, err);
+  return code ? code : archiver_is_well(commit->archiver, err);
+}
+
+/* What has been committed goes into the archive. Where it has to be there before anybody is told, and is not,
+ * the change is saved and yet cannot be called so; the cache has to forget what it says of it. */
+static enum moonkeep_code hand_to_archive(struct commit *commit, enum moonkeep_code code, struct err *err) {
+  struct err why;
+  if (code) buf_clear(&commit->engine.fresh);
+  if (code || archiver_add(commit->archiver, &commit->engine, &why) == MOONKEEP_OK) return code;
+  commit->broken = true;
+  return err_set(err, MOONKEEP_UNKNOWN, "the change is in the store file, but not in the archive: %s",
+                 why.message);
 }
 
 /* ---- upkeep: folding, sweeping, checkpoints ---- */
@@ -159,6 +180,8 @@ static void upkeep(struct commit *commit, bool idle) {
   commit->more_to_do = false;
   int64_t since = commit->unfolded_since_ms;
   bool due = since && (idle || clock_steady_ms(commit->clock) - since >= FOLD_AFTER_MS);
+  /* Until it is archived it stays in the journal, from where the next start takes it over. */
+  due = due && archiver_has(commit->archiver, commit->engine.last_seq);
   if (due) fold_as_owed(commit);
   if (!commit->broken) sweep(commit);
   if (!commit->broken) checkpoint(commit);
@@ -190,13 +213,14 @@ static size_t journal_limit(const struct commit *commit) {
 static enum moonkeep_code save(struct commit *commit, struct group *group, struct err *err) {
   while (commit->engine.journal_bytes > journal_limit(commit) && !commit->broken && !commit->complained)
     fold_step(commit);
-  enum moonkeep_code code = be_whole(commit, err);
+  enum moonkeep_code code = be_ready(commit, err);
   if (code) return code;
   encode(commit, group);
   if (commit->changes.failed) return err_memory(err);
   code = engine_append(&commit->engine, group->seq, clock_wall_ms(commit->clock), commit->changes.data,
                        commit->changes.len, err);
-  return code ? settle(commit, group->seq, code, err) : MOONKEEP_OK;
+  if (code) code = settle(commit, group->seq, code, err);
+  return hand_to_archive(commit, code, err);
 }
 
 static void run_group(struct commit *commit, struct group *group) {
@@ -226,11 +250,13 @@ static void time_group(struct commit *commit, struct group *group) {
 static void run_erase(struct commit *commit, struct erase_job *erase) {
   struct err err;
   struct store_call *call = erase->call;
-  enum moonkeep_code code = fold_everything(commit, &err);
+  enum moonkeep_code code = archiver_is_well(commit->archiver, &err);
+  if (!code) code = fold_everything(commit, &err);
   if (!code) {
     code = engine_erase_like(&commit->engine, erase->seq, erase->now_ms, bucket_name(call->bucket),
                              call->pattern, call->pattern_len, &call->count, &err);
     if (code) code = settle(commit, erase->seq, code, &err);
+    code = hand_to_archive(commit, code, &err);
   }
   if (code) job_fail(&erase->job, &err);
 }
@@ -255,7 +281,8 @@ static enum moonkeep_code step_bulk(struct commit *commit, const struct bulk_job
   enum moonkeep_code code = MOONKEEP_OK;
   switch (bulk->step) {
   case BULK_BEGIN:
-    code = fold_everything(commit, err);
+    code = archiver_is_well(commit->archiver, err);
+    if (!code) code = fold_everything(commit, err);
     return code ? code : engine_begin_many(&commit->engine, err);
   case BULK_APPEND: return append_bulk(commit, bulk, err);
   case BULK_COMMIT: return engine_end_many(&commit->engine, true, err);
@@ -270,10 +297,12 @@ static void run_bulk(struct commit *commit, struct bulk_job *bulk) {
   bool began = commit->in_bulk;
   enum moonkeep_code code = step_bulk(commit, bulk, &err);
   commit->in_bulk = !code && (bulk->step == BULK_BEGIN || bulk->step == BULK_APPEND);
-  if (!code) return;
+  if (!code && commit->in_bulk) return;
   struct err ignored;
-  if (began && bulk->step == BULK_APPEND) engine_end_many(&commit->engine, false, &ignored);
-  code = settle(commit, bulk->seq, code, &err);
+  if (code && began && bulk->step == BULK_APPEND) engine_end_many(&commit->engine, false, &ignored);
+  if (code) code = settle(commit, bulk->seq, code, &err);
+  if (!code && bulk->step == BULK_ABANDON) buf_clear(&commit->engine.fresh);
+  code = hand_to_archive(commit, code, &err);
   if (code) job_fail(&bulk->job, &err);
 }
 

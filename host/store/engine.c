@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/buf.h"
+#include "store/archiver.h"
 #include "store/journal.h"
 #include "store/row.h"
 #include "store/schema.h"
@@ -172,6 +173,12 @@ static enum moonkeep_code cut_off(struct engine *engine, struct err *err) {
 
 enum moonkeep_code engine_open(struct engine *engine, const struct folder *folder, const char *path,
                                size_t cache_bytes, const struct log *log, struct err *err) {
+  return engine_open_archived(engine, folder, path, cache_bytes, log, NULL, err);
+}
+
+enum moonkeep_code engine_open_archived(struct engine *engine, const struct folder *folder, const char *path,
+                                        size_t cache_bytes, const struct log *log, struct archiver *archiver,
+                                        struct err *err) {
   *engine = (struct engine){.path = path,
                             .log = log,
                             .cache_bytes = cache_bytes}; /* next_expiry_ms 0: the first sweep finds it out */
@@ -183,6 +190,8 @@ enum moonkeep_code engine_open(struct engine *engine, const struct folder *folde
     log_write(log, LOG_INFO, "store",
               "taking over %zu bytes of changes that were saved but not yet in the tables",
               engine->journal_bytes);
+  if (!code && archiver) archiver_look(archiver, engine);
+  engine->keeps_fresh = archiver && archiver->mode != STORE_ARCHIVE_OFF;
   if (!code) code = take_over(engine, err);
   if (!code) code = folder_sync(folder, err);
   if (code) disconnect(engine);
@@ -202,7 +211,17 @@ static enum moonkeep_code finish(struct engine *engine, struct err *err) {
 enum moonkeep_code engine_close(struct engine *engine, bool clean, struct err *err) {
   enum moonkeep_code code = clean && engine->db ? finish(engine, err) : MOONKEEP_OK;
   disconnect(engine);
+  buf_deinit(&engine->fresh);
   return code;
+}
+
+/* Also one that fails: whether it is in the file may only come out later. */
+static void keep_fresh(struct engine *engine, uint64_t seq, int64_t at_ms, const void *changes, size_t len) {
+  struct archive_group group = {
+      .seq = seq, .before = engine->last_seq, .at_ms = at_ms, .changes = changes, .len = len};
+  if (!engine->keeps_fresh) return;
+  if (engine->fresh.len == 0) engine->fresh_before = engine->last_seq;
+  archive_put(&engine->fresh, engine->epoch, &group);
 }
 
 enum moonkeep_code engine_append(struct engine *engine, uint64_t seq, int64_t at_ms, const void *changes,
@@ -218,6 +237,7 @@ enum moonkeep_code engine_append(struct engine *engine, uint64_t seq, int64_t at
   if (rc != SQLITE_DONE) code = sql_fail(engine->db, rc, "save changes", err);
   sqlite3_reset(append);
   sqlite3_clear_bindings(append);
+  keep_fresh(engine, seq, at_ms, changes, len);
   if (code) return engine_rollback(engine, code);
   engine->last_seq = seq;
   engine->journal_bytes += len;

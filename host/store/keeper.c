@@ -8,6 +8,8 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "store/archive_thin.h"
+#include "store/archiver.h"
 #include "store/commit.h"
 #include "store/retention.h"
 
@@ -127,7 +129,9 @@ static void succeeded(struct keeper *keeper, const struct snapshot *snapshot, in
   tell_state(keeper, NULL);
   log_write(keeper->log, LOG_INFO, "backup", "%s: %llu keys, %llu KiB, verified", snapshot->name,
             (unsigned long long)snapshot->keys, (unsigned long long)(snapshot->bytes >> 10));
+  archiver_rotate(keeper->archiver);
   take_old_ones_away(keeper);
+  archive_thin(keeper->dir, keeper->log);
 }
 
 static void failed(struct keeper *keeper, const struct err *err) {
@@ -151,9 +155,11 @@ static enum moonkeep_code back_up(struct keeper *keeper, struct snapshot *snapsh
                                    .ctx = keeper};
   int64_t began_ms = steady_ms(keeper);
   enum moonkeep_code code;
+  bool wanted = atomic_exchange(&keeper->archiver->wants_backup, false);
   do /* one that was broken off so that somebody could have the file begins anew */
     code = snapshot_take(&source, snapshot, err);
   while (code == MOONKEEP_CLOSED && !atomic_load(&keeper->stopping));
+  if (code && wanted) atomic_store(&keeper->archiver->wants_backup, true);
   if (code)
     failed(keeper, err);
   else
@@ -173,12 +179,48 @@ static void run_job(struct keeper *keeper, struct job *job) {
   outbox_put(keeper->outbox, job);
 }
 
+/* Whether the newest backup and what is archived from it on hold all that the store held when it was opened.
+ * They do not after a restore, where the archive was off for a time, or where a crash took its last groups.
+ */
+static bool reaches(const struct keeper *keeper) {
+  struct snapshot newest = {.epoch = keeper->epoch};
+  struct buf path = {0};
+  struct err err;
+  uint64_t seq = 0;
+  int64_t at_ms;
+  enum moonkeep_code code = MOONKEEP_OK;
+  if (keeper->last.name[0]) {
+    buf_printf(&path, "%s/%s", keeper->dir, keeper->last.name);
+    code = path.failed ? err_memory(&err) : snapshot_describe(buf_text(&path), &newest, &err);
+  }
+  buf_deinit(&path);
+  if (code || newest.epoch != keeper->epoch) return false;
+  if (newest.seq >= keeper->opened_seq) return true;
+  code = archive_reach(keeper->dir, keeper->epoch, newest.seq, &seq, &at_ms, &err);
+  return !code && seq >= keeper->opened_seq;
+}
+
+static void look_at_reach(struct keeper *keeper) {
+  struct archiver *archiver = keeper->archiver;
+  if (keeper->reach_known || archiver->mode == STORE_ARCHIVE_OFF) return;
+  if (!archiver_has(archiver, keeper->opened_seq)) return;
+  keeper->reach_known = true;
+  if (!reaches(keeper)) atomic_store(&archiver->wants_backup, true);
+}
+
+/* A gap in the archive does not wait until the next one is due, but for as long as they fail. */
+static bool is_due(const struct keeper *keeper) {
+  bool wanted = atomic_load(&keeper->archiver->wants_backup);
+  if (steady_ms(keeper) < keeper->due_ms) return wanted && keeper->failures == 0;
+  return wanted || has_changed(keeper);
+}
+
 static void look_whether_due(struct keeper *keeper) {
   struct snapshot snapshot;
   struct err err;
-  if (atomic_load(&keeper->stopping)) return;
-  if (keeper->every_ms == 0 || steady_ms(keeper) < keeper->due_ms || !has_changed(keeper)) return;
-  back_up(keeper, &snapshot, &err);
+  if (atomic_load(&keeper->stopping) || keeper->every_ms == 0) return;
+  look_at_reach(keeper);
+  if (is_due(keeper)) back_up(keeper, &snapshot, &err);
 }
 
 static void *keeper_main(void *arg) {

@@ -20,6 +20,7 @@
 #include "store/snapshot.h"
 #include "store/store.h"
 
+struct archiver;
 struct commit;
 
 struct backup_job {
@@ -30,8 +31,9 @@ struct backup_job {
 
 struct keeper {
   struct inbox inbox;
-  struct outbox *outbox;       /* borrowed, as are the next four */
+  struct outbox *outbox;       /* borrowed, as are the next five */
   const struct commit *commit; /* what there is to keep, and whether it has work */
+  struct archiver *archiver;   /* begins another file with each backup, and may ask for one */
   const char *data;
   const struct clock *clock;
   const struct log *log;
@@ -54,6 +56,9 @@ struct keeper {
   int64_t due_ms;       /* steady */
   uint64_t seen_seq;    /* of the store, when the backup under way last looked */
   unsigned failures;    /* in a row */
+  uint64_t epoch;       /* of the store */
+  uint64_t opened_seq;  /* its last group when it was opened */
+  bool reach_known;     /* whether backup and archive together hold what was there then has been looked at */
 };
 
 /* dir NULL: `backups` in the data folder. Looks at the backups that are there. False: no memory. */

@@ -193,7 +193,8 @@ static enum moonkeep_code look_at_log(struct opening *opening, struct err *err) 
 
 static enum moonkeep_code open_engine(struct opening *opening, struct err *err) {
   const struct start *start = opening->start;
-  return engine_open(opening->engine, start->folder, start->path, start->cache_bytes, start->log, err);
+  return engine_open_archived(opening->engine, start->folder, start->path, start->cache_bytes, start->log,
+                              start->archiver, err);
 }
 
 static enum moonkeep_code restore_and_open(struct opening *opening, const char *why, struct err *err) {

@@ -16,6 +16,7 @@ struct start {
   const struct folder *folder; /* borrowed, as is all else that points */
   const char *path;            /* of the store file */
   const char *backups;         /* the folder of the backups */
+  struct archiver *archiver;   /* is shown what a crash has left; NULL: none */
   size_t cache_bytes;
   const struct clock *clock;
   const struct log *log;

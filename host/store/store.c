@@ -78,6 +78,7 @@ static void free_store(struct store *store) {
   while (!list_empty(&store->ages)) cache_drop(store, list_of(store->ages.next, struct entry, age));
   map_each(&store->buckets, free_bucket, store);
   map_deinit(&store->buckets);
+  archiver_close(&store->archiver);
   keeper_close(&store->keeper);
   folder_close(&store->folder);
   buf_deinit(&store->receipt);
@@ -133,19 +134,26 @@ static bool start_threads(struct store *store) {
   commit->view_lock = &store->reader.lock;
   commit->cache_bytes = store->cache_limit;
   commit->keeper = &store->keeper;
+  commit->archiver = &store->archiver;
   commit->clock = store->clock;
   commit->log = store->log;
   store->keeper.outbox = &store->outbox;
   store->keeper.commit = commit;
+  store->keeper.archiver = &store->archiver;
+  store->keeper.epoch = commit->engine.epoch;
+  store->keeper.opened_seq = commit->engine.last_seq;
   atomic_init(&commit->last_seq, commit->engine.last_seq);
   atomic_init(&commit->folded_seq, commit->engine.folded_seq);
   store->durable_seq = commit->engine.last_seq;
   store->next_seq = store->durable_seq + 1;
   view_init(&store->reader.view, store->path, store->clock);
   if (!reader_start(&store->reader)) return false;
-  if (keeper_start(&store->keeper)) {
-    if (commit_start(commit)) return true;
-    keeper_stop(&store->keeper);
+  if (archiver_start(&store->archiver, &commit->engine)) {
+    if (keeper_start(&store->keeper)) {
+      if (commit_start(commit)) return true;
+      keeper_stop(&store->keeper);
+    }
+    archiver_stop(&store->archiver);
   }
   struct job job = {0};
   stop(&store->reader.inbox, &job);
@@ -159,6 +167,7 @@ static enum moonkeep_code start_file(struct store *store, struct err *err) {
   struct start start = {.folder = &store->folder,
                         .path = store->path,
                         .backups = store->keeper.dir,
+                        .archiver = &store->archiver,
                         .cache_bytes = store->page_bytes,
                         .clock = store->clock,
                         .log = store->log};
@@ -204,6 +213,9 @@ enum moonkeep_code store_open(struct store **out, const struct store_options *op
   if (!code && !keeper_open(&store->keeper, store->folder.path, options->backups_dir,
                             options->backup_every_ms, store->clock, store->log))
     code = err_memory(err);
+  if (!code &&
+      !archiver_open(&store->archiver, options->archive, store->keeper.dir, store->clock, store->log))
+    code = err_memory(err);
   if (!code) code = open_file(store, err);
   if (code)
     free_store(store);
@@ -223,6 +235,7 @@ enum moonkeep_code store_close(struct store *store, struct err *err) {
   struct job spare = {0};
   stop(&store->commit.inbox, commit_stop ? commit_stop : &spare);
   commit_join(&store->commit);
+  archiver_stop(&store->archiver);
   stop(&store->reader.inbox, &reader_stop);
   reader_join(&store->reader);
   struct err ignored;

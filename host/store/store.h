@@ -45,6 +45,12 @@ enum {
 struct store;
 struct bucket; /* a named store, such as appData; lives as long as the store */
 
+enum store_archive { /* whether each change is also written into the archive beside the backups */
+                     STORE_ARCHIVE_OFF,
+                     STORE_ARCHIVE_ON,   /* within about a second */
+                     STORE_ARCHIVE_SYNC, /* before it is acknowledged */
+};
+
 struct store_options {
   const char *dir;         /* the data folder; made when it is missing (with its parents) */
   const char *owner;       /* who we are, for the process that finds the folder taken: "moonkeep run bots" */
@@ -53,6 +59,7 @@ struct store_options {
   int lock_wait_ms;        /* how long to wait for another process to let go of the folder */
   const char *backups_dir; /* where the backups are; NULL: `backups` in the data folder */
   int64_t backup_every_ms; /* how often one is made where something has changed; 0: only by store_backup */
+  enum store_archive archive;
   const struct clock *clock; /* NULL: the system's; borrowed until store_close */
   const struct log
       *log; /* NULL: silent; borrowed until store_close; written to from the store's threads too */
@@ -225,6 +232,17 @@ struct store_backup_state {
 /* How it stands with the backups. */
 void store_backup_state(struct store *store, struct store_backup_state *state);
 const char *store_backups_dir(const struct store *store);
+
+struct store_archive_state {
+  enum store_archive mode;
+  uint64_t seq;        /* the group up to which the disk has it; 0: it has none */
+  int64_t at_ms;       /* when that was, since 1970 */
+  size_t behind_bytes; /* that wait to be written */
+  char error[256];     /* why it cannot be written; "": it can */
+};
+
+/* How it stands with the archive. */
+void store_archive_state(struct store *store, struct store_archive_state *state);
 
 /* The backups of a folder, the newest first; `error` says of one that it cannot even be opened. *out is to be
  * freed with mem_free. Any thread; the store need not be open. */

@@ -4,6 +4,7 @@
 #define STORE_PARTS_H
 
 #include "base/map.h"
+#include "store/archiver.h"
 #include "store/commit.h"
 #include "store/job.h"
 #include "store/keeper.h"
@@ -99,6 +100,7 @@ struct store {
   struct tally tally;
 
   struct outbox outbox;
+  struct archiver archiver;
   struct commit commit;
   struct reader reader;
   struct keeper keeper;

@@ -1,0 +1,15 @@
+/* Which files of the archive are still of use: those that bring one of the backups forward, up to a limit of
+ * bytes. Beyond it the oldest go, but none from behind the newest backup. Any thread. */
+#ifndef STORE_ARCHIVE_THIN_H
+#define STORE_ARCHIVE_THIN_H
+
+#include "base/log.h"
+
+#ifndef ARCHIVE_KEEP_BYTES
+#define ARCHIVE_KEEP_BYTES (1LL << 30) /* of all files together */
+#endif
+
+/* After a new backup. What cannot be read or removed stays, and the log says so. */
+void archive_thin(const char *dir, const struct log *log);
+
+#endif

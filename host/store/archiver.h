@@ -1,0 +1,88 @@
+/* The archiver thread: carries each group that has become durable into the archive (archive.h).
+ *
+ * It writes at once and syncs twice a second, or, where every change waits for it, at once. What it cannot
+ * write it tries again each second; when more than ARCHIVER_LIMIT waits, or what it has written is in doubt,
+ * the archive is broken: what waits is given up, the log says so, the archive goes on behind the gap, and the
+ * keeper is asked for a backup, from which on everything is kept again.
+ *
+ * archiver_open → archiver_look (before what a crash has left is folded away) → archiver_start →
+ * archiver_add by the commit thread … → archiver_stop → archiver_close. The others: any thread. */
+#ifndef STORE_ARCHIVER_H
+#define STORE_ARCHIVER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "store/archive.h"
+#include "store/engine.h"
+#include "store/store.h"
+
+#ifndef ARCHIVER_LIMIT
+#define ARCHIVER_LIMIT (64 << 20) /* bytes that may wait: as much as the journal may hold */
+#endif
+
+struct archiver {
+  enum store_archive mode;
+  const char *dir; /* borrowed, as is the log: the backups folder */
+  const struct clock *clock;
+  const struct log *log;
+  bool open;
+
+  pthread_mutex_t lock; /* guards the following */
+  pthread_cond_t more;  /* for the thread: there is something to do */
+  pthread_cond_t done;  /* for the commit thread: something was synced, or has failed */
+  struct buf waiting;   /* groups that are to be written */
+  uint64_t before;      /* the group before the first that waits */
+  uint64_t added_seq, written_seq, synced_seq;
+  int64_t synced_ms; /* wall: when what is synced was added, at the latest */
+  char error[256];   /* why it is not well; "": it is */
+  unsigned breaks;   /* how often it has been broken: who waited then need not wait on */
+  bool broken;       /* nothing is taken until the thread has begun anew */
+  bool rotate, stopping, running;
+
+  atomic_bool wants_backup; /* there is a gap: only a new backup covers what comes behind it */
+
+  /* The thread's own, and before it runs, the opener's. */
+  pthread_t thread;
+  struct archive archive;
+  struct buf writing;
+  uint64_t writing_seq, writing_before, epoch;
+  bool unsynced, complained;
+};
+
+/* False: no memory. */
+bool archiver_open(struct archiver *archiver, enum store_archive mode, const char *dir,
+                   const struct clock *clock, const struct log *log);
+
+/* Takes over what a crash has left in the journal and not yet in the archive. What fails is told in the log
+ * and leaves a gap. May be called again, for another file in the first one's place. */
+void archiver_look(struct archiver *archiver, const struct engine *engine);
+
+/* The engine is as it will be used. False: no thread could be made. */
+bool archiver_start(struct archiver *archiver, const struct engine *engine);
+
+/* Hands over what the engine has committed last (engine->fresh) and empties it. Where changes wait for the
+ * archive it does so; then full, io: it is in the store, and not in the archive. */
+enum moonkeep_code archiver_add(struct archiver *archiver, struct engine *engine, struct err *err);
+
+/* Where changes wait for the archive: whether it can take one. */
+enum moonkeep_code archiver_is_well(struct archiver *archiver, struct err *err);
+
+/* Whether the group is in the archive's file, or never will be. */
+bool archiver_has(struct archiver *archiver, uint64_t seq);
+
+/* What was committed is not known. */
+void archiver_break(struct archiver *archiver, const char *why);
+
+/* A backup was made: the next group begins another file. */
+void archiver_rotate(struct archiver *archiver);
+
+void archiver_state(struct archiver *archiver, struct store_archive_state *state);
+void archiver_stop(struct archiver *archiver); /* writes what waits, if it can */
+void archiver_close(struct archiver *archiver);
+
+#endif

@@ -1,0 +1,350 @@
+/* The archive as the store fills it: what is acknowledged gets there, in order, whatever happens to the disk,
+ * the process or the folder. */
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "check.h"
+#include "helpers/fault_vfs.h"
+#include "helpers/sync.h"
+#include "helpers/temp.h"
+#include "store/archive.h"
+#include "store/disk.h"
+#include "store/journal.h"
+#include "store/snapshot.h"
+#include "store/store.h"
+
+enum { EVERY_MS = 900 * 1000 };
+
+static enum moonkeep_code try_open(const char *dir, enum store_archive mode, struct store **store,
+                                   struct err *err) {
+  struct store_options options = {
+      .dir = dir, .owner = "a test", .clock = &sync_clock, .backup_every_ms = EVERY_MS, .archive = mode};
+  return store_open(store, &options, err);
+}
+
+static struct store *open_archived(const char *dir, enum store_archive mode) {
+  struct store *store;
+  struct err err;
+  if (try_open(dir, mode, &store, &err)) FAIL("%s", err.message);
+  return store;
+}
+
+static void pause_a_little(void) {
+  nanosleep(&(struct timespec){.tv_nsec = 5 * 1000000L}, NULL);
+}
+
+static struct store_archive_state state_of(struct store *store) {
+  struct store_archive_state state;
+  store_archive_state(store, &state);
+  return state;
+}
+
+static void await_archived(struct store *store, uint64_t seq) {
+  for (int tries = 12000; state_of(store).seq < seq; tries--) {
+    if (tries == 0) FAIL("group %llu does not come into the archive", (unsigned long long)seq);
+    pause_a_little();
+  }
+}
+
+static void put_change(struct buf *out, const struct journal_change *change) {
+  buf_printf(out, "%c %.*s %.*s", change->op, (int)change->bucket_len, change->bucket, (int)change->key_len,
+             change->key);
+  if (change->op == 'p') buf_printf(out, " %.*s", (int)change->json_len, change->json);
+  buf_putc(out, '\n');
+}
+
+/* What the archive has behind this group, one change a line; to be freed by buf_deinit. */
+static struct buf changes_of(const char *dir, uint64_t after, bool *gap) {
+  struct archive_reader reader;
+  struct archive_group group;
+  struct buf out = {0};
+  struct err err;
+  bool end = false;
+  if (archive_open(&reader, temp_path(dir, "backups"), 1, after, &err)) FAIL("%s", err.message);
+  for (;;) {
+    if (archive_next(&reader, &group, &end, &err)) FAIL("%s", err.message);
+    if (end) break;
+    struct journal_reader journal;
+    struct journal_change change;
+    journal_read(&journal, group.changes, group.len);
+    while (journal_next(&journal, &change)) put_change(&out, &change);
+    CHECK(!journal.broken);
+  }
+  if (gap) *gap = reader.gap;
+  archive_end(&reader);
+  return out;
+}
+
+static void check_changes(const char *dir, const char *expected) {
+  bool gap;
+  struct buf changes = changes_of(dir, 0, &gap);
+  CHECK_STR(buf_text(&changes), expected);
+  CHECK(!gap);
+  buf_deinit(&changes);
+}
+
+static size_t count_backups(const char *dir) {
+  struct snapshot *all;
+  struct err err;
+  size_t count;
+  if (snapshot_list(temp_path(dir, "backups"), &all, &count, &err)) FAIL("%s", err.message);
+  mem_free(all);
+  return count;
+}
+
+static void await_backups(const char *dir, size_t count) {
+  for (int tries = 12000; count_backups(dir) < count; tries--) {
+    if (tries == 0) FAIL("there are %zu backups, not %zu", count_backups(dir), count);
+    pause_a_little();
+  }
+}
+
+static void change_things(struct store *store) {
+  sync_set(store, "appData", "a", "1");
+  sync_set(store, "appData", "b", "[2]");
+  sync_delete(store, "appData", "a");
+  CHECK_INT(sync_delete_like(store, "appData", "b%"), 1);
+  sync_set(store, "economy", "gold", "7");
+}
+
+static const char things[] = "p appData a 1\np appData b [2]\ne appData a\nl appData b%\np economy gold 7\n";
+
+TEST(every_change_comes_into_the_archive) {
+  const char *dir = temp_dir();
+  struct store *store = open_archived(dir, STORE_ARCHIVE_ON);
+  change_things(store);
+  await_archived(store, 5);
+  check_changes(dir, things);
+  sync_close(store);
+}
+
+TEST(what_waits_is_written_when_the_store_closes) {
+  const char *dir = temp_dir();
+  struct store *store = open_archived(dir, STORE_ARCHIVE_ON);
+  change_things(store);
+  sync_close(store);
+  check_changes(dir, things);
+  store = open_archived(dir, STORE_ARCHIVE_ON); /* nothing is asked for: all is there */
+  sync_set(store, "appData", "c", "3");
+  sync_close(store);
+  bool gap;
+  struct buf changes = changes_of(dir, 5, &gap);
+  CHECK_STR(buf_text(&changes), "p appData c 3\n");
+  CHECK(!gap);
+  buf_deinit(&changes);
+  CHECK_INT(count_backups(dir), 0);
+}
+
+TEST(with_sync_a_change_is_answered_when_the_archive_has_it) {
+  const char *dir = temp_dir();
+  struct store *store = open_archived(dir, STORE_ARCHIVE_SYNC);
+  change_things(store);
+  CHECK_INT(state_of(store).seq, 5);
+  check_changes(dir, things);
+  sync_close(store);
+}
+
+TEST(nothing_is_archived_where_it_is_off) {
+  const char *dir = temp_dir();
+  struct store *store = open_archived(dir, STORE_ARCHIVE_OFF);
+  change_things(store);
+  CHECK_INT(state_of(store).mode, STORE_ARCHIVE_OFF);
+  sync_close(store);
+  check_changes(dir, "");
+}
+
+/* ---- gaps ---- */
+
+TEST(where_the_archive_was_off_a_backup_is_taken_at_once) {
+  const char *dir = temp_dir();
+  struct store *store = open_archived(dir, STORE_ARCHIVE_OFF);
+  sync_set(store, "appData", "a", "1");
+  sync_close(store);
+  store = open_archived(dir, STORE_ARCHIVE_ON);
+  await_backups(dir, 1);
+  sync_set(store, "appData", "b", "2");
+  sync_close(store);
+  bool gap;
+  struct buf changes = changes_of(dir, 1, &gap);
+  CHECK_STR(buf_text(&changes), "p appData b 2\n");
+  buf_deinit(&changes);
+}
+
+TEST(a_backup_begins_another_file_and_old_ones_go) {
+  const char *dir = temp_dir(), *backups = temp_path(dir, "backups");
+  struct store *store = open_archived(dir, STORE_ARCHIVE_ON);
+  struct archive_file *files;
+  struct err err;
+  size_t count;
+  char key[16];
+  for (size_t i = 1; i <= 12; i++) { /* of one hour: four or five of them stay */
+    snprintf(key, sizeof key, "k%zu", i);
+    sync_set(store, "appData", key, "true");
+    await_archived(store, i);
+    sync_advance(EVERY_MS / 100);
+    struct store_backup_state before, after;
+    store_backup_state(store, &before);
+    sync_advance(EVERY_MS);
+    do {
+      pause_a_little();
+      store_backup_state(store, &after);
+    } while (strcmp(before.name, after.name) == 0);
+  }
+  sync_set(store, "appData", "last", "true");
+  sync_close(store);
+  CHECK_INT(archive_list(backups, &files, &count, &err), MOONKEEP_OK);
+  CHECK(count >= 4 && count <= 13);
+  CHECK_INT(files[count - 1].after, 12);
+  mem_free(files);
+  struct snapshot *all, oldest;
+  CHECK_INT(snapshot_list(backups, &all, &count, &err), MOONKEEP_OK);
+  CHECK_INT(snapshot_describe(temp_path(backups, all[count - 1].name), &oldest, &err), MOONKEEP_OK);
+  bool gap;
+  struct buf changes = changes_of(dir, oldest.seq, &gap);
+  CHECK(!gap);
+  CHECK(strstr(buf_text(&changes), "p appData last true\n") != NULL);
+  buf_deinit(&changes);
+  mem_free(all);
+}
+
+/* ---- a disk that fails ---- */
+
+static atomic_int refuse; /* the errno of every operation on the archive */
+
+static int gate(const char *doing, const char *path) {
+  (void)doing;
+  return strstr(path, ".archive") ? atomic_load(&refuse) : 0;
+}
+
+static void let_archive_fail(int why) {
+  atomic_store(&refuse, why);
+  disk_set_gate(why ? gate : NULL);
+}
+
+TEST(a_full_disk_is_waited_for) {
+  const char *dir = temp_dir();
+  struct store *store = open_archived(dir, STORE_ARCHIVE_ON);
+  disk_set_gate(gate);
+  sync_set(store, "appData", "a", "1");
+  await_archived(store, 1);
+  atomic_store(&refuse, 28);
+  sync_set(store, "appData", "b", "2");
+  while (!state_of(store).error[0]) pause_a_little();
+  sync_set(store, "appData", "c", "3");
+  atomic_store(&refuse, 0);
+  await_archived(store, 3);
+  CHECK_STR(state_of(store).error, "");
+  check_changes(dir, "p appData a 1\np appData b 2\np appData c 3\n");
+  sync_close(store);
+  let_archive_fail(0);
+}
+
+TEST(with_sync_a_change_that_is_not_archived_is_not_called_saved) {
+  const char *dir = temp_dir();
+  struct store *store = open_archived(dir, STORE_ARCHIVE_SYNC);
+  disk_set_gate(gate);
+  sync_set(store, "appData", "a", "1");
+  atomic_store(&refuse, 28);
+  struct store_call *call = make_set(sync_bucket(store, "appData"), "b", "2", 0);
+  sync_run(store, call);
+  CHECK(call->err && call->err->code == MOONKEEP_UNKNOWN);
+  store_call_free(call);
+  call = make_set(sync_bucket(store, "appData"), "c", "3", 0);
+  sync_run(store, call);
+  CHECK(call->err && call->err->code != MOONKEEP_UNKNOWN);
+  store_call_free(call);
+  atomic_store(&refuse, 0);
+  for (bool done = false; !done; pause_a_little()) {
+    sync_advance(1000);
+    call = make_set(sync_bucket(store, "appData"), "d", "4", 0);
+    sync_run(store, call);
+    done = !call->err;
+    store_call_free(call);
+  }
+  CHECK_STR(sync_get(store, "appData", "c"), "absent");
+  CHECK_STR(sync_get(store, "appData", "d"), "4");
+  sync_close(store);
+  let_archive_fail(0);
+}
+
+TEST(a_folder_that_vanishes_breaks_the_archive_and_a_backup_mends_it) {
+  const char *dir = temp_dir(), *backups = temp_path(dir, "backups");
+  struct store *store = open_archived(dir, STORE_ARCHIVE_ON);
+  sync_set(store, "appData", "a", "1");
+  await_archived(store, 1);
+  temp_remove(backups);
+  sync_set(store, "appData", "b", "2");
+  await_backups(dir, 1);
+  sync_set(store, "appData", "c", "3");
+  sync_close(store);
+  struct snapshot *all, newest;
+  struct err err;
+  size_t count;
+  CHECK_INT(snapshot_list(backups, &all, &count, &err), MOONKEEP_OK);
+  CHECK_INT(snapshot_describe(temp_path(backups, all[0].name), &newest, &err), MOONKEEP_OK);
+  bool gap;
+  struct buf changes = changes_of(dir, newest.seq, &gap);
+  CHECK(!gap);
+  CHECK(newest.seq == 3 || strstr(buf_text(&changes), "p appData c 3\n"));
+  buf_deinit(&changes);
+  mem_free(all);
+}
+
+/* ---- a process that is killed ---- */
+
+/* The child sets numbers and says which were acknowledged, until it is killed. */
+static void be_child(const char *dir, int out, enum store_archive mode) {
+  struct store *store = open_archived(dir, mode);
+  for (long long n = sync_add(store, "appData", "n", 0);; n++) {
+    n = sync_add(store, "appData", "n", 1);
+    if (write(out, &n, sizeof n) != (ssize_t)sizeof n) _exit(1);
+    n--;
+  }
+}
+
+static long long run_and_kill(const char *dir, enum store_archive mode, int acks) {
+  int pipes[2];
+  long long last = 0, n;
+  CHECK(pipe(pipes) == 0);
+  pid_t pid = fork();
+  if (pid == 0) be_child(dir, pipes[1], mode);
+  close(pipes[1]);
+  for (int i = 0; i < acks && read(pipes[0], &n, sizeof n) == (ssize_t)sizeof n; i++) last = n;
+  kill(pid, SIGKILL);
+  waitpid(pid, NULL, 0);
+  while (read(pipes[0], &n, sizeof n) == (ssize_t)sizeof n) last = n;
+  close(pipes[0]);
+  return last;
+}
+
+/* The number that the archive ends with. */
+static long long last_archived(const char *dir, bool *gap) {
+  struct buf changes = changes_of(dir, 0, gap);
+  const char *text = buf_text(&changes), *last = text;
+  for (const char *at = text; (at = strstr(at, "p appData n ")); at++) last = at;
+  long long n = *last ? strtoll(last + 12, NULL, 10) : 0;
+  buf_deinit(&changes);
+  return n;
+}
+
+TEST(a_kill_leaves_all_that_was_acknowledged_in_archive_and_journal) {
+  long rounds = getenv("ROUNDS") ? atol(getenv("ROUNDS")) : 4;
+  const char *dir = temp_dir();
+  for (long i = 0; i < rounds; i++) {
+    bool sync = i % 2 == 0, gap;
+    long long acknowledged = run_and_kill(dir, sync ? STORE_ARCHIVE_SYNC : STORE_ARCHIVE_ON, 20 + (int)i);
+    if (sync) CHECK(last_archived(dir, &gap) >= acknowledged);
+    struct store *store = open_archived(dir, STORE_ARCHIVE_ON); /* what the journal has goes into it */
+    CHECK(sync_add(store, "appData", "n", 0) >= acknowledged);
+    sync_close(store);
+    CHECK(last_archived(dir, &gap) >= acknowledged);
+    CHECK(!gap);
+  }
+}

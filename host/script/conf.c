@@ -42,13 +42,25 @@ static void on_steps(lua_State *L, lua_Debug *ar) {
   luaL_error(L, "it computes for too long");
 }
 
+/* A name that was never assigned would give nil, and the setting would silently be absent. */
+static int no_such_name(lua_State *L) {
+  return luaL_error(L, "there is nothing called \"%s\" here", luaL_tolstring(L, 2, NULL));
+}
+
+static void guard_globals(lua_State *L) {
+  lua_pushglobaltable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, no_such_name);
+  lua_setfield(L, -2, "__index");
+  lua_setmetatable(L, -2);
+  lua_pop(L, 1);
+}
+
 /* (conf): runs the file and leaves the table of its settings. */
 static int run(lua_State *L) {
   struct conf *conf = lua_touserdata(L, 1);
-  lua_pushfstring(L, "@%s", conf->path);
-  if (luaL_loadbufferx(L, conf->source.data ? conf->source.data : "", conf->source.len, lua_tostring(L, -1),
-                       "t") != LUA_OK)
-    return lua_error(L);
+  if (file_compile(L, &conf->source, conf->path) != LUA_OK) return lua_error(L);
+  guard_globals(L);
   lua_sethook(L, on_steps, LUA_MASKCOUNT, STEPS);
   lua_call(L, 0, 1);
   lua_sethook(L, NULL, 0, 0);

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LONGEST = 32, FARTHEST = 2 };
+enum { LONGEST = 32, FARTHEST = 2, SHORT = 3 };
 
 static unsigned least(unsigned a, unsigned b, unsigned c) {
   unsigned least = a < b ? a : b;
@@ -36,7 +36,7 @@ static unsigned distance(const char *a, const char *b) {
 }
 
 void guess_init(struct guess *guess, const char *word) {
-  *guess = (struct guess){word, NULL, FARTHEST + 1};
+  *guess = (struct guess){word, NULL, (strlen(word) <= SHORT ? 1 : FARTHEST) + 1};
 }
 
 void guess_try(struct guess *guess, const char *name) {

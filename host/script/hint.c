@@ -27,7 +27,7 @@ static bool is_gone(const char *name) {
   return false;
 }
 
-static void hint_global(lua_State *L, const char *name, struct buf *out) {
+void hint_name(lua_State *L, const char *name, struct buf *out) {
   struct guess guess;
   char text[96];
   guess_init(&guess, name);
@@ -55,7 +55,7 @@ static void hint_method(const char *name, struct buf *out) {
 void hint_add(lua_State *L, const char *message, struct buf *out) {
   char name[64];
   if (find_name(message, "global", name))
-    hint_global(L, name, out);
+    hint_name(L, name, out);
   else if (find_name(message, "method", name))
     hint_method(name, out);
 }

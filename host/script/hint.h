@@ -13,4 +13,7 @@
  * is one that is near. Runs no code of the script's; may raise (memory). */
 void hint_add(lua_State *L, const char *message, struct buf *out);
 
+/* The same for a global of this name that is not there: also ` (scripts have no io)`. */
+void hint_name(lua_State *L, const char *name, struct buf *out);
+
 #endif

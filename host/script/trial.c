@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "script/file.h"
+#include "script/suspects.h"
 #include "script/trial_parts.h"
 
 enum {
@@ -394,6 +394,24 @@ static void ignore_action(void *ctx, const char *json, size_t len) {
   (void)ctx, (void)json, (void)len;
 }
 
+struct suspicion {
+  struct trial_check *check;
+  const char *script;
+};
+
+static void on_suspect(void *ctx, const char *message) {
+  const struct suspicion *suspicion = ctx;
+  suspicion->check->problem(suspicion->check->ctx, LOG_WARN, suspicion->script, message, "");
+}
+
+static void look_for_mistakes(struct trial_check *check, struct scripts *scripts) {
+  for (struct list *node = scripts->all.next; node != &scripts->all; node = node->next) {
+    struct script *script = list_of(node, struct script, link);
+    struct suspicion suspicion = {check, script->name};
+    suspects_each(script, on_suspect, &suspicion);
+  }
+}
+
 int trial_check(struct trial_check *check, const struct trial_options *options, struct err *err) {
   struct trial *trial = make(options);
   struct checking checking = {.room = {.trial = trial}, .check = check};
@@ -406,6 +424,7 @@ int trial_check(struct trial_check *check, const struct trial_options *options, 
     code = scripts_open(&trial->bots.scripts, &with, err);
   }
   if (!code) check->loaded = scripts_count(trial->bots.scripts);
+  if (!code) look_for_mistakes(check, trial->bots.scripts);
   trial_close(trial);
   return code ? -1 : checking.failed;
 }

@@ -181,6 +181,31 @@ scripts_are_checked_before_they_run() {
   [ ! -e data ] || fail 'a data folder was made'
 }
 
+names_that_nothing_sets_are_warned_of() {
+  mkdir -p bots/lib
+  cat >bots/typos.lua <<'LUA'
+local lib = require "lib.set"
+counter = 0
+bot.on("message", function(event)
+  counter = counter + lib.one
+  appDta:set("x", from_lib)
+  if event.text == "x" then io.write(late()) end
+  appDta:set("y", 1)
+end)
+function late() return _G.no_such_field end
+LUA
+  printf 'from_lib = 1\nreturn {one = 1, two = function()\n  return undefined end}\n' >bots/lib/set.lua
+  mk check-scripts bots
+  is status "$status" 0
+  is stdout "$out" 'warn typos: typos.lua:5: nothing sets the global "appDta" (did you mean "appData"?)
+    5 | appDta:set("x", from_lib)
+warn typos: typos.lua:6: nothing sets the global "io" (scripts have no io)
+    6 | if event.text == "x" then io.write(late()) end
+warn typos: lib/set.lua:3: nothing sets the global "undefined"
+    3 | return undefined end}
+1 script can be loaded, 0 cannot'
+}
+
 run_tests tests_pass_and_fail the_clock_is_the_tests cases_know_nothing_of_each_other \
   errors_of_bots_fail_a_case_that_does_not_ask mistakes_in_a_test_are_told a_folder_without_tests_is_a_failure \
-  scripts_are_checked_before_they_run
+  scripts_are_checked_before_they_run names_that_nothing_sets_are_warned_of

@@ -84,18 +84,21 @@ static struct text take_constant(struct reader *reader) {
   }
 }
 
-/* The first n of the texts that begin at `at`, read again with this function: gives the last one. */
-static struct text text_at(const struct reader *reader, const struct part *part, size_t n,
+/* The text of this number in a list, which is read again up to there; a reader that is not broken stays so.
+ */
+static struct text text_at(struct reader *reader, const struct part *part, size_t n,
                            struct text (*take_one)(struct reader *)) {
-  struct reader again = {.at = part->at, .end = reader->end};
+  const unsigned char *before = reader->at;
   struct text text = {0};
   if (n >= part->count) return text;
-  for (size_t i = 0; i <= n && !again.broken; i++) text = take_one(&again);
+  reader->at = part->at;
+  for (size_t i = 0; i <= n; i++) text = take_one(reader);
+  reader->at = before;
   return text;
 }
 
 static struct part take_texts(struct reader *reader, struct text (*take_one)(struct reader *)) {
-  struct part part = {.count = take_size(reader), .at = reader->at};
+  struct part part = {.count = take_size(reader)};
   part.at = reader->at;
   for (size_t i = 0; i < part.count && !reader->broken; i++) take_one(reader);
   return part;
@@ -118,7 +121,7 @@ static int absolute_line(const struct reader *reader, const struct function *fun
   return function->line;
 }
 
-static bool is_environment(const struct reader *reader, const struct function *function, unsigned upvalue) {
+static bool is_environment(struct reader *reader, const struct function *function, unsigned upvalue) {
   struct text name = text_at(reader, &function->upvalues, upvalue, take_text);
   return name.bytes && name.len == 4 && memcmp(name.bytes, "_ENV", 4) == 0;
 }

@@ -942,7 +942,7 @@ static void save_at_random(struct chaos *chaos) {
   bool runs = tails[tail].good || (tail == START_FAILS && chaos->version[bot] == 0);
   if (gone || runs) chaos->version[bot] = gone ? 0 : chaos->saves;
   /* The save before may not have been seen, and what runs then is anything. */
-  rig_advance(&chaos->rig, LOOK_EVERY_MS + LOOK_STILL_MS);
+  rig_advance(&chaos->rig, LOOK_EVERY_MS + LOOK_GONE_MS);
 }
 
 static void step_at_random(struct chaos *chaos) {

@@ -261,6 +261,17 @@ enum moonkeep_code engine_end_many(struct engine *engine, bool keep, struct err 
   return code;
 }
 
+enum moonkeep_code engine_count_edit(struct engine *engine, struct err *err) {
+  char sql[96];
+  sqlite3_snprintf(sizeof sql, sql, "UPDATE _meta SET value=%llu WHERE name='folded_seq'",
+                   (unsigned long long)engine->last_seq + 1);
+  enum moonkeep_code code = engine_tighten(engine, err);
+  if (!code) code = sql_run(engine->db, sql, "open the store file", err);
+  if (code) return engine_rollback(engine, code);
+  engine->folded_seq = ++engine->last_seq;
+  return MOONKEEP_OK;
+}
+
 enum moonkeep_code engine_checkpoint(struct engine *engine, struct err *err) {
   int log_pages = 0, done_pages = 0;
   int rc = sqlite3_wal_checkpoint_v2(engine->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &log_pages, &done_pages);

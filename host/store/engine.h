@@ -106,6 +106,10 @@ enum moonkeep_code engine_erase_like(struct engine *engine, uint64_t seq, int64_
  * row that comes back after power loss has still expired. */
 enum moonkeep_code engine_sweep(struct engine *engine, int64_t now_ms, bool *more, struct err *err);
 
+/* Gives a number in the order of changes to what other programs have changed in the file: so it is seen that
+ * the archive lacks it. Everything must be folded. */
+enum moonkeep_code engine_count_edit(struct engine *engine, struct err *err);
+
 /* Moves the write-ahead log into the file, as far as readers let it. */
 enum moonkeep_code engine_checkpoint(struct engine *engine, struct err *err);
 

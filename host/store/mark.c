@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "store/schema.h"
@@ -20,7 +21,7 @@ struct image {
   int64_t id;
   uint64_t epoch, seq;
   unsigned char salts[8];
-  uint32_t schema, spare;
+  uint32_t schema, stamp;
   int64_t sum;
 };
 _Static_assert(sizeof(struct image) == BYTES, "one piece, in one sector");
@@ -42,10 +43,18 @@ void mark_read(const struct folder *folder, struct mark *mark) {
   *mark = (struct mark){.known = true,
                         .clean = image.clean == 1,
                         .schema = image.schema,
+                        .stamp = image.stamp,
                         .id = image.id,
                         .epoch = image.epoch,
                         .seq = image.seq};
   memcpy(mark->salts, image.salts, sizeof mark->salts);
+}
+
+uint32_t mark_stamp(const struct folder *folder) {
+  struct stat st;
+  if (fstatat(folder->fd, "appdata.db", &st, 0) != 0) return 0;
+  const int64_t parts[] = {st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec};
+  return (uint32_t)sum_group(0, 0, parts, sizeof parts) | 1;
 }
 
 static uint32_t first_salt(const unsigned char salts[8]) {
@@ -69,7 +78,8 @@ static void write_mark(struct marker *marker) {
                         .id = mark->id,
                         .epoch = mark->epoch,
                         .seq = mark->seq,
-                        .schema = mark->schema};
+                        .schema = mark->schema,
+                        .stamp = mark->stamp};
   if (marker->fd < 0) return;
   memcpy(image.magic, magic, sizeof magic);
   memcpy(image.salts, mark->salts, sizeof image.salts);
@@ -98,7 +108,8 @@ void marker_follow(struct marker *marker, const struct engine *engine) {
 }
 
 void marker_open(struct marker *marker, const struct folder *folder, const struct engine *engine) {
-  *marker = (struct marker){.fd = openat(folder->fd, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0666)};
+  *marker =
+      (struct marker){.folder = folder, .fd = openat(folder->fd, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0666)};
   marker->mark = (struct mark){.known = true,
                                .schema = SCHEMA_VERSION,
                                .id = engine->id,
@@ -112,6 +123,7 @@ void marker_open(struct marker *marker, const struct folder *folder, const struc
 
 void marker_close(struct marker *marker, bool clean) {
   marker->mark.clean = clean;
+  marker->mark.stamp = clean ? mark_stamp(marker->folder) : 0;
   if (clean) memset(marker->mark.salts, 0, sizeof marker->mark.salts);
   write_mark(marker);
   if (marker->fd >= 0) close(marker->fd);

@@ -20,6 +20,7 @@ struct mark {
   bool known;             /* there is one, and it is whole */
   bool clean;             /* the store was closed in order: the file alone says all */
   uint32_t schema;        /* the file's version */
+  uint32_t stamp;         /* of the file as a clean stop has left it: see mark_stamp; 0: not known */
   int64_t id;             /* the database's, in its _meta; 0: it had none */
   uint64_t epoch;         /* raised by every restore */
   uint64_t seq;           /* of the last group that is on the disk */
@@ -29,6 +30,10 @@ struct mark {
 /* Where there is none, or half of one, `known` is false. */
 void mark_read(const struct folder *folder, struct mark *mark);
 
+/* The store file's size and time in one number, by which one that another program has written to is told from
+ * one that nobody has touched; 0: there is none. */
+uint32_t mark_stamp(const struct folder *folder);
+
 /* Whether a log with these salts can be the mark's, or a later one of the same process: the mark may lag
  * behind after a loss of power, and SQLite counts the first salt up each time it begins a log anew. */
 bool mark_knows_log(const struct mark *mark, const unsigned char salts[8]);
@@ -36,6 +41,7 @@ bool mark_knows_log(const struct mark *mark, const unsigned char salts[8]);
 /* What keeps the mark. Where it cannot be written it stays as it was, which is a lower bound still. */
 struct marker {
   int fd;
+  const struct folder *folder; /* borrowed */
   struct mark mark;
   int wal_pages; /* when it was last written */
 };

@@ -329,6 +329,14 @@ static enum moonkeep_code open_checked(struct opening *opening, struct err *err)
   return clean && !opening->doubtful ? MOONKEEP_OK : check_whole(opening, err);
 }
 
+/* Whether another program has written to the file since the last stop. Of a stop that was not clean it is
+ * known only where that program took the log away. */
+static bool was_edited(const struct opening *opening, uint32_t stamp, bool log_was_there) {
+  const struct mark *mark = &opening->mark;
+  if (!mark->known || opening->fresh || opening->restored || mark->id != opening->engine->id) return false;
+  return mark->clean ? mark->stamp != 0 && mark->stamp != stamp : !log_was_there;
+}
+
 enum moonkeep_code start_engine(struct start *start, struct engine *engine, struct err *err) {
   struct opening opening = {.start = start, .engine = engine};
   bool finished = false;
@@ -338,8 +346,14 @@ enum moonkeep_code start_engine(struct start *start, struct engine *engine, stru
   if (finished && !code)
     log_write(start->log, LOG_WARN, "store", "finished a restore that had been cut short");
   mark_read(start->folder, &opening.mark);
+  uint32_t stamp = mark_stamp(start->folder);
+  bool log_was_there = is_there(&opening, LOG);
   if (!code) code = look_for_file(&opening, err);
   if (!code) code = opening.restored ? open_engine(&opening, err) : open_checked(&opening, err);
+  if (!code && was_edited(&opening, stamp, log_was_there)) {
+    code = engine_count_edit(engine, err);
+    if (code) engine_close(engine, false, NULL);
+  }
   start->restored = finished || start->receipt.kind != RECEIPT_NONE;
   return code;
 }

@@ -214,6 +214,41 @@ TEST(a_backup_begins_another_file_and_old_ones_go) {
   mem_free(all);
 }
 
+TEST(what_other_programs_have_changed_is_in_a_backup_at_once) {
+  const char *dir = temp_dir();
+  struct store *store = open_archived(dir, STORE_ARCHIVE_ON);
+  sync_set(store, "appData", "a", "1");
+  sync_close(store);
+  sync_close(open_archived(dir, STORE_ARCHIVE_ON));
+  CHECK_STR(sync_sql(dir, "SELECT count(*) FROM appData"), "1"); /* looking changes nothing */
+  store = open_archived(dir, STORE_ARCHIVE_ON);
+  sync_set(store, "appData", "b", "1");
+  await_archived(store, 2);
+  CHECK_INT(count_backups(dir), 0);
+  sync_close(store);
+  sync_sql(dir, "UPDATE appData SET value='7'");
+  sync_close(open_archived(dir, STORE_ARCHIVE_OFF)); /* whoever opens it next does not hide it */
+  store = open_archived(dir, STORE_ARCHIVE_ON);
+  await_backups(dir, 1);
+  CHECK_STR(sync_get(store, "appData", "a"), "7");
+  sync_set(store, "appData", "c", "1");
+  sync_close(store);
+  struct snapshot *all, newest;
+  struct err err;
+  size_t count;
+  bool gap;
+  const char *backups = temp_path(dir, "backups");
+  CHECK_INT(snapshot_list(backups, &all, &count, &err), MOONKEEP_OK);
+  CHECK_INT(snapshot_describe(temp_path(backups, all[0].name), &newest, &err), MOONKEEP_OK);
+  struct buf changes = changes_of(dir, newest.seq, &gap);
+  CHECK(!gap);
+  buf_deinit(&changes);
+  changes = changes_of(dir, 0, &gap);
+  CHECK(gap);
+  buf_deinit(&changes);
+  mem_free(all);
+}
+
 /* ---- a disk that fails ---- */
 
 static atomic_int refuse; /* the errno of every operation on the archive */

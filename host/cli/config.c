@@ -1,6 +1,7 @@
 /* `moonkeep config`: what is in force, and where it comes from; written as a configuration file would be. */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "link/fields.h"
@@ -85,8 +86,27 @@ static void put_member(struct cli *cli, size_t i, struct buf *out, struct buf *s
   buf_putc(out, '}');
 }
 
+/* A variable that looks like a setting and is none does nothing, which nobody would notice. */
+static void note_unknown(struct cli *cli, const char *variable) {
+  char name[64];
+  const char *known[64];
+  size_t len = strcspn(variable, "="), count = 0;
+  if (strncmp(variable, "MOONKEEP_", 9) != 0 || len >= sizeof name) return;
+  memcpy(name, variable, len);
+  name[len] = '\0';
+  for (size_t i = 0; i < options_count; i++) {
+    if (!options_table[i].env) continue;
+    if (strcmp(options_table[i].env, name) == 0) return;
+    known[count++] = options_table[i].env;
+  }
+  const char *near = nearest_name(name, known, count, sizeof *known);
+  console_complain(&cli->console, "%s in the environment is no setting%s%s%s", name,
+                   near ? ": did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
 enum exit_status command_config(struct cli *cli) {
   struct buf text = {0}, scratch = {0};
+  for (char **variable = environ; *variable; variable++) note_unknown(cli, *variable);
   bool json = cli->settings.json;
   if (json) buf_putc(&text, '{');
   for (size_t i = 0; i < options_count; i++) {

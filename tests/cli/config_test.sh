@@ -52,6 +52,9 @@ config_says_what_is_in_force_and_where_from() {
   has 'json' "$out" '"limit":{"value":null,"from":"default"}'
   MOONKEEP_DATA=$'a "b" \\ c\td' mk config
   has 'quoted' "$(grep '^data' out.txt)" 'data = "a \"b\" \\ c\x09d"'
+  MOONKEEP_DTA=x mk config
+  is 'unknown variable' "$status" 0
+  has 'unknown variable' "$err" 'MOONKEEP_DTA in the environment is no setting: did you mean MOONKEEP_DATA?'
   is 'no data was touched' "$(find . -name appdata.db)" ''
 }
 

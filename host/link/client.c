@@ -39,7 +39,9 @@ static int send_line(int fd, const char *line, size_t len) {
   return 0;
 }
 
-/* 0 when the answer is there, or an errno. */
+/* 0 when the answer is there, or an errno. A peer that ends without having read everything resets the
+ * connection, one that has read it closes it: so ECONNABORTED says that the request was never seen whole, and
+ * nothing came of it. */
 static int receive_line(int fd, int silence_ms, struct buf *answer) {
   for (;;) {
     if (!wait_for(fd, POLLIN, silence_ms)) return ETIMEDOUT;
@@ -47,7 +49,7 @@ static int receive_line(int fd, int silence_ms, struct buf *answer) {
     if (!room) return ENOMEM;
     ssize_t n = recv(fd, room, CHUNK_BYTES, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) continue;
-    if (n <= 0) return n == 0 ? ECONNRESET : errno;
+    if (n <= 0) return n == 0 ? ECONNRESET : errno == ECONNRESET ? ECONNABORTED : errno;
     const char *newline = memchr(room, '\n', (size_t)n);
     answer->len += newline ? (size_t)(newline - room) : (size_t)n;
     if (newline) return 0;
@@ -55,7 +57,7 @@ static int receive_line(int fd, int silence_ms, struct buf *answer) {
 }
 
 static enum moonkeep_code no_answer(int error, bool change, int silence_ms, struct err *err) {
-  if (change)
+  if (change && error != ECONNABORTED)
     return err_set(err, MOONKEEP_UNKNOWN,
                    "the running host gave no answer (%s): the change may or may not have been made",
                    strerror(error));

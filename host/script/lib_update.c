@@ -193,7 +193,7 @@ static enum store_verdict apply(struct store_call *call, const struct value *cur
   turn.call = call;
   turn.current = current;
   turn.verdict = STORE_FAIL;
-  run_turn(&turn);
+  run_turn(&turn); /* cppcheck-suppress ctuuninitvar ; all but the error is set */
   if (turn.verdict == STORE_FAIL && (call->err = mem_alloc(sizeof *call->err))) *call->err = turn.err;
   return turn.verdict;
 }

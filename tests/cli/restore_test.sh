@@ -1,6 +1,7 @@
 #!/bin/bash
 # Restoring, as a person does it: what a start does by itself, `moonkeep restore`, `moonkeep check`.
-# shellcheck source=tests/cli/lib.sh
+# shellcheck disable=SC2154 # lib.sh assigns
+# shellcheck source=lib.sh disable=SC1091
 . "$(dirname "$0")/lib.sh"
 
 filled() { # a store with a backup of a=1 b=2, and c=3 behind it

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "store/archiver.h"
 #include "store/journal.h"
+#include "store/keepsake.h"
 #include "store/row.h"
 #include "store/schema.h"
 #include "store/sum.h"
@@ -104,6 +105,22 @@ static enum moonkeep_code claim_id(struct engine *engine, struct err *err) {
   return code ? code : sql_number(engine->db, ask, doing, &engine->id, err);
 }
 
+/* What has been brought up to date cannot be taken back. */
+static enum moonkeep_code keep_as_it_is(const struct engine *engine, struct err *err) {
+  struct snapshot made;
+  struct err why;
+  enum moonkeep_code code =
+      keepsake_take(engine->db, engine->archiver->dir, engine->archiver->clock, &made, &why);
+  if (code)
+    return err_set(
+        err, code,
+        "%s is of an older version, and is not brought up to date without a backup, which failed: %.300s. "
+        "Make room, or name another folder with --backups",
+        engine->path, why.message);
+  log_write(engine->log, LOG_INFO, "backup", "%s: the store file as it was, verified", made.name);
+  return MOONKEEP_OK;
+}
+
 static enum moonkeep_code connect(struct engine *engine, struct err *err) {
   enum moonkeep_code code = open_file(engine, err);
   int64_t version = 0;
@@ -112,6 +129,7 @@ static enum moonkeep_code connect(struct engine *engine, struct err *err) {
   if (!code && version > 0 && version < SCHEMA_VERSION)
     log_write(engine->log, LOG_INFO, "store", "bringing %s from version %d to %d", engine->path, (int)version,
               SCHEMA_VERSION);
+  if (!code && engine->archiver && version > 0 && version < SCHEMA_VERSION) code = keep_as_it_is(engine, err);
   if (!code) code = schema_migrate(engine->db, version, err);
   if (!code) code = schema_check_own_tables(engine->db, engine->path, err);
   if (!code) code = read_counters(engine, err);
@@ -181,6 +199,7 @@ enum moonkeep_code engine_open_archived(struct engine *engine, const struct fold
                                         struct err *err) {
   *engine = (struct engine){.path = path,
                             .log = log,
+                            .archiver = archiver,
                             .cache_bytes = cache_bytes}; /* next_expiry_ms 0: the first sweep finds it out */
   bool left = log_is_left(path);
   enum moonkeep_code code = schema_check_header(path, err);

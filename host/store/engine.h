@@ -30,6 +30,8 @@
 #define ENGINE_SWEEP_ROWS 500 /* expired rows that one sweep takes from a bucket */
 #endif
 
+struct archiver;
+
 struct engine {
   sqlite3 *db;
   const char *path;      /* borrowed */
@@ -38,20 +40,21 @@ struct engine {
   struct shelves shelves;
   sqlite3_stmt *append;
   sqlite3_stmt
-      *edited;      /* while opening, where other programs have changed keys after a crash: asks for one */
-  bool keeps_fresh; /* somebody wants `fresh`, and empties it */
-  struct buf fresh; /* owned: the groups appended, as the archive has them */
-  uint64_t fresh_before; /* the group before the first of them */
-  bool relaxed;          /* commits are not synced at the moment */
-  uint64_t epoch;        /* raised by every restore */
-  int64_t id;            /* the database's own: which one this is */
-  bool id_is_new;        /* it had none before this opening */
-  uint64_t last_seq;     /* of the newest group in the file */
-  uint64_t folded_seq;   /* the tables show every group up to this one */
-  size_t journal_bytes;  /* in the journal and not folded */
-  struct slice folding;  /* what the fold under way takes from the journal; no groups: none is */
-  size_t folded_rows;    /* so many of its rows are in the tables */
-  struct {               /* what the last two were before engine_begin_many */
+      *edited; /* while opening, where other programs have changed keys after a crash: asks for one */
+  struct archiver *archiver; /* borrowed; NULL: none */
+  bool keeps_fresh;          /* somebody wants `fresh`, and empties it */
+  struct buf fresh;          /* owned: the groups appended, as the archive has them */
+  uint64_t fresh_before;     /* the group before the first of them */
+  bool relaxed;              /* commits are not synced at the moment */
+  uint64_t epoch;            /* raised by every restore */
+  int64_t id;                /* the database's own: which one this is */
+  bool id_is_new;            /* it had none before this opening */
+  uint64_t last_seq;         /* of the newest group in the file */
+  uint64_t folded_seq;       /* the tables show every group up to this one */
+  size_t journal_bytes;      /* in the journal and not folded */
+  struct slice folding;      /* what the fold under way takes from the journal; no groups: none is */
+  size_t folded_rows;        /* so many of its rows are in the tables */
+  struct {                   /* what the last two were before engine_begin_many */
     uint64_t last_seq;
     size_t journal_bytes;
   } before_many;
@@ -68,9 +71,9 @@ enum moonkeep_code engine_open(struct engine *engine, const struct folder *folde
  * error, the files stay as they are. Closes in any case. */
 enum moonkeep_code engine_close(struct engine *engine, bool clean, struct err *err);
 
-/* Where `archiver` is not NULL, as engine_open, and it is shown the journal before that is folded; from then
- * on groups are kept in `fresh`. */
-struct archiver;
+/* The same with an archiver: a file of an older version is kept as a backup before it is brought up to date,
+ * what is in the journal is shown to the archiver before it is folded, and from then on groups are kept in
+ * `fresh`. NULL: as engine_open. */
 enum moonkeep_code engine_open_archived(struct engine *engine, const struct folder *folder, const char *path,
                                         size_t cache_bytes, const struct log *log, struct archiver *archiver,
                                         struct err *err);

@@ -87,7 +87,7 @@ static enum moonkeep_code check_settled(struct moment *moment, struct err *err) 
   return code;
 }
 
-static enum moonkeep_code begin(struct moment *moment, bool settled, struct err *err) {
+static enum moonkeep_code begin(struct moment *moment, bool settled, bool backup, struct err *err) {
   int64_t version = 0;
   enum moonkeep_code code = schema_check_header(moment->path, err);
   if (!code && access(moment->path, F_OK) != 0)
@@ -95,10 +95,10 @@ static enum moonkeep_code begin(struct moment *moment, bool settled, struct err 
   if (!code) code = view_hold(&moment->view, err);
   if (!code) code = schema_recognise(moment->view.scans, moment->path, &version, err);
   if (code) return code;
-  if (version < SCHEMA_VERSION)
+  if (version < 1 || (version < SCHEMA_VERSION && !backup)) /* a backup stays as it is, and reads the same */
     return err_set(err, MOONKEEP_BUSY, "another process is bringing the store file %s up to date",
                    moment->path);
-  if (!settled) code = check_settled(moment, err);
+  if (!settled && !backup) code = check_settled(moment, err);
   if (!code) code = schema_buckets(moment->view.scans, add_table, moment, err);
   return code ? code : add_from_journal(moment, err);
 }
@@ -126,7 +126,8 @@ enum moonkeep_code moment_open(struct moment **out, const struct moment_options 
   moment->call = store_call_new(STORE_SCAN, NULL, NULL, 0);
   view_init(&moment->view, moment->path, moment->clock);
   bool made = moment->path && moment->call && store_call_pattern(moment->call, "%", 1);
-  enum moonkeep_code code = made ? begin(moment, options->settled, err) : err_memory(err);
+  enum moonkeep_code code =
+      made ? begin(moment, options->settled, options->file != NULL, err) : err_memory(err);
   if (code)
     moment_close(moment);
   else

@@ -21,7 +21,7 @@ enum {
   PACE_ROWS = 1000,
   SYNC_BYTES = 4 << 20, /* written and synced at a time: the disk is never busy for long */
 };
-static const char PREFIX[] = "appdata-", HALF_MADE[] = ".half-made-";
+static const char PREFIX[] = "appdata-", HALF_MADE[] = SNAPSHOT_HALF_MADE;
 
 /* ---- names ---- */
 
@@ -127,7 +127,7 @@ void snapshot_clean(const char *dir) {
 struct copy {
   const struct snapshot_source *source;
   struct snapshot *info;
-  struct buf half, path; /* of the file, before and after it has its name */
+  struct buf half; /* the file's path before it has its name */
   sqlite3 *db;
   sqlite3_stmt *insert;
   char store[64];  /* that insert is for */
@@ -252,26 +252,29 @@ static enum moonkeep_code sync_folder(const char *dir, struct err *err) {
 }
 
 /* The name, which no file has: link does not replace one. Where the file system has no links, rename. */
-static enum moonkeep_code give_name(struct copy *copy, struct err *err) {
-  struct snapshot *info = copy->info;
-  const char *dir = copy->source->dir, *half = buf_text(&copy->half);
-  for (;; info->at_ms++) {
+enum moonkeep_code snapshot_take_name(const char *half, const char *dir, struct snapshot *info,
+                                      struct err *err) {
+  struct buf path = {0};
+  enum moonkeep_code code = MOONKEEP_OK;
+  for (bool done = false; !code && !done; info->at_ms += !done) {
     snapshot_name(info->at_ms, info->name);
-    buf_clear(&copy->path);
-    buf_printf(&copy->path, "%s/%s", dir, info->name);
-    if (copy->path.failed) return err_memory(err);
-    const char *path = buf_text(&copy->path);
-    if (access(path, F_OK) == 0) continue;
-    if (link(half, path) == 0) break;
-    if (errno == EEXIST) continue;
-    if (rename(half, path) == 0) break;
-    return fail(err, "name the backup", path);
+    buf_clear(&path);
+    buf_printf(&path, "%s/%s", dir, info->name);
+    if (path.failed) code = err_memory(err);
+    if (code || access(buf_text(&path), F_OK) == 0) continue;
+    done = link(half, buf_text(&path)) == 0;
+    if (!done && errno != EEXIST) {
+      done = rename(half, buf_text(&path)) == 0;
+      if (!done) code = fail(err, "name the backup", buf_text(&path));
+    }
   }
+  buf_deinit(&path);
+  if (code) return code;
   unlink(half);
   return sync_folder(dir, err);
 }
 
-static enum moonkeep_code make_dir(const char *dir, struct err *err) {
+enum moonkeep_code snapshot_make_dir(const char *dir, struct err *err) {
   struct stat st;
   if (mkdir(dir, 0777) == 0) return MOONKEEP_OK;
   if (errno == EEXIST && stat(dir, &st) == 0 && S_ISDIR(st.st_mode)) return MOONKEEP_OK;
@@ -289,14 +292,14 @@ static enum moonkeep_code take(struct copy *copy, struct err *err) {
                                    .clock = source->clock};
   buf_printf(&copy->half, "%s/%s%ld-%lld", source->dir, HALF_MADE, (long)getpid(),
              (long long)copy->info->at_ms);
-  enum moonkeep_code code = copy->half.failed ? err_memory(err) : make_dir(source->dir, err);
+  enum moonkeep_code code = copy->half.failed ? err_memory(err) : snapshot_make_dir(source->dir, err);
   if (source->file_lock) pthread_mutex_lock(source->file_lock);
   if (!code) code = moment_open(&moment, &options, err);
   if (!code) code = write_file(copy, moment, err);
   moment_close(moment);
   if (source->file_lock) pthread_mutex_unlock(source->file_lock);
   if (!code) code = check_copy(copy, err);
-  if (!code) code = give_name(copy, err);
+  if (!code) code = snapshot_take_name(buf_text(&copy->half), source->dir, copy->info, err);
   if (code && copy->half.data) unlink(copy->half.data);
   return code;
 }
@@ -307,7 +310,6 @@ enum moonkeep_code snapshot_take(const struct snapshot_source *source, struct sn
   struct copy copy = {.source = source, .info = out};
   enum moonkeep_code code = take(&copy, err);
   buf_deinit(&copy.half);
-  buf_deinit(&copy.path);
   return code;
 }
 

@@ -7,9 +7,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "check.h"
 #include "helpers/sync.h"
 #include "helpers/temp.h"
+#include "store/snapshot.h"
 
 static const char *refusal(const char *dir, enum moonkeep_code code) {
   static struct err err;
@@ -235,8 +237,7 @@ TEST(a_file_whose_own_tables_are_damaged_is_refused) {
   }
 }
 
-TEST(a_file_of_version_1_is_brought_up_to_date) {
-  const char *dir = temp_dir();
+static void make_version_1(const char *dir) {
   sync_sql(dir,
            "PRAGMA journal_mode=WAL; PRAGMA application_id=1836019566; PRAGMA user_version=1;"
            "CREATE TABLE _meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;"
@@ -246,6 +247,11 @@ TEST(a_file_of_version_1_is_brought_up_to_date) {
            "CREATE TABLE appData(key TEXT PRIMARY KEY, value TEXT NOT NULL, expires_at INTEGER, sum INTEGER);"
            "CREATE TABLE economy(key TEXT PRIMARY KEY, value TEXT NOT NULL, expires_at INTEGER, sum INTEGER);"
            "INSERT INTO appData(key, value) VALUES('alice', '{\"xp\":1}');");
+}
+
+TEST(a_file_of_version_1_is_brought_up_to_date) {
+  const char *dir = temp_dir();
+  make_version_1(dir);
   struct store *store = sync_open(dir);
   CHECK_STR(sync_get(store, "appData", "alice"), "{\"xp\":1}");
   sync_set(store, "economy", "gold", "1");
@@ -253,6 +259,42 @@ TEST(a_file_of_version_1_is_brought_up_to_date) {
   CHECK_STR(sync_sql(dir, "PRAGMA user_version"), "2");
   CHECK_STR(sync_sql(dir, "SELECT count(*) FROM sqlite_schema WHERE type='trigger'"), "6");
   CHECK_STR(sync_sql(dir, "SELECT value FROM _meta WHERE name='folded_seq'"), "42");
+}
+
+TEST(an_older_file_is_kept_as_a_backup_before_it_is_brought_up_to_date) {
+  const char *dir = temp_dir(), *backups = temp_path(dir, "backups");
+  make_version_1(dir);
+  sync_close(sync_open(dir));
+  struct snapshot *all, read;
+  struct err err;
+  size_t count;
+  CHECK_INT(snapshot_list(backups, &all, &count, &err), MOONKEEP_OK);
+  CHECK_INT(count, 1);
+  const char *path = temp_path(backups, all[0].name);
+  CHECK_INT(snapshot_verify(path, &read, &err), MOONKEEP_OK);
+  CHECK_INT(read.keys, 1);
+  CHECK_INT(read.seq, 41);
+  const char *copy = temp_dir(); /* the older program's: of its version still */
+  size_t len;
+  char *bytes = temp_read(path, &len);
+  temp_write_bytes(temp_path(copy, "appdata.db"), bytes, len);
+  free(bytes);
+  CHECK_STR(sync_sql(copy, "PRAGMA user_version"), "1");
+  mem_free(all);
+  struct store *store = sync_open(copy);
+  CHECK_STR(sync_get(store, "appData", "alice"), "{\"xp\":1}");
+  sync_close(store);
+}
+
+TEST(an_older_file_stays_as_it_is_where_no_backup_can_be_made) {
+  const char *dir = temp_dir();
+  struct store *store;
+  struct err err;
+  make_version_1(dir);
+  temp_write(temp_path(dir, "backups"), "a file in the folder's place");
+  CHECK(sync_try_open(dir, &store, &err) != MOONKEEP_OK);
+  CHECK(strstr(err.message, "--backups") != NULL);
+  CHECK_STR(sync_sql(dir, "PRAGMA user_version"), "1");
 }
 
 TEST(changes_left_in_the_journal_by_a_crash_are_taken_over) {

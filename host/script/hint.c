@@ -35,6 +35,11 @@ void hint_name(lua_State *L, const char *name, struct buf *out) {
     buf_printf(out, " (scripts have no %s)", name);
     return;
   }
+  if (strcmp(name, "bot") == 0 || strcmp(name, "test") == 0) {
+    buf_puts(out,
+             *name == 'b' ? " (a test has `test` in its place)" : " (it is there in files NAME_test.lua)");
+    return;
+  }
   lua_pushglobaltable(L);
   for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
     if (lua_type(L, -2) == LUA_TSTRING) guess_try(&guess, lua_tostring(L, -2));

@@ -1,14 +1,10 @@
 #include "script/trial.h"
 
 #include <errno.h>
-#include <ftw.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/mem.h"
+#include "script/playground.h"
 #include "script/suspects.h"
 #include "script/trial_parts.h"
 
@@ -301,29 +297,8 @@ const char *trial_log(struct trial *trial) {
 
 /* ---- the world ---- */
 
-/* Memory, where the system offers it as a folder: no disk is waited for. */
-static char *make_folder(void) {
-  const char *temp = getenv("TMPDIR");
-  const char *const places[] = {"/dev/shm", temp ? temp : "/tmp", "/tmp"};
-  for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-    char path[4096];
-    if (snprintf(path, sizeof path, "%s/moonkeep-test-XXXXXX", places[i]) >= (int)sizeof path) continue;
-    if (mkdtemp(path)) return mem_copy(path, strlen(path));
-  }
-  return NULL;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw) {
-  (void)st, (void)type, (void)ftw;
-  return remove(path);
-}
-
-static void remove_folder(const char *folder) {
-  nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
 static enum moonkeep_code open_store(struct trial *trial, struct err *err) {
-  trial->folder = make_folder();
+  trial->folder = playground_make();
   if (!trial->folder)
     return err_set(err, MOONKEEP_IO, "cannot make a folder for the store of a test: %s", strerror(errno));
   struct store_options options = {.dir = trial->folder,
@@ -363,7 +338,7 @@ void trial_close(struct trial *trial) {
   scripts_close(trial->tests.scripts);
   close_bots(trial);
   if (trial->store) store_close(trial->store, NULL);
-  if (trial->folder) remove_folder(trial->folder);
+  if (trial->folder) playground_remove(trial->folder);
   timers_deinit(&trial->timers);
   pthread_mutex_destroy(&trial->lock);
   struct buf *const bufs[] = {&trial->chosen_bots, &trial->lines, &trial->faults, &trial->actions,

@@ -144,6 +144,7 @@ mistakes_in_a_test_are_told() {
   echo 'local x = nil + 1' >bots/load_test.lua
   cat >bots/greet_test.lua <<'LUA'
 test("typo", function() test.eqal(1, 1) end)
+test("bot", function() bot.send("general", "x") end)
 test("spin", function() while true do end end)
 test("inside", function() appData:update("k", function() test.say("a", "b") return 1 end) end)
 test("raises", function() test.raises(function() end) end)
@@ -151,12 +152,13 @@ LUA
   mk test bots --cpu-budget 0.1
   is status "$status" 1
   has stdout "$out" 'test has no "eqal" (did you mean "equal"?)'
-  has stdout "$out" 'greet_test.lua:2: stopped: it has computed for over 0.1 s'
+  has stdout "$out" 'greet_test.lua:3: stopped: it has computed for over 0.1 s'
+  has stdout "$out" "(global 'bot') (a test has \`test\` in its place)"
   has stdout "$out" 'test.say cannot wait here'
   has stdout "$out" 'no error was raised'
   has stdout "$out" 'load_test.lua:1: attempt to perform arithmetic on a nil value'
   has stdout "$out" 'syntax_test.lua:1: '
-  is 'the last line' "$(tail -n 1 out.txt)" '0 passed, 6 failed'
+  is 'the last line' "$(tail -n 1 out.txt)" '0 passed, 7 failed'
 }
 
 a_folder_without_tests_is_a_failure() {

@@ -134,10 +134,7 @@ static enum exit_status converse(struct talk *talk) {
 static void greet(const struct talk *talk) {
   struct buf text = {0};
   if (!talk->editor.tty) return;
-  buf_printf(&text,
-             "moonkeep " MOONKEEP_VERSION
-             ": Lua in the host on %s; appData is at hand. Tab completes, Ctrl-D "
-             "leaves.\n",
+  buf_printf(&text, "moonkeep " MOONKEEP_VERSION ": Lua in the host on %s. Tab completes, Ctrl-D leaves.\n",
              talk->cli->settings.data);
   if (!text.failed) console_write(&talk->cli->console, CONSOLE_OUT, text.data, text.len);
   buf_deinit(&text);

@@ -177,9 +177,57 @@ delete_like_asks_first() {
   sees "$(printf '\n2\n')" && say 'count' && sees '$'
 }
 
+# A host beside the terminal; what is written to descriptor 7 is its input.
+beside_a_host() { # BODY
+  local host _ result
+  rm -f in.fifo && mkfifo in.fifo && open_terminal || return 1
+  "$moonkeep" run bots <in.fifo >/dev/null 2>run.err &
+  host=$!
+  exec 7>in.fifo
+  for _ in $(seq 200); do
+    [ -S data/control.sock ] && break
+    sleep 0.05
+  done
+  "$1"
+  result=$?
+  exec 7>&-
+  wait "$host"
+  return "$result"
+}
+
+use_the_console() {
+  say 'console' && sees 'Ctrl-D leaves' || return 1
+  type_line '1 + 41' && sees "$(printf '\n42\n')" || return 1
+  type_line 'appData:set("ann", {xp = 50})' && type_line 'appData:get("ann")' && sees '{xp = 50}' || return 1
+  "${tmux[@]}" send-keys -l 'appData:cou' && "${tmux[@]}" send-keys Tab && sees 'appData:count' || return 1
+  type_line '("%")' && sees "$(printf '\n1\n')" || return 1
+  "${tmux[@]}" send-keys -l '100 + 11x' && "${tmux[@]}" send-keys BSpace && type_line '' && sees '111' || return 1
+  type_line 'for i = 7, 8 do' && sees '>>' && type_line 'print("i is", i) end' && sees 'i is    8' || return 1
+  leave C-d && type_line 'clear' && say 'console' && sees 'Ctrl-D leaves' || return 1
+  "${tmux[@]}" send-keys Up Up Up && sees '> 100 + 11' && type_line '5' && sees '215' || return 1
+  leave C-d
+}
+
+console_edits_remembers_and_completes() {
+  export HOME=$work
+  rm -f .moonkeep_history
+  beside_a_host use_the_console
+}
+
+watch_the_status() {
+  say 'status --watch' && sees '0 done, 0 failed' && sees 'Ctrl-C ends' || return 1
+  echo '{"event":"message","channel":"c","userId":"ann","text":"hi"}' >&7
+  sees '1 done, 0 failed' && lacks '0 done, 0 failed' && leave C-c
+}
+
+status_is_drawn_again_and_again() {
+  beside_a_host watch_the_status
+}
+
 for name in chat_greets_talks_and_leaves chat_keeps_its_prompt_below_what_comes_later \
   chat_shows_control_characters_instead_of_obeying_them chat_colours_names_and_no_color_turns_that_off \
   chat_tells_what_was_reloaded a_terminal_that_goes_ends_the_host \
+  console_edits_remembers_and_completes status_is_drawn_again_and_again \
   the_terminal_is_as_it_was_afterwards values_and_tables_are_laid_out delete_like_asks_first; do
   why='' && rm -rf data
   if "$name" && [ -z "$why" ]; then

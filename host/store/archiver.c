@@ -40,10 +40,10 @@ void archiver_break(struct archiver *archiver, const char *why) {
   pthread_mutex_unlock(&archiver->lock);
 }
 
-static void put(struct archiver *archiver, struct engine *engine) {
+static void put(struct archiver *archiver, struct engine *engine, uint64_t seq) {
   if (archiver->waiting.len == 0) archiver->before = engine->fresh_before;
   buf_add(&archiver->waiting, engine->fresh.data, engine->fresh.len);
-  archiver->added_seq = engine->last_seq;
+  archiver->added_seq = seq;
   if (engine->fresh.failed || archiver->waiting.failed)
     break_locked(archiver, "there was no memory for a group");
   else if (archiver->waiting.len > ARCHIVER_LIMIT)
@@ -56,20 +56,32 @@ static enum moonkeep_code not_well(const struct archiver *archiver, struct err *
   return err_set(err, MOONKEEP_IO, "the archive cannot be written: %s", archiver->error);
 }
 
-enum moonkeep_code archiver_add(struct archiver *archiver, struct engine *engine, struct err *err) {
+enum moonkeep_code archiver_add_up_to(struct archiver *archiver, struct engine *engine, uint64_t seq,
+                                      struct err *err) {
   enum moonkeep_code code = MOONKEEP_OK;
   if (archiver->mode == STORE_ARCHIVE_OFF || (engine->fresh.len == 0 && !engine->fresh.failed)) return code;
   pthread_mutex_lock(&archiver->lock);
-  uint64_t seq = engine->last_seq;
   bool wait = archiver->mode == STORE_ARCHIVE_SYNC;
   unsigned breaks = archiver->breaks;
-  if (!archiver->broken) put(archiver, engine);
+  if (!archiver->broken) put(archiver, engine, seq);
   while (wait && archiver->synced_seq < seq && archiver->error[0] == '\0' && archiver->breaks == breaks)
     pthread_cond_wait(&archiver->done, &archiver->lock);
   if (wait && archiver->synced_seq < seq) code = not_well(archiver, err);
   pthread_mutex_unlock(&archiver->lock);
   buf_clear(&engine->fresh);
   return code;
+}
+
+enum moonkeep_code archiver_add(struct archiver *archiver, struct engine *engine, struct err *err) {
+  return archiver_add_up_to(archiver, engine, engine->last_seq, err);
+}
+
+void archiver_drain(struct archiver *archiver) {
+  if (archiver->mode == STORE_ARCHIVE_OFF) return;
+  pthread_mutex_lock(&archiver->lock);
+  while (archiver->running && archiver->written_seq < archiver->added_seq && archiver->error[0] == '\0')
+    pthread_cond_wait(&archiver->done, &archiver->lock);
+  pthread_mutex_unlock(&archiver->lock);
 }
 
 enum moonkeep_code archiver_is_well(struct archiver *archiver, struct err *err) {
@@ -149,6 +161,7 @@ static bool take(struct archiver *archiver) {
 
 static void wrote(struct archiver *archiver) {
   archiver->written_seq = archiver->writing_seq;
+  pthread_cond_broadcast(&archiver->done);
 }
 
 static void synced(struct archiver *archiver, int64_t now_ms) {

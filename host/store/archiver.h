@@ -69,6 +69,13 @@ bool archiver_start(struct archiver *archiver, const struct engine *engine);
  * archive it does so; then full, io: it is in the store, and not in the archive. */
 enum moonkeep_code archiver_add(struct archiver *archiver, struct engine *engine, struct err *err);
 
+/* The same for groups of long ago: seq is the last one in engine->fresh. */
+enum moonkeep_code archiver_add_up_to(struct archiver *archiver, struct engine *engine, uint64_t seq,
+                                      struct err *err);
+
+/* Waits until what was added has been written, or cannot be. */
+void archiver_drain(struct archiver *archiver);
+
 /* Where changes wait for the archive: whether it can take one. */
 enum moonkeep_code archiver_is_well(struct archiver *archiver, struct err *err);
 

@@ -291,6 +291,28 @@ static enum moonkeep_code step_bulk(struct commit *commit, const struct bulk_job
   return code;
 }
 
+/* What a bulk has committed goes into the archive from the journal, a piece at a time: it may be larger than
+ * memory. */
+static enum moonkeep_code archive_bulk(struct commit *commit, uint64_t after, struct err *err) {
+  enum { PIECE_BYTES = 4 << 20 };
+  struct engine *engine = &commit->engine;
+  enum moonkeep_code code = MOONKEEP_OK;
+  struct err why;
+  for (uint64_t last = after; engine->keeps_fresh && !code; after = last) {
+    code = engine_read_fresh(engine, after, PIECE_BYTES, &last, &why);
+    if (code || last == after) break;
+    code = archiver_add_up_to(commit->archiver, engine, last, &why);
+    archiver_drain(commit->archiver);
+  }
+  if (!code) return code;
+  buf_clear(&engine->fresh);
+  archiver_break(commit->archiver, why.message);
+  if (commit->archiver->mode != STORE_ARCHIVE_SYNC) return MOONKEEP_OK; /* nobody waits for it */
+  commit->broken = true;
+  return err_set(err, MOONKEEP_UNKNOWN, "the rows are in the store file, but not all in the archive: %s",
+                 why.message);
+}
+
 /* A step that fails takes back what came before it. */
 static void run_bulk(struct commit *commit, struct bulk_job *bulk) {
   struct err err;
@@ -301,8 +323,8 @@ static void run_bulk(struct commit *commit, struct bulk_job *bulk) {
   struct err ignored;
   if (code && began && bulk->step == BULK_APPEND) engine_end_many(&commit->engine, false, &ignored);
   if (code) code = settle(commit, bulk->seq, code, &err);
-  if (!code && bulk->step == BULK_ABANDON) buf_clear(&commit->engine.fresh);
-  code = hand_to_archive(commit, code, &err);
+  if (!code && bulk->step == BULK_COMMIT)
+    code = archive_bulk(commit, commit->engine.before_many.last_seq, &err);
   if (code) job_fail(&bulk->job, &err);
 }
 

@@ -238,7 +238,7 @@ enum moonkeep_code engine_close(struct engine *engine, bool clean, struct err *e
 static void keep_fresh(struct engine *engine, uint64_t seq, int64_t at_ms, const void *changes, size_t len) {
   struct archive_group group = {
       .seq = seq, .before = engine->last_seq, .at_ms = at_ms, .changes = changes, .len = len};
-  if (!engine->keeps_fresh) return;
+  if (!engine->keeps_fresh || engine->in_many) return;
   if (engine->fresh.len == 0) engine->fresh_before = engine->last_seq;
   archive_put(&engine->fresh, engine->epoch, &group);
 }
@@ -268,15 +268,45 @@ enum moonkeep_code engine_begin_many(struct engine *engine, struct err *err) {
   if (!code) code = sql_run(engine->db, "BEGIN IMMEDIATE", "save changes", err);
   engine->before_many.last_seq = engine->last_seq;
   engine->before_many.journal_bytes = engine->journal_bytes;
+  engine->in_many = !code;
   return code;
 }
 
 enum moonkeep_code engine_end_many(struct engine *engine, bool keep, struct err *err) {
   enum moonkeep_code code = keep ? sql_run(engine->db, "COMMIT", "save changes", err) : MOONKEEP_OK;
+  engine->in_many = false;
   if (keep && !code) return code;
   engine_rollback(engine, code);
   engine->last_seq = engine->before_many.last_seq;
   engine->journal_bytes = engine->before_many.journal_bytes;
+  return code;
+}
+
+static enum moonkeep_code read_group(struct engine *engine, sqlite3_stmt *row, uint64_t *last,
+                                     struct err *err) {
+  struct archive_group group = {.seq = (uint64_t)sqlite3_column_int64(row, 0), .before = *last};
+  group.at_ms = sqlite3_column_int64(row, 1);
+  group.changes = sqlite3_column_blob(row, 2);
+  group.len = (size_t)sqlite3_column_bytes(row, 2);
+  archive_put(&engine->fresh, engine->epoch, &group);
+  *last = group.seq;
+  return engine->fresh.failed ? err_memory(err) : MOONKEEP_OK;
+}
+
+enum moonkeep_code engine_read_fresh(struct engine *engine, uint64_t after, size_t bytes, uint64_t *last,
+                                     struct err *err) {
+  sqlite3_stmt *rows;
+  *last = engine->fresh_before = after;
+  enum moonkeep_code code =
+      sql_prepare(engine->db, "SELECT seq, at, changes FROM _journal WHERE seq>?1 ORDER BY seq", &rows, err);
+  if (code) return code;
+  sqlite3_bind_int64(rows, 1, (int64_t)after);
+  int rc = SQLITE_ROW;
+  while (!code && engine->fresh.len < bytes && (rc = sqlite3_step(rows)) == SQLITE_ROW)
+    code = read_group(engine, rows, last, err);
+  if (!code && rc != SQLITE_ROW && rc != SQLITE_DONE)
+    code = sql_fail(engine->db, rc, "read the journal", err);
+  sqlite3_finalize(rows);
   return code;
 }
 

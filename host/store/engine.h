@@ -58,6 +58,7 @@ struct engine {
     uint64_t last_seq;
     size_t journal_bytes;
   } before_many;
+  bool in_many;           /* between engine_begin_many and engine_end_many: then `fresh` gets nothing */
   int wal_pages;          /* in the write-ahead log, since it was last wrapped */
   int64_t next_expiry_ms; /* no row expires before; INT64_MAX: none does */
 };
@@ -87,6 +88,11 @@ enum moonkeep_code engine_append(struct engine *engine, uint64_t seq, int64_t at
  * back. An error of beginning or keeping is as one of engine_append, for all of them. */
 enum moonkeep_code engine_begin_many(struct engine *engine, struct err *err);
 enum moonkeep_code engine_end_many(struct engine *engine, bool keep, struct err *err);
+
+/* Puts groups of the journal behind this one into `fresh`, which is empty, up to about so many bytes. *last
+ * is the last of them, or `after` where there are none. For what engine_begin_many has kept out of it. */
+enum moonkeep_code engine_read_fresh(struct engine *engine, uint64_t after, size_t bytes, uint64_t *last,
+                                     struct err *err);
 
 /* After an io error: closes the connection, saves the write-ahead log against what the disk may still do to
  * it, opens it anew, and says whether the group is there. Nobody else may have the file open in this process.

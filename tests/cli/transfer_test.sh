@@ -239,6 +239,21 @@ a_host_takes_so_much_at_once() {
   is 'without a host' "$status:$out" '0:180'
 }
 
+an_import_goes_into_the_archive_too() {
+  local mode
+  for mode in on sync; do
+    seq 30000 | sed "s/.*/{\"key\":\"k&\",\"value\":\"$(head -c 200 /dev/zero | tr '\0' x)\"}/" >many.ndjson
+    mk import many.ndjson --archive "$mode" --data "$mode"
+    is "import, $mode" "$status:$out:$err" '0:30000:'
+    mk set after 1 --data "$mode"
+    mk export --data "$mode" before.ndjson
+    rm "$mode"/appdata.*
+    mk export --data "$mode" restored.ndjson
+    is "restore, $mode" "$status" 0
+    same "restored, $mode" restored.ndjson before.ndjson
+  done
+}
+
 a_killed_import_leaves_nothing() {
   rm -f rows.fifo && mkfifo rows.fifo
   "$moonkeep" import rows.fifo >/dev/null 2>&1 &
@@ -396,6 +411,7 @@ tests='
   with_store_everything_goes_there_but_no_two_stores_together
   the_last_row_of_a_key_counts
   a_host_takes_so_much_at_once
+  an_import_goes_into_the_archive_too
   a_killed_import_leaves_nothing
   an_export_that_fails_leaves_the_file_as_it_was
   an_export_keeps_links_modes_and_pipes

@@ -14,19 +14,20 @@
 
 struct shown {
   struct buf name, error;
-  double at, bytes, keys;
+  double at, bytes, keys, until;
 };
 
 static void read_shown(struct shown *shown, const struct field *backup) {
-  struct field fields[] = {
-      {.name = "name"}, {.name = "at"}, {.name = "bytes"}, {.name = "keys"}, {.name = "error"}};
+  struct field fields[] = {{.name = "name"}, {.name = "at"},    {.name = "bytes"},
+                           {.name = "keys"}, {.name = "error"}, {.name = "until"}};
   *shown = (struct shown){0};
-  fields_read(backup->at, backup->len, fields, 5, false, NULL);
+  fields_read(backup->at, backup->len, fields, 6, false, NULL);
   field_text(&fields[0], &shown->name);
   field_number(&fields[1], &shown->at);
   field_number(&fields[2], &shown->bytes);
   field_number(&fields[3], &shown->keys);
   field_text(&fields[4], &shown->error);
+  if (!field_number(&fields[5], &shown->until)) shown->until = 0;
 }
 
 static void shown_deinit(struct shown *shown) {
@@ -66,6 +67,10 @@ static void put_row(struct cli *cli, struct buf *out, const struct field *backup
   console_style(&cli->console, CONSOLE_OUT, out, bad ? STYLE_RED : STYLE_GREEN);
   buf_puts(out, bad ? buf_text(&shown.error) : "verified");
   console_style(&cli->console, CONSOLE_OUT, out, STYLE_NONE);
+  if (shown.until > 0) {
+    put_age(age, (double)now.tv_sec - shown.until);
+    buf_printf(out, ", archived up to %s", age);
+  }
   buf_putc(out, '\n');
   shown_deinit(&shown);
 }
@@ -154,7 +159,7 @@ static enum moonkeep_code list_directly(struct cli *cli, struct buf *result, str
     buf_puts(&dir, cli->settings.backups);
   else
     buf_printf(&dir, "%s/backups", cli->settings.data);
-  enum moonkeep_code code = dir.failed ? err_memory(err) : backups_put_all(result, buf_text(&dir), err);
+  enum moonkeep_code code = dir.failed ? err_memory(err) : backups_put_all(result, buf_text(&dir), NULL, err);
   buf_deinit(&dir);
   return code;
 }

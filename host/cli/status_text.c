@@ -273,6 +273,31 @@ static void put_backups(const struct console *console, struct buf *out, const st
   buf_putc(out, '\n');
 }
 
+static void put_archive(const struct console *console, struct buf *out, const struct field *status) {
+  struct field archive = member(status, "archive"), until = member(&archive, "until"),
+               error = member(&archive, "error");
+  if (archive.type != JSON_OBJECT) return;
+  put_label(console, out, "archive");
+  put_text(console, out, &archive, "mode");
+  if (until.type != JSON_END) {
+    buf_puts(out, ", its last change is of ");
+    put_span(out, number(status, "now") - number(&archive, "until"));
+    buf_puts(out, " ago");
+  }
+  if (number(&archive, "behind_bytes") > 0) {
+    buf_puts(out, ", ");
+    put_bytes(out, number(&archive, "behind_bytes"));
+    buf_puts(out, " wait");
+  }
+  if (error.type == JSON_STRING) {
+    console_style(console, CONSOLE_OUT, out, STYLE_RED);
+    buf_puts(out, "; ");
+    put_text(console, out, &archive, "error");
+    console_style(console, CONSOLE_OUT, out, STYLE_NONE);
+  }
+  buf_putc(out, '\n');
+}
+
 /* ---- all ---- */
 
 static void put_process(const struct console *console, struct buf *out, const struct field *status,
@@ -320,5 +345,6 @@ void status_put(const struct console *console, struct buf *out, const struct buf
   put_store(console, out, &status);
   put_work(console, out, &status);
   put_backups(console, out, &status);
+  put_archive(console, out, &status);
   put_process(console, out, &status, before ? &then : NULL);
 }

@@ -12,6 +12,8 @@ void backups_put(struct buf *out, const struct store_backup_state *backup) {
   buf_printf(out, ",\"at\":%" PRId64 ".%03d,\"bytes\":%" PRIu64 ",\"keys\":%" PRIu64 ",\"verified\":%s",
              backup->at_ms / 1000, (int)(backup->at_ms % 1000), backup->bytes, backup->keys,
              backup->error[0] ? "false" : "true");
+  if (backup->until_ms > backup->at_ms)
+    buf_printf(out, ",\"until\":%" PRId64 ".%03d", backup->until_ms / 1000, (int)(backup->until_ms % 1000));
   if (backup->error[0]) {
     buf_puts(out, ",\"error\":");
     put_any_text(out, backup->error, strlen(backup->error));
@@ -19,11 +21,13 @@ void backups_put(struct buf *out, const struct store_backup_state *backup) {
   buf_putc(out, '}');
 }
 
-enum moonkeep_code backups_put_all(struct buf *out, const char *dir, struct err *err) {
+enum moonkeep_code backups_put_all(struct buf *out, const char *dir,
+                                   const struct store_archive_state *archived, struct err *err) {
   struct store_backup_state *all;
   size_t count;
-  enum moonkeep_code code = store_backups(dir, &all, &count, err);
+  enum moonkeep_code code = store_backups(dir, archived == NULL, &all, &count, err);
   if (code) return code;
+  if (archived && count > 0 && !archived->error[0]) all[0].until_ms = archived->at_ms;
   buf_puts(out, "{\"dir\":");
   put_any_text(out, dir, strlen(dir));
   buf_puts(out, ",\"backups\":[");

@@ -7,6 +7,9 @@
 #include "store/store.h"
 
 void backups_put(struct buf *out, const struct store_backup_state *backup);
-enum moonkeep_code backups_put_all(struct buf *out, const char *dir, struct err *err);
+
+/* archived: what the store says of its archive; NULL: the archive itself is read. */
+enum moonkeep_code backups_put_all(struct buf *out, const char *dir,
+                                   const struct store_archive_state *archived, struct err *err);
 
 #endif

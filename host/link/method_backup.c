@@ -6,7 +6,8 @@
  *
  *     {"dir":"/srv/bots/data/backups","backups":[{"name":…},…]}
  *
- * Where one cannot be opened, "verified" is false and "error" says why. */
+ * "until", of the newest, is the moment up to which the archive brings it forward. Where one cannot be
+ * opened, "verified" is false and "error" says why. */
 #include <string.h>
 
 #include "base/mem.h"
@@ -48,7 +49,9 @@ void method_backup(struct request *request) {
 void method_backups(struct request *request) {
   struct err err;
   struct buf out = {0};
-  if (backups_put_all(&out, store_backups_dir(request->site->store), &err)) {
+  struct store_archive_state archived;
+  store_archive_state(request->site->store, &archived);
+  if (backups_put_all(&out, store_backups_dir(request->site->store), &archived, &err)) {
     buf_deinit(&out);
     request_fail(request, &err);
   } else {

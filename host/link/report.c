@@ -27,6 +27,7 @@ void report_gather(struct report *report, const struct rpc_site *site) {
   host_state(site->host, &report->host);
   store_stats(site->store, &report->store);
   store_backup_state(site->store, &report->backup);
+  store_archive_state(site->store, &report->archive);
   if (getrusage(RUSAGE_SELF, &usage) == 0)
     report->cpu_s = seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime);
   report->memory_bytes = resident_bytes();

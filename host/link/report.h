@@ -13,6 +13,7 @@ struct report {
   struct host_state host;
   struct store_stats store;
   struct store_backup_state backup;
+  struct store_archive_state archive;
   int64_t now_ms;            /* since 1970 */
   double cpu_s;              /* of the process */
   uint64_t memory_bytes;     /* resident */

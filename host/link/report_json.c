@@ -111,6 +111,18 @@ static void put_backups(const struct report *report, struct buf *out) {
   buf_putc(out, '}');
 }
 
+static void put_archive(const struct report *report, struct buf *out) {
+  static const char *const modes[] = {
+      [STORE_ARCHIVE_OFF] = "off", [STORE_ARCHIVE_ON] = "on", [STORE_ARCHIVE_SYNC] = "sync"};
+  const struct store_archive_state *archive = &report->archive;
+  buf_puts(out, ",\"archive\":{\"mode\":");
+  put_any_text(out, modes[archive->mode], strlen(modes[archive->mode]));
+  if (archive->at_ms > 0) put_time(out, "until", archive->at_ms);
+  put_count(out, "behind_bytes", archive->behind_bytes);
+  if (archive->error[0]) put_text(out, "error", archive->error);
+  buf_putc(out, '}');
+}
+
 void report_put_json(const struct report *report, struct buf *out) {
   buf_puts(out, "{\"version\":\"" MOONKEEP_VERSION "\"");
   put_count(out, "pid", (uint64_t)note_pid());
@@ -130,5 +142,6 @@ void report_put_json(const struct report *report, struct buf *out) {
   buf_putc(out, ']');
   put_store(report, out);
   put_backups(report, out);
+  put_archive(report, out);
   buf_putc(out, '}');
 }

@@ -140,6 +140,10 @@ static void put_backups(const struct report *report, struct buf *out) {
     put(out, "backup_bytes", "gauge", (double)backup->bytes, "Its size.");
   }
   put(out, "backup_failures", "gauge", backup->failures, "Tries since then that have failed.");
+  if (report->archive.mode == STORE_ARCHIVE_OFF) return;
+  put(out, "archive_behind_bytes", "gauge", (double)report->archive.behind_bytes,
+      "Changes that wait to be written into the archive.");
+  put(out, "archive_broken", "gauge", report->archive.error[0] != '\0', "1: the archive cannot be written.");
 }
 
 /* ---- all ---- */

@@ -26,7 +26,8 @@ void backup_take_in(struct store *store, struct backup_job *backup) {
   mem_free(backup);
 }
 
-static void describe(const char *dir, const struct snapshot *snapshot, struct store_backup_state *state) {
+static void describe(const char *dir, const struct snapshot *snapshot, bool reach,
+                     struct store_backup_state *state) {
   struct buf path = {0};
   struct err err;
   struct snapshot read = {0};
@@ -39,17 +40,20 @@ static void describe(const char *dir, const struct snapshot *snapshot, struct st
     err.message[0] = '\0';
   memcpy(state->error, err.message, sizeof state->error);
   state->keys = read.keys;
+  uint64_t seq;
+  if (reach && !state->error[0] && archive_reach(dir, read.epoch, read.seq, &seq, &state->until_ms, &err))
+    state->until_ms = 0;
   buf_deinit(&path);
 }
 
-enum moonkeep_code store_backups(const char *dir, struct store_backup_state **out, size_t *count,
+enum moonkeep_code store_backups(const char *dir, bool reach, struct store_backup_state **out, size_t *count,
                                  struct err *err) {
   struct snapshot *all;
   *out = NULL;
   enum moonkeep_code code = snapshot_list(dir, &all, count, err);
   if (code || *count == 0) return code;
   *out = mem_alloc(*count * sizeof **out);
-  for (size_t i = 0; *out && i < *count; i++) describe(dir, &all[i], &(*out)[i]);
+  for (size_t i = 0; *out && i < *count; i++) describe(dir, &all[i], reach && i == 0, &(*out)[i]);
   mem_free(all);
   return *out ? MOONKEEP_OK : err_memory(err);
 }

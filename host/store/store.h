@@ -225,6 +225,7 @@ struct store_backup_state {
   int64_t at_ms;     /* the moment that it holds, since 1970 */
   uint64_t bytes;    /* of the file */
   uint64_t keys;     /* that it holds; 0 where it was not made by this process */
+  int64_t until_ms;  /* up to which moment the archive brings it forward; 0: not known, or not at all */
   unsigned failures; /* tries since then that have failed */
   char error[768];   /* why the last one did; "": it did not */
 };
@@ -246,7 +247,8 @@ void store_archive_state(struct store *store, struct store_archive_state *state)
 
 /* The backups of a folder, the newest first; `error` says of one that it cannot even be opened. *out is to be
  * freed with mem_free. Any thread; the store need not be open. */
-enum moonkeep_code store_backups(const char *dir, struct store_backup_state **out, size_t *count,
+/* `until`, of the newest, is known where `reach` says so: then the archive is read. */
+enum moonkeep_code store_backups(const char *dir, bool reach, struct store_backup_state **out, size_t *count,
                                  struct err *err);
 
 /* Takes a backup now, whether something has changed or not. `done` is called once, from store_pump, with what

@@ -57,13 +57,30 @@ on_a_timer() {
 }
 
 in_another_folder() {
-  mk set a 1
+  MOONKEEP_BACKUPS=elsewhere mk set a 1
   MOONKEEP_BACKUPS=elsewhere mk backup
   is_name "$out"
   holds "elsewhere/$out" 'a=1 '
   mk backups --backups elsewhere
   has 'the list' "$out" '"keys":1'
   [ ! -e data/backups ] || fail 'data/backups was made'
+}
+
+the_archive_goes_on_from_it() {
+  mk set a 1 --archive sync
+  mk backup
+  mk set a 2
+  mk backups
+  has 'the list' "$out" '"until":'
+  mk set a 3 --archive maybe
+  is 'a mode that is none' "$status" 2
+  rm data/appdata.db
+  mk get a
+  is 'the value' "$out" 2
+  start_host
+  mk status --json
+  has 'the status' "$out" '"archive":{"mode":"on"'
+  stop_host
 }
 
 where_there_is_nothing() {
@@ -77,7 +94,7 @@ where_there_is_nothing() {
 }
 
 a_folder_that_cannot_be_made_is_named() {
-  mk set a 1
+  mk set a 1 --archive off
   : >data/backups
   mk backup
   is status "$status:$out" 1:
@@ -100,6 +117,7 @@ tests='
   with_a_host
   on_a_timer
   in_another_folder
+  the_archive_goes_on_from_it
   where_there_is_nothing
   a_folder_that_cannot_be_made_is_named
   a_backup_that_cannot_be_opened_is_told

@@ -18,10 +18,10 @@
 
 enum {
   DEFAULT_MS = 1000,
-  TICK_MS = 10,       /* the kernel is not more exact than its own tick of 1 to 10 ms */
-  TICKS = 4,          /* at least so many in a budget */
-  COUNT = 10000,      /* instructions between two looks at the clock, without a timer */
-  POLLS_A_LOOK = 256, /* the same for budget_check */
+  TICK_MS = 10,     /* the kernel is not more exact than its own tick of 1 to 10 ms */
+  TICKS = 4,        /* at least so many in a budget */
+  COUNT = 1000,     /* instructions between two looks at the clock, without a timer */
+  POLLS_A_LOOK = 4, /* the same for budget_check */
   TRACE_BYTES = 4096,
   STUCK_MS = 2000, /* over the budget by so much: no hook, no check stops it; it is in a loop of C's */
 };
@@ -58,6 +58,11 @@ static void count(struct budget *budget) {
   budget->tick += budget->tick == UINT32_MAX ? 2 : 1;
   budget->last_ns = now_ns;
   for (frame = budget->top; frame; frame = frame->below) frame->seen = budget->tick;
+}
+
+/* Where there is no timer: at the clock, now and then. */
+static void look(struct budget *budget) {
+  if (++budget->polls % POLLS_A_LOOK == 0) count(budget);
 }
 
 /* ---- the timer ---- */
@@ -189,10 +194,12 @@ struct budget_frame *budget_frame(lua_State *L) {
 
 /* The handler may strike at any moment: it finds the coroutine in its place before `over` is asked. */
 void budget_switch(struct budget_frame *frame, lua_State *L) {
+  struct budget *budget = budget_of(L);
   *(lua_State *volatile *)&frame->L = L;
+  if (budget->counting) look(budget); /* who switches often never comes to COUNT */
   if (frame->over)
     set_hook(L);
-  else if (budget_of(L)->counting)
+  else if (budget->counting)
     lua_sethook(L, hook, LUA_MASKCOUNT, COUNT);
 }
 
@@ -231,7 +238,7 @@ void budget_frame_deinit(struct budget_frame *frame) {
 bool budget_is_over(lua_State *L) {
   if (!script_of(L)) return false;
   struct budget *budget = budget_of(L);
-  if (budget->counting && ++budget->polls % POLLS_A_LOOK == 0) count(budget);
+  if (budget->counting) look(budget);
   return budget->top && budget->top->over;
 }
 

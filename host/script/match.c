@@ -250,6 +250,7 @@ void match_init(struct match *match, const char *text, size_t text_len, const ch
 const char *match_at(struct match *match, lua_State *L, const char *from) {
   match->L = L;
   match->depth = match->count = 0;
+  if (--match->steps <= 0) spend(match, STEPS_A_LOOK);
   return walk(match, from, match->pattern);
 }
 

@@ -25,11 +25,23 @@ static enum moonkeep_code fail(struct err *err) {
                  strerror(errno));
 }
 
+/* For file systems that cannot make a file without a name. */
+static int open_and_unlink(const char *dir) {
+  struct buf path = {0};
+  buf_printf(&path, "%s/moonkeep-XXXXXX", dir);
+  buf_putc(&path, '\0');
+  int fd = path.failed ? -1 : mkostemp(path.data, O_CLOEXEC);
+  if (fd >= 0) unlink(path.data);
+  buf_deinit(&path);
+  return fd;
+}
+
 /* A file that is gone when it is closed. */
 static enum moonkeep_code open_aside(struct outstream *stream, struct err *err) {
   const char *dir = getenv("TMPDIR");
   if (!dir || !*dir) dir = "/var/tmp";
   stream->aside = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  if (stream->aside < 0) stream->aside = open_and_unlink(dir);
   return stream->aside >= 0 ? MOONKEEP_OK : fail(err);
 }
 

@@ -28,6 +28,8 @@ enum moonkeep_code {
   MOONKEEP_BUSY,            /* another process has the folder or writes to the store file, or too many calls
                                wait: nothing was done */
   MOONKEEP_INVALID,         /* anything else that the caller got wrong: a setting, an argument, a file */
+  MOONKEEP_CONFLICT,        /* a transaction found what it had read changed, as often as it tried: nothing was
+                               written */
 };
 
 /* The code's name as scripts see it, such as "invalid_key". Never NULL; any thread. */

@@ -20,6 +20,7 @@ static const char *const names[] = {
     [MOONKEEP_MEMORY] = "memory",
     [MOONKEEP_BUSY] = "busy",
     [MOONKEEP_INVALID] = "invalid",
+    [MOONKEEP_CONFLICT] = "conflict",
 };
 enum { NAMES = sizeof names / sizeof *names };
 

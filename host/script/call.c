@@ -116,11 +116,15 @@ bool call_submit(lua_State *L) {
   return true;
 }
 
-int call_wait(lua_State *L, lua_KFunction finish) {
+int call_wait_with(lua_State *L, lua_KFunction finish, lua_KContext ctx) {
   struct waiter *waiter = waiter_of(L);
-  if (task_can_wait(L)) return task_wait(L, finish);
+  if (task_can_wait(L)) return task_wait_with(L, finish, ctx);
   while (waiter->under_way) store_wait(waiter->script->scripts->options.store, -1);
-  return finish(L, LUA_OK, 0);
+  return finish(L, LUA_OK, ctx);
+}
+
+int call_wait(lua_State *L, lua_KFunction finish) {
+  return call_wait_with(L, finish, 0);
 }
 
 int call_run(lua_State *L, lua_KFunction finish) {

@@ -20,6 +20,7 @@ struct waiter {
   struct task *task;       /* borrowed; NULL: the script's main chunk */
   struct store_call *call; /* owned, but the store's while it is under way */
   bool under_way;
+  bool in_transaction;     /* the function of one runs: no store call but that transaction's own */
   bool admitted;           /* its task has waited for room and may make a call */
   int64_t called_ms;       /* when the call was made that has waited for room; 0: it has not waited */
   lua_State *L;            /* an update's caller; its arguments stand in the frame of its store call */
@@ -62,6 +63,7 @@ int call_run(lua_State *L, lua_KFunction finish);
 /* The two halves of call_run: true when the answer is there; waiting for it. */
 bool call_submit(lua_State *L);
 int call_wait(lua_State *L, lua_KFunction finish);
+int call_wait_with(lua_State *L, lua_KFunction finish, lua_KContext ctx); /* finish gets ctx */
 
 /* The answered call; raises its error, prefixed with "appData:get: ". */
 struct store_call *call_answer(lua_State *L, const char *method);

@@ -81,8 +81,9 @@ static int store_close_(lua_State *L) {
   struct handle *handle = store_handle(L, 1);
   if (!handle) return fault(L, MOONKEEP_INVALID, "call close with a colon: store:close()");
   if (!handle->anchor->scripts) return 0;
-  if (script_of(L)->in_update)
-    return fault(L, MOONKEEP_NESTED, "%s:close: inside an update function", bucket_name(handle->bucket));
+  if (script_of(L)->in_update || script_of(L)->waiter.in_transaction)
+    return fault(L, MOONKEEP_NESTED, "%s:close: inside an update function or a transaction",
+                 bucket_name(handle->bucket));
   if (!is_first(L))
     return fault(L, MOONKEEP_INVALID, "%s:close: close the store that moonkeep.open gave: it has the folder",
                  bucket_name(handle->bucket));

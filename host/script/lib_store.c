@@ -5,6 +5,7 @@
  *   store:deleteLike(pattern)     how many went
  *   store:set(…)                  lib_set.c
  *   store:update(…)               lib_update.c
+ *   store:transaction(fn)         lib_transaction.c
  *   store:select, selectValue, keys, count, each(pattern …)   lib_scan.c
  *   rootServer.lifecycle.start(onStarting, onStopping)        lib_on.c
  *
@@ -42,6 +43,11 @@ void store_enter(lua_State *L, struct anchor *anchor, const char *name, const ch
     fault(L, MOONKEEP_NESTED,
           "%s:%s: a store call inside an update function; read what it needs before update, write what "
           "follows from it after",
+          name, method);
+  if (waiter_of(L)->in_transaction)
+    fault(L, MOONKEEP_NESTED,
+          "%s:%s: a store call inside a transaction, which may run again: use its tx (for another store "
+          "tx:store(\"name\"))",
           name, method);
   if (anchor) script->scripts = anchor->scripts;
 }
@@ -210,6 +216,7 @@ void store_add_class(lua_State *L) {
   lib_add_set(L);
   lib_add_update(L);
   lib_add_scan(L);
+  lib_add_transaction(L);
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, no_method);
   lua_setfield(L, -2, "__index");

@@ -65,5 +65,6 @@ int64_t store_check_options(lua_State *L, int index, struct bucket *bucket, cons
 void lib_add_set(lua_State *L);
 void lib_add_update(lua_State *L);
 void lib_add_scan(lua_State *L);
+void lib_add_transaction(lua_State *L);
 
 #endif

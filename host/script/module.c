@@ -165,7 +165,8 @@ static int moonkeep_open(lua_State *L) {
   struct store_options options = {.dir = "data", .lock_wait_ms = LOCK_WAIT_MS, .backup_every_ms = BACKUP_MS};
   struct log log = {.write = write_line, .level = LOG_WARN};
   lua_settop(L, 2);
-  if (script_of(L)->in_update) return fault(L, MOONKEEP_NESTED, "moonkeep.open: inside an update function");
+  if (script_of(L)->in_update || script_of(L)->waiter.in_transaction)
+    return fault(L, MOONKEEP_NESTED, "moonkeep.open: inside an update function or a transaction");
   take_options(L, &options, &log);
   options.owner = owner_of_state(L);
   struct folder_of_state *open = lua_newuserdatauv(L, sizeof *open, 2);

@@ -190,11 +190,15 @@ bool task_can_wait(lua_State *L) {
 }
 
 int task_wait(lua_State *L, lua_KFunction finish) {
+  return task_wait_with(L, finish, 0);
+}
+
+int task_wait_with(lua_State *L, lua_KFunction finish, lua_KContext ctx) {
   struct script *script = script_of(L);
   assert(task_can_wait(L));
   if (script->current->state == TASK_RUNNING) script->current->state = TASK_WAITING;
   script->host_yield = true;
-  return lua_yieldk(L, 0, 0, finish);
+  return lua_yieldk(L, 0, ctx, finish);
 }
 
 int task_sleep(lua_State *L, int64_t ms, lua_KFunction finish) {

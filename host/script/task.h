@@ -40,6 +40,7 @@ bool task_can_wait(lua_State *L);
 /* Gives the CPU up until task_wake; goes on with `finish`. The return statement of a C function for which
  * task_can_wait has said yes. */
 int task_wait(lua_State *L, lua_KFunction finish);
+int task_wait_with(lua_State *L, lua_KFunction finish, lua_KContext ctx); /* finish gets ctx */
 int task_sleep(lua_State *L, int64_t ms,
                lua_KFunction finish); /* the same, wakes by itself; may raise (memory) */
 

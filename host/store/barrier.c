@@ -53,6 +53,12 @@ bool barrier_await(struct store *store, struct store_call *call, const struct bu
   return false;
 }
 
+bool barrier_covers(const struct store *store, const struct bucket *bucket, const char *key, size_t len) {
+  for (struct list *at = store->barriers.next; at != &store->barriers; at = at->next)
+    if (concerns(list_of(at, struct barrier, link)->call, bucket, key, len)) return true;
+  return false;
+}
+
 /* False: no memory. A call has one barrier at most. */
 bool barrier_raise(struct store *store, struct store_call *call) {
   if (call->barrier) return true;

@@ -53,7 +53,11 @@ bool store_call_after(struct store_call *call, const char *key, size_t len) {
 
 void store_call_free(struct store_call *call) {
   if (!call) return;
-  for (size_t i = 0; i < call->row_count; i++) value_free(call->rows[i].value);
+  for (size_t i = 0; i < call->row_count; i++) {
+    value_free(call->rows[i].value);
+    if (call->claims) value_free(call->claims[i].seen);
+  }
+  mem_free(call->claims);
   mem_free(call->rows);
   mem_free(call->own_keys);
   mem_free((void *)call->pattern);

@@ -45,6 +45,7 @@ void front_dispatch(struct store *store, struct store_call *call) {
   case STORE_UPDATE:
   case STORE_DELETE: keys_run(store, call); break;
   case STORE_SET: keys_set(store, call); break;
+  case STORE_COMMIT: keys_commit(store, call); break;
   case STORE_DELETE_LIKE:
   case STORE_SCAN:
   case STORE_FLUSH: many_run(store, call); break;
@@ -97,7 +98,7 @@ static void charge(struct store *store, struct store_call *call) {
   size_t bytes = sizeof *call + call->key_len;
   for (size_t i = 0; i < call->row_count; i++) {
     const struct store_row *row = &call->rows[i];
-    bytes += sizeof *row + row->key_len + sizeof *row->value + row->value->len;
+    bytes += sizeof *row + row->key_len + (row->value ? sizeof *row->value + row->value->len : 0);
   }
   call->bytes = 0;
   front_charge(store, call, bytes);
@@ -126,11 +127,11 @@ static enum moonkeep_code check_rows(const struct store *store, const struct sto
   for (size_t i = 0; !code && i < call->row_count; i++) {
     const struct store_row *row = &call->rows[i];
     code = store_check_key("set", row->key, row->key_len, err);
-    if (!code && row->value->len > store->value_bytes)
+    size_t len = row->value ? row->value->len : 0;
+    if (!code && len > store->value_bytes)
       code = err_key(err, MOONKEEP_TOO_LARGE, row->key, row->key_len,
-                     "the value has %u bytes of JSON; at most %zu are allowed", row->value->len,
-                     store->value_bytes);
-    bytes += row->key_len + row->value->len;
+                     "the value has %zu bytes of JSON; at most %zu are allowed", len, store->value_bytes);
+    bytes += row->key_len + len;
   }
   if (!code && call->row_count > 1 && bytes > STORE_LIST_BYTES)
     code = err_set(err, MOONKEEP_TOO_LARGE, "the list has %zu bytes; at most %d are allowed in one call",
@@ -146,6 +147,7 @@ static enum moonkeep_code check(const struct store *store, const struct store_ca
   case STORE_GET:
   case STORE_UPDATE:
   case STORE_DELETE: return store_check_key(call->bucket->name, call->key, call->key_len, err);
+  case STORE_COMMIT:
   case STORE_SET: return check_rows(store, call, err);
   case STORE_SCAN:
   case STORE_DELETE_LIKE:
@@ -165,7 +167,7 @@ bool store_submit(struct store *store, struct store_call *call) {
   enum moonkeep_code code = check(store, call, &err);
   if (code)
     front_fail(store, call, &err);
-  else if (call->op == STORE_SET && call->row_count == 0)
+  else if ((call->op == STORE_SET || call->op == STORE_COMMIT) && call->row_count == 0)
     front_answer(store, call);
   else
     front_dispatch(store, call);

@@ -180,6 +180,10 @@ static enum readiness rows_are_ready(struct store *store, struct store_call *cal
   return ready;
 }
 
+static bool writes_row(const struct store_call *call, size_t i) {
+  return !call->claims || !call->claims[i].kept;
+}
+
 /* Claims the buckets of all rows; new ones must not differ in case alone among themselves either, so each
  * counts as pending while the others are looked at. */
 static enum moonkeep_code claim_all(struct store *store, struct store_call *call, struct err *err) {
@@ -187,7 +191,7 @@ static enum moonkeep_code claim_all(struct store *store, struct store_call *call
   size_t claimed = 0;
   for (; !code && claimed < call->row_count; claimed++) {
     struct bucket *bucket = row_bucket(call, &call->rows[claimed]);
-    code = claim(store, bucket, err);
+    if (writes_row(call, claimed)) code = claim(store, bucket, err);
     bucket->pending++;
   }
   while (claimed > 0) row_bucket(call, &call->rows[--claimed])->pending--;
@@ -206,6 +210,7 @@ static void write_rows(struct store *store, struct store_call *call) {
   }
   for (size_t i = 0; i < call->row_count; i++) {
     const struct store_row *row = &call->rows[i];
+    if (!writes_row(call, i)) continue;
     group_put(store, cache_find(row_bucket(call, row), row->key, row->key_len), value_ref(row->value));
   }
   group_join(call, group);
@@ -221,6 +226,107 @@ void keys_set(struct store *store, struct store_call *call) {
   else
     front_fail_memory(store, call);
   front_dispatch_all(store, &waited);
+}
+
+/* ---- commits ---- */
+
+/* Makes sure that the row's entry is known, and stays so until the others are: a small cache must not take
+ * the one away while it makes place for the other. */
+static enum readiness hold_row(struct store *store, struct store_call *call, size_t i,
+                               const struct err **why) {
+  const struct store_row *row = &call->rows[i];
+  struct store_claim *claim = &call->claims[i];
+  struct bucket *bucket = row_bucket(call, row);
+  if (barrier_await(store, call, bucket, row->key, row->key_len)) return PARKED;
+  if (!claim->entry) {
+    claim->entry = cache_get(store, bucket, row->key, row->key_len);
+    if (!claim->entry) return NO_MEMORY;
+    claim->entry->pins++;
+  }
+  struct entry *entry = claim->entry;
+  if (!entry->loading && (!claim->read || is_known(store, entry))) return READY;
+  if (!entry->loading && entry->load_err) {
+    *why = entry->load_err;
+    return READY;
+  }
+  if (!entry->loading && !start_load(store, entry)) return NO_MEMORY;
+  barrier_park(store, call, &entry->waiting);
+  return PARKED;
+}
+
+static void let_rows_go(struct store_call *call) {
+  for (size_t i = 0; i < call->row_count; i++) {
+    if (call->claims[i].entry) call->claims[i].entry->pins--;
+    call->claims[i].entry = NULL;
+  }
+}
+
+static bool is_same(const struct value *a, const struct value *b) {
+  if (a == b) return true;
+  return a && b && a->len == b->len && a->expires_at_ms == b->expires_at_ms &&
+         memcmp(a->json, b->json, a->len) == 0;
+}
+
+/* Whether what was read is still the newest. A value that was replaced by its equal is the same: nobody could
+ * tell. */
+static bool still_holds(const struct store *store, const struct store_call *call) {
+  for (size_t i = 0; i < call->row_count; i++) {
+    const struct store_claim *claim = &call->claims[i];
+    if (claim->read && !is_same(newest(store, claim->entry), claim->seen)) return false;
+  }
+  return true;
+}
+
+static bool writes_nothing(const struct store_call *call) {
+  for (size_t i = 0; i < call->row_count; i++)
+    if (writes_row(call, i)) return false;
+  return true;
+}
+
+/* What only reads is answered when all that it has seen is durable: with the youngest of those groups. */
+static void answer_reader(struct store *store, struct store_call *call) {
+  const struct entry *youngest = call->claims[0].entry;
+  for (size_t i = 0; i < call->row_count; i++) {
+    const struct entry *entry = call->claims[i].entry;
+    const struct group *group = group_pending(store, entry), *other = group_pending(store, youngest);
+    bool younger =
+        group && other != store->open && (!other || group == store->open || group->seq > other->seq);
+    if (younger) youngest = entry;
+  }
+  let_rows_go(call);
+  group_answer_after(store, call, youngest);
+}
+
+void keys_commit(struct store *store, struct store_call *call) {
+  const struct err *why = NULL;
+  enum readiness ready = own_keys(call) ? READY : NO_MEMORY;
+  for (size_t i = 0; i < call->row_count && ready == READY && !why; i++)
+    ready = hold_row(store, call, i, &why);
+  if (ready == PARKED) return;
+  if (ready == READY && !why) call->found = still_holds(store, call);
+  if (call->found && writes_nothing(call)) {
+    answer_reader(store, call);
+    return;
+  }
+  let_rows_go(call);
+  if (ready != READY)
+    front_fail_memory(store, call);
+  else if (why)
+    front_fail(store, call, why);
+  else if (call->found)
+    write_rows(store, call);
+  else
+    front_answer(store, call);
+}
+
+bool store_newest(struct store *store, struct bucket *bucket, const char *key, size_t len,
+                  const struct value **value) {
+  if (store->closing || barrier_covers(store, bucket, key, len)) return false;
+  struct entry *entry = cache_find(bucket, key, len);
+  if (!entry || entry->loading || !is_known(store, entry)) return false;
+  entry->touched = true;
+  *value = newest(store, entry);
+  return true;
 }
 
 void keys_run(struct store *store, struct store_call *call) {

@@ -113,6 +113,7 @@ enum store_op {
   STORE_DELETE,
   STORE_DELETE_LIKE, /* `pattern` */
   STORE_SCAN,        /* `pattern`, `scan` */
+  STORE_COMMIT,      /* `rows`: written whole, if what was read of them is still the newest, or not at all */
   STORE_FLUSH,       /* done when everything submitted before is in the tables */
 };
 
@@ -125,11 +126,17 @@ enum store_verdict {
 
 enum store_want { STORE_ROWS, STORE_KEYS, STORE_COUNT };
 
-struct store_row { /* one row of STORE_SET */
+struct store_row { /* one row of STORE_SET or STORE_COMMIT */
   const char *key; /* borrowed until store_submit returns: a call that has to wait copies its keys */
   size_t key_len;
   struct value *value;   /* the call's reference */
   struct bucket *bucket; /* NULL: the call's */
+};
+
+struct store_claim {   /* what STORE_COMMIT says of a row beside; there a value that is NULL erases the key */
+  bool read, kept;     /* it has to be what was `seen`; nothing is written to it */
+  struct value *seen;  /* the call's reference; NULL: it was absent */
+  struct entry *entry; /* the store's own: held while the call waits */
 };
 
 struct store_found { /* one row of a scan; the texts stand in call->text */
@@ -154,8 +161,10 @@ struct store_call {
   enum store_verdict (*apply)(struct store_call *, const struct value *current);
   bool keep_expiry;
 
-  struct store_row *rows; /* STORE_SET: owned by the call once set (mem_alloc); freed with it, values too */
+  struct store_row
+      *rows; /* STORE_SET, STORE_COMMIT: owned by the call once set (mem_alloc); freed with it, values too */
   size_t row_count;
+  struct store_claim *claims; /* STORE_COMMIT: one for each row, owned like these */
 
   const char *pattern; /* STORE_DELETE_LIKE, STORE_SCAN: copied by store_call_pattern */
   size_t pattern_len;
@@ -170,7 +179,7 @@ struct store_call {
   /* The answer. */
   struct err *err;                /* owned; NULL: it went well */
   struct value *value;            /* owned: the value read (get), written (update); NULL: absent */
-  bool found;                     /* STORE_DELETE: the key was there */
+  bool found;                     /* STORE_DELETE: the key was there; STORE_COMMIT: it was done */
   uint64_t count;                 /* STORE_DELETE_LIKE, STORE_SCAN with STORE_COUNT: how many */
   struct store_found *found_rows; /* owned: STORE_SCAN, in key order (byte order) */
   size_t found_count;
@@ -217,6 +226,12 @@ bool store_has_room(const struct store *store);
  * until the next call on this store (NULL: absent, or expired). */
 bool store_peek(struct store *store, struct bucket *bucket, const char *key, size_t len,
                 const struct value **value);
+
+/* The newest value, which may not be durable yet, so that only a STORE_COMMIT that has read it may tell of
+ * it. False where it is not at hand; a STORE_GET brings it, or one as good: the commit looks whether it still
+ * holds. */
+bool store_newest(struct store *store, struct bucket *bucket, const char *key, size_t len,
+                  const struct value **value);
 
 /* ---- backups ---- */
 

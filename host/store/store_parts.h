@@ -151,6 +151,8 @@ void tally_group(struct store *store, const struct group *group);
 void barrier_park(struct store *store, struct store_call *call, struct list *where);
 bool barrier_await(struct store *store, struct store_call *call, const struct bucket *bucket, const char *key,
                    size_t len);
+bool barrier_covers(const struct store *store, const struct bucket *bucket, const char *key,
+                    size_t len); /* whether one concerns the key */
 bool barrier_raise(struct store *store, struct store_call *call);
 void barrier_lower(struct store_call *call, struct list *waited);
 void barrier_open_gates(struct store *store, uint64_t turn);
@@ -167,6 +169,7 @@ bool keys_must_wait(const struct store *store, const struct entry *entry);
 enum moonkeep_code keys_claim(struct store *store, const char *name,
                               struct err *err); /* may a bucket be named so? */
 void keys_run(struct store *store, struct store_call *call);
+void keys_commit(struct store *store, struct store_call *call);
 void keys_set(struct store *store, struct store_call *call);
 void keys_take_in_load(struct store *store, struct load_job *load);
 

@@ -95,6 +95,21 @@ static void die_of(int number) {
 
 /* ---- after a crash ---- */
 
+static const char *signal_text(int number) {
+  const char *text = sigdescr_np(number);
+  return text ? text : "a signal";
+}
+
+/* A host that has written where it should not may have written here too. */
+static void mistrust_note(void) {
+  note->script[NOTE_NAME - 1] = '\0';
+  if (note->left_out_count > NOTE_LEFT_OUT) note->left_out_count = NOTE_LEFT_OUT;
+  for (size_t i = 0; i < note->left_out_count; i++) {
+    note->left_out[i].name[NOTE_NAME - 1] = '\0';
+    note->left_out[i].why[NOTE_WHY - 1] = '\0';
+  }
+}
+
 static bool is_left_out(const char *name) {
   for (size_t i = 0; i < note->left_out_count; i++)
     if (note->left_out[i].in_force && strcmp(note->left_out[i].name, name) == 0) return true;
@@ -122,14 +137,14 @@ static bool leave_out(int number) {
   if (note->stuck)
     snprintf(place->why, NOTE_WHY, "it was stuck in a computation that could not be stopped");
   else
-    snprintf(place->why, NOTE_WHY, "it was running when the host crashed (%s)", sigdescr_np(number));
+    snprintf(place->why, NOTE_WHY, "it was running when the host crashed (%s)", signal_text(number));
   place->in_force = true;
   return true;
 }
 
 static void tell_story(int number, bool blamed) {
   size_t size = sizeof note->story;
-  const char *what = sigdescr_np(number);
+  const char *what = signal_text(number);
   if (note->stuck)
     snprintf(note->story, size, "the script \"%.100s\" was stuck in a computation that could not be stopped",
              note->script);
@@ -141,10 +156,11 @@ static void tell_story(int number, bool blamed) {
   if (blamed) strncat(note->story, "; it starts again without that script", size - strlen(note->story) - 1);
 }
 
-/* The host may have left them so. */
+/* The host may have left them without waiting, which is not what others expect. */
 static void restore_streams(const struct supervisor *supervisor) {
   for (int fd = 0; fd < 3; fd++)
-    if (supervisor->flags[fd] >= 0) fcntl(fd, F_SETFL, supervisor->flags[fd]);
+    if (supervisor->flags[fd] >= 0 && !(supervisor->flags[fd] & O_NONBLOCK))
+      fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
 }
 
 static void clear_note(void) {
@@ -154,6 +170,7 @@ static void clear_note(void) {
 
 /* Prepares the next start. False: there is none. */
 static bool recover(struct supervisor *supervisor, int number) {
+  mistrust_note();
   bool blamed = is_to_blame(number) && leave_out(number);
   supervisor->crashes = now_ms() - supervisor->started_ms < SHORT_LIFE_MS ? supervisor->crashes + 1 : 1;
   tell_story(number, blamed);

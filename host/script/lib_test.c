@@ -140,6 +140,18 @@ static void check_can_wish(lua_State *L, const char *name) {
                name);
 }
 
+/* An event that nobody can hear is a mistake. */
+static void check_has_bots(lua_State *L, const char *name) {
+  struct trial *trial = trial_of(L);
+  if (scripts_count(trial->bots.scripts) > 0) return;
+  if (trial->chosen)
+    luaL_error(L, "%s: no bot is here to hear it: test.bots has named none", name);
+  else
+    luaL_error(L,
+               "%s: no bot is here to hear it: %s is named after none; test.bots(name …) says which to take",
+               name, trial->options.file);
+}
+
 static int wish(lua_State *L, enum trial_wish what) {
   struct trial *trial = trial_of(L);
   trial->wish = what;
@@ -159,6 +171,7 @@ static int test_say(lua_State *L) {
   lib_no_colon(L, "test.say");
   struct trial *trial = trial_of(L);
   check_can_wish(L, "test.say");
+  check_has_bots(L, "test.say");
   lua_settop(L, 3);
   if (lua_isnil(L, 3)) {
     lua_pushliteral(L, "general");
@@ -181,6 +194,7 @@ static int test_emit(lua_State *L) {
   struct err err;
   size_t len;
   check_can_wish(L, "test.emit");
+  check_has_bots(L, "test.emit");
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_pushliteral(L, "event");
   if (lua_rawget(L, 1) != LUA_TSTRING)

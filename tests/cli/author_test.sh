@@ -149,6 +149,7 @@ test("spin", function() while true do end end)
 test("inside", function() appData:update("k", function() test.say("a", "b") return 1 end) end)
 test("raises", function() test.raises(function() end) end)
 LUA
+  echo 'test("alone", function() test.say("ann", "x") end)' >bots/nobody_test.lua
   mk test bots --cpu-budget 0.1
   is status "$status" 1
   has stdout "$out" 'test has no "eqal" (did you mean "equal"?)'
@@ -156,9 +157,10 @@ LUA
   has stdout "$out" "(global 'bot') (a test has \`test\` in its place)"
   has stdout "$out" 'test.say cannot wait here'
   has stdout "$out" 'no error was raised'
+  has stdout "$out" 'no bot is here to hear it: nobody_test.lua is named after none'
   has stdout "$out" 'load_test.lua:1: attempt to perform arithmetic on a nil value'
   has stdout "$out" 'syntax_test.lua:1: '
-  is 'the last line' "$(tail -n 1 out.txt)" '0 passed, 7 failed'
+  is 'the last line' "$(tail -n 1 out.txt)" '0 passed, 8 failed'
 }
 
 a_folder_without_tests_is_a_failure() {

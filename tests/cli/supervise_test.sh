@@ -91,6 +91,42 @@ a_script_that_ran_when_the_host_crashed_is_left_out() {
   end
 }
 
+# A C module, which only --trust lets in, stands for a function of Lua's that does not come to an end.
+a_script_that_no_check_can_stop_is_left_out() {
+  local _
+  two_bots
+  cat >spin.c <<'C'
+int luaopen_spin(void *L);
+int luaopen_spin(void *L) {
+  for (volatile int on = 1; on;) {}
+  return L != 0;
+}
+C
+  gcc -shared -fPIC -o spin.so spin.c || fail 'no module'
+  cat >bots/bad.lua <<LUA
+bot.on("message", function(event)
+  if event.text == "spin" then package.loadlib("$PWD/spin.so", "luaopen_spin")() end
+  event:reply("bad " .. event.text)
+end)
+LUA
+  start --trust --cpu-budget 0.1
+  event 1 one >&7
+  wait_for answered '{"done":1,"ok":true}'
+  event 2 spin >&7
+  for _ in $(seq 1200); do # two seconds of CPU, which can take long
+    says 'data in data' 2 && break
+    sleep 0.1
+  done
+  has 'the log' "$(cat host.err)" 'the script "bad" was stuck in a computation that could not be stopped'
+  event 3 three >&7
+  wait_for answered '{"done":3,"ok":true}'
+  answered 'good three' || fail 'the other bot does not go on'
+  answered 'bad three' && fail 'the script was not left out'
+  mk get seen:1
+  is 'what was acknowledged' "$out" '"one"'
+  end
+}
+
 half_a_line_is_skipped_and_half_a_line_is_ended() {
   two_bots
   start --cpu-budget 1000
@@ -227,7 +263,8 @@ it_can_be_left_out() {
   refuses 1 'does not exist' run nowhere
 }
 
-tests='a_script_that_ran_when_the_host_crashed_is_left_out half_a_line_is_skipped_and_half_a_line_is_ended
+tests='a_script_that_ran_when_the_host_crashed_is_left_out a_script_that_no_check_can_stop_is_left_out
+  half_a_line_is_skipped_and_half_a_line_is_ended
   acknowledged_events_survive a_host_that_keeps_crashing_is_given_up signals_end_it_in_order_once a_second_signal_kills
   hangups_reload a_host_dies_with_its_parent a_crash_at_the_end_is_passed_on it_can_be_left_out'
 # shellcheck disable=SC2086 # the names are meant to be split

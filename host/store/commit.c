@@ -4,6 +4,7 @@
 #include "store/archiver.h"
 #include "store/journal.h"
 #include "store/keeper.h"
+#include "store/mend.h"
 
 /* Above this much journal each commit folds first, and callers feel it as waiting. What is not folded is in
  * the front's memory too, where a small change takes thrice as much: so it is less with a small cache. */
@@ -44,11 +45,13 @@ static void refuse_doubtful(struct commit *commit) {
  * says, so that no answer made from the file can come before that. */
 static enum moonkeep_code reopen(struct commit *commit, uint64_t seq, bool *there, struct err *err) {
   keeper_hold(commit->keeper);
+  mender_hold(commit->mender);
   pthread_mutex_lock(commit->view_lock);
   view_close(commit->view);
   enum moonkeep_code code = engine_reopen(&commit->engine, commit->folder, seq, there, err);
   if (!code) code = post_forget(commit, err);
   pthread_mutex_unlock(commit->view_lock);
+  mender_let_go(commit->mender);
   keeper_let_go(commit->keeper);
   if (commit->broken != (code != 0))
     log_write(commit->log, code ? LOG_ERROR : LOG_WARN, "store", "%s%s",
@@ -267,6 +270,13 @@ static void run_fold(struct commit *commit, struct fold_job *fold) {
   if (code) job_fail(&fold->job, &err);
 }
 
+static void run_mend(struct commit *commit, struct mend_job *mend) {
+  struct err err;
+  enum moonkeep_code code = fold_everything(commit, &err);
+  if (!code) code = engine_mend(&commit->engine, mend, commit->clock, &err);
+  if (code) job_fail(&mend->job, &err);
+}
+
 /* A group of a bulk: its changes behind a head of their own. */
 static enum moonkeep_code append_bulk(struct commit *commit, const struct bulk_job *bulk, struct err *err) {
   struct buf *out = &commit->changes;
@@ -340,6 +350,7 @@ static void run(struct commit *commit, struct job *job) {
   if (job->kind == JOB_ERASE) run_erase(commit, list_of(job, struct erase_job, job));
   if (job->kind == JOB_BULK) run_bulk(commit, list_of(job, struct bulk_job, job));
   if (job->kind == JOB_FOLD) run_fold(commit, list_of(job, struct fold_job, job));
+  if (job->kind == JOB_MEND) run_mend(commit, list_of(job, struct mend_job, job));
   if (job->kind == JOB_STOP) try_once_more(commit);
   if (!commit->in_bulk) marker_follow(&commit->marker, &commit->engine); /* before anybody is told */
   note_unfolded(commit);

@@ -15,11 +15,12 @@ struct commit {
   struct engine engine; /* the thread's, once it runs */
   struct marker marker; /* the same */
   struct inbox inbox;
-  struct outbox *outbox; /* borrowed, as are the next four, clock and log */
+  struct outbox *outbox; /* borrowed, as are the next five, clock and log */
   const struct folder *folder;
   struct archiver *archiver; /* gets what has been committed */
-  struct keeper *keeper;     /* is kept from the file when that has to be opened anew */
-  struct view *view;         /* closed under view_lock when the file has to be opened anew */
+  struct mender *mender;     /* is kept from the file when that has to be opened anew, as the next */
+  struct keeper *keeper;
+  struct view *view; /* closed under view_lock then */
   pthread_mutex_t *view_lock;
   size_t cache_bytes; /* the front's limit */
   const struct clock *clock;

@@ -5,6 +5,8 @@
  * newer one in its place before anything else happens. What it changed goes into the open group, and the call
  * is answered when that group is durable. Calls that concern many keys, scans and deleteLikes, run when every
  * older call has. */
+#include <string.h>
+
 #include "base/mem.h"
 #include "store/store_parts.h"
 
@@ -69,7 +71,42 @@ void front_dispatch_all(struct store *store, struct list *calls) {
   }
 }
 
+/* A row that was found to be damaged is to be mended; one at a time: the others are found again. */
+static void ask_to_mend(struct store *store, const char *bucket, const struct err *why) {
+  if (why->code != MOONKEEP_CORRUPT) return;
+  if (!why->key[0]) mender_ask_check(&store->mender);
+  if (!why->key[0] || store->mending) return;
+  store->mending = true;
+  mender_ask(&store->mender, bucket, why->key, strlen(why->key), store->durable_seq);
+}
+
+static void take_in_mend(struct store *store, struct mend_job *mend) {
+  struct buf text = {0};
+  store->mending = false;
+  if (mend->job.err) {
+    log_write(store->log, LOG_ERROR, "store", "the damaged row of key \"%.*s\" in %s was not repaired: %s",
+              (int)mend->key_len, mend->key, mend->bucket, mend->job.err->message);
+  } else if (mend->mended) {
+    buf_clear(&store->receipt);
+    receipt_put_json(&store->receipt, &mend->receipt);
+    buf_text(&store->receipt);
+    store->receipt_now = true;
+    receipt_put_text(&text, &mend->receipt);
+    log_write(store->log, LOG_WARN, "store", "%s The key is \"%.*s\"", buf_text(&text), (int)mend->key_len,
+              mend->key);
+  }
+  buf_deinit(&text);
+  mend_job_free(mend);
+}
+
+static void look_for_damage(struct store *store, const struct job *job) {
+  if (job->kind == JOB_LOAD) ask_to_mend(store, list_of(job, const struct load_job, job)->bucket, job->err);
+  if (job->kind == JOB_SCAN)
+    ask_to_mend(store, list_of(job, const struct scan_job, job)->scan.bucket, job->err);
+}
+
 void front_take_in(struct store *store, struct job *job) {
+  if (job->err) look_for_damage(store, job);
   switch (job->kind) {
   case JOB_GROUP: group_take_in(store, list_of(job, struct group, job)); break;
   case JOB_LOAD: keys_take_in_load(store, list_of(job, struct load_job, job)); break;
@@ -82,6 +119,7 @@ void front_take_in(struct store *store, struct job *job) {
     mem_free(job);
     break;
   case JOB_BACKUP: backup_take_in(store, list_of(job, struct backup_job, job)); break;
+  case JOB_MEND: take_in_mend(store, list_of(job, struct mend_job, job)); break;
   case JOB_STOP: mem_free(job); break;
   }
 }

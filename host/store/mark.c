@@ -41,7 +41,8 @@ void mark_read(const struct folder *folder, struct mark *mark) {
       image.sum != sum_of(&image))
     return;
   *mark = (struct mark){.known = true,
-                        .clean = image.clean == 1,
+                        .clean = image.clean & 1,
+                        .faulty = image.clean & 2,
                         .schema = image.schema,
                         .stamp = image.stamp,
                         .id = image.id,
@@ -74,7 +75,7 @@ bool mark_knows_log(const struct mark *mark, const unsigned char salts[8]) {
 static void write_mark(struct marker *marker) {
   const struct mark *mark = &marker->mark;
   struct image image = {.version = 1,
-                        .clean = mark->clean,
+                        .clean = (uint32_t)mark->clean | (mark->faulty ? 2U : 0),
                         .id = mark->id,
                         .epoch = mark->epoch,
                         .seq = mark->seq,

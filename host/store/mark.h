@@ -19,6 +19,7 @@
 struct mark {
   bool known;             /* there is one, and it is whole */
   bool clean;             /* the store was closed in order: the file alone says all */
+  bool faulty;            /* the file is damaged, and has to be looked at as a whole before it is used */
   uint32_t schema;        /* the file's version */
   uint32_t stamp;         /* of the file as a clean stop has left it: see mark_stamp; 0: not known */
   int64_t id;             /* the database's, in its _meta; 0: it had none */

@@ -105,7 +105,7 @@ static enum moonkeep_code copy_backup(const struct rebuild *rebuild, const struc
 static uint64_t missing(const struct rebuild *rebuild, const struct engine *engine, uint64_t epoch) {
   if (rebuild->until_ms != INT64_MAX || rebuild->promised == 0 || epoch > rebuild->promised_epoch) return 0;
   if (rebuild->promised > engine->last_seq) return rebuild->promised - engine->last_seq;
-  return epoch < rebuild->promised_epoch ? 1 : 0;
+  return epoch < rebuild->promised_epoch && rebuild->promised < engine->last_seq ? 1 : 0;
 }
 
 static enum moonkeep_code count_keys(const char *path, struct receipt *receipt, struct err *err) {

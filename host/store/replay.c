@@ -59,25 +59,19 @@ static enum moonkeep_code erase(struct batch *batch, const struct archive_group 
                            &count, err);
 }
 
-static enum moonkeep_code apply(struct replay *replay, struct batch *batch, const struct archive_group *group,
-                                struct err *err) {
+static enum moonkeep_code apply(void *ctx, const struct archive_group *group, struct err *err) {
   struct journal_change change;
-  enum moonkeep_code code =
-      is_erasure(group, &change) ? erase(batch, group, &change, err) : append(batch, group, err);
-  if (code) return code;
-  replay->groups++;
-  replay->last_ms = group->at_ms;
-  return MOONKEEP_OK;
+  return is_erasure(group, &change) ? erase(ctx, group, &change, err) : append(ctx, group, err);
 }
 
+/* ---- the way through the archive ---- */
+
 /* The groups of one epoch, up to this one. *ended: there may be no more that come later. */
-static enum moonkeep_code replay_epoch(struct replay *replay, struct engine *engine, uint64_t last,
-                                       bool *ended, struct err *err) {
-  struct batch batch = {.engine = engine};
+static enum moonkeep_code walk_epoch(struct replay *replay, uint64_t last, bool *ended, struct err *err) {
   struct archive_reader reader;
   struct archive_group group;
   bool end = false;
-  enum moonkeep_code code = archive_open(&reader, replay->dir, replay->epoch, engine->last_seq, err);
+  enum moonkeep_code code = archive_open(&reader, replay->dir, replay->epoch, replay->seq, err);
   while (!code && !end) {
     code = archive_next(&reader, &group, &end, err);
     if (code || end || group.seq > last) break;
@@ -85,12 +79,16 @@ static enum moonkeep_code replay_epoch(struct replay *replay, struct engine *eng
       *ended = true;
       break;
     }
-    code = apply(replay, &batch, &group, err);
+    code = replay->group(replay->ctx, &group, err);
+    if (code) break;
+    replay->seq = group.seq;
+    replay->groups++;
+    replay->last_ms = group.at_ms;
   }
   replay->torn |= reader.torn;
   replay->gap |= reader.gap;
   archive_end(&reader);
-  return code ? code : end_batch(&batch, err);
+  return code;
 }
 
 /* Whether the epoch had begun by then: its first group was written. */
@@ -128,15 +126,28 @@ static enum moonkeep_code find_branch(const struct replay *replay, uint64_t seq,
   return code;
 }
 
-enum moonkeep_code replay_run(struct replay *replay, struct engine *engine, struct err *err) {
+enum moonkeep_code replay_walk(struct replay *replay, struct err *err) {
   for (;;) {
     uint64_t epoch, after;
     bool ended = false;
-    enum moonkeep_code code = find_branch(replay, engine->last_seq, &epoch, &after, err);
-    if (!code) code = replay_epoch(replay, engine, after, &ended, err);
-    if (code || ended || !epoch || engine->last_seq != after) return code;
+    enum moonkeep_code code = find_branch(replay, replay->seq, &epoch, &after, err);
+    if (!code) code = walk_epoch(replay, after, &ended, err);
+    if (code || ended || !epoch || replay->seq != after) return code;
     replay->epoch = epoch;
   }
+}
+
+enum moonkeep_code replay_run(struct replay *replay, struct engine *engine, struct err *err) {
+  struct batch batch = {.engine = engine};
+  replay->seq = engine->last_seq;
+  replay->group = apply;
+  replay->ctx = &batch; /* cppcheck-suppress autoVariables ; taken back below */
+  enum moonkeep_code code = replay_walk(replay, err);
+  replay->ctx = NULL;
+  if (!code) return end_batch(&batch, err);
+  struct err ignored;
+  if (batch.groups > 0) engine_end_many(engine, false, &ignored);
+  return code;
 }
 
 uint64_t replay_newest_epoch(const char *dir) {

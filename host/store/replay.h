@@ -8,19 +8,28 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "store/archive.h"
 #include "store/engine.h"
 
 struct replay {
   const char *dir;  /* of the archive */
   int64_t until_ms; /* nothing that came later; INT64_MAX: all that there is */
   uint64_t epoch;   /* the one that the engine's last group is of; afterwards that of the last one replayed */
+  uint64_t seq;     /* the group that it begins behind; afterwards the last one */
+  /* For replay_walk: called with each group. */
+  enum moonkeep_code (*group)(void *ctx, const struct archive_group *group, struct err *err);
+  void *ctx;
   /* What was done. */
   uint64_t groups;
   int64_t last_ms; /* when the last of them was written; 0: there was none */
   bool torn, gap;  /* something of the archive could not be used */
 };
 
-/* Appends the groups to the engine's journal and folds them. After an error the engine has some of them. */
+/* Calls `group` with each of them. */
+enum moonkeep_code replay_walk(struct replay *replay, struct err *err);
+
+/* From the engine's last group on: appends the groups to its journal and folds them. After an error the
+ * engine has some of them. */
 enum moonkeep_code replay_run(struct replay *replay, struct engine *engine, struct err *err);
 
 /* The newest epoch that the archive knows of; 0: none. */

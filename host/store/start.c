@@ -346,6 +346,7 @@ enum moonkeep_code start_engine(struct start *start, struct engine *engine, stru
   if (finished && !code)
     log_write(start->log, LOG_WARN, "store", "finished a restore that had been cut short");
   mark_read(start->folder, &opening.mark);
+  opening.doubtful = opening.mark.faulty;
   uint32_t stamp = mark_stamp(start->folder);
   bool log_was_there = is_there(&opening, LOG);
   if (!code) code = look_for_file(&opening, err);

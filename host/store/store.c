@@ -105,7 +105,10 @@ static bool make_queues(struct store *store) {
   if (!outbox_init(&store->outbox)) return false;
   if (inbox_init(&store->commit.inbox)) {
     if (inbox_init(&store->reader.inbox)) {
-      if (pthread_mutex_init(&store->reader.lock, NULL) == 0) return true;
+      if (pthread_mutex_init(&store->reader.lock, NULL) == 0) {
+        if (mender_init(&store->mender)) return true;
+        pthread_mutex_destroy(&store->reader.lock);
+      }
       inbox_deinit(&store->reader.inbox);
     }
     inbox_deinit(&store->commit.inbox);
@@ -115,6 +118,7 @@ static bool make_queues(struct store *store) {
 }
 
 static void free_queues(struct store *store) {
+  mender_deinit(&store->mender);
   pthread_mutex_destroy(&store->reader.lock);
   inbox_deinit(&store->reader.inbox);
   inbox_deinit(&store->commit.inbox);
@@ -126,6 +130,17 @@ static void stop(struct inbox *inbox, struct job *job) {
   inbox_put(inbox, job);
 }
 
+static void prepare_mender(struct store *store) {
+  struct mender *mender = &store->mender;
+  mender->commit = &store->commit.inbox;
+  mender->outbox = &store->outbox;
+  mender->dir = store->keeper.dir;
+  mender->path = store->path;
+  mender->clock = store->clock;
+  mender->log = store->log;
+  mender->seq = &store->commit.last_seq;
+}
+
 static bool start_threads(struct store *store) {
   struct commit *commit = &store->commit;
   commit->outbox = store->reader.outbox = &store->outbox;
@@ -135,6 +150,7 @@ static bool start_threads(struct store *store) {
   commit->cache_bytes = store->cache_limit;
   commit->keeper = &store->keeper;
   commit->archiver = &store->archiver;
+  commit->mender = &store->mender;
   commit->clock = store->clock;
   commit->log = store->log;
   store->keeper.outbox = &store->outbox;
@@ -148,12 +164,16 @@ static bool start_threads(struct store *store) {
   store->next_seq = store->durable_seq + 1;
   view_init(&store->reader.view, store->path, store->clock);
   if (!reader_start(&store->reader)) return false;
-  if (archiver_start(&store->archiver, &commit->engine)) {
-    if (keeper_start(&store->keeper)) {
-      if (commit_start(commit)) return true;
-      keeper_stop(&store->keeper);
+  prepare_mender(store);
+  if (mender_start(&store->mender)) {
+    if (archiver_start(&store->archiver, &commit->engine)) {
+      if (keeper_start(&store->keeper)) {
+        if (commit_start(commit)) return true;
+        keeper_stop(&store->keeper);
+      }
+      archiver_stop(&store->archiver);
     }
-    archiver_stop(&store->archiver);
+    mender_stop(&store->mender);
   }
   struct job job = {0};
   stop(&store->reader.inbox, &job);
@@ -174,6 +194,7 @@ static enum moonkeep_code start_file(struct store *store, struct err *err) {
   enum moonkeep_code code = start_engine(&start, engine, err);
   if (code) return code;
   store->receipt_now = start.restored;
+  store->mender.check_now = start.unchecked;
   code = receipt_load(engine->db, &store->receipt, err);
   if (code) engine_close(engine, false, NULL);
   return code;
@@ -229,6 +250,7 @@ enum moonkeep_code store_open(struct store **out, const struct store_options *op
 enum moonkeep_code store_close(struct store *store, struct err *err) {
   store->closing = true;
   keeper_stop(&store->keeper);
+  mender_stop(&store->mender);
   while (store->pending > 0) store_wait(store, -1);
   group_close(store);
   struct job *commit_stop = mem_zero(sizeof *commit_stop), reader_stop = {0};
@@ -240,6 +262,7 @@ enum moonkeep_code store_close(struct store *store, struct err *err) {
   reader_join(&store->reader);
   struct err ignored;
   enum moonkeep_code code = engine_close(&store->commit.engine, !store->commit.broken, err ? err : &ignored);
+  store->commit.marker.mark.faulty = atomic_load(&store->mender.faulty);
   marker_close(&store->commit.marker, !code && !store->commit.broken);
   if (!code && store->commit.broken)
     code = err_set(err, MOONKEEP_IO,
@@ -249,7 +272,10 @@ enum moonkeep_code store_close(struct store *store, struct err *err) {
   outbox_take_all(&store->outbox, &left);
   for (struct list *link; (link = list_pop(&left));) {
     struct job *job = list_of(link, struct job, link);
-    if (job != &spare) mem_free(job); /* stops and notes: every call has been answered */
+    if (job->kind == JOB_MEND)
+      mend_job_free(list_of(job, struct mend_job, job));
+    else if (job != &spare)
+      mem_free(job); /* stops and notes: every call has been answered */
   }
   free_queues(store);
   free_store(store);

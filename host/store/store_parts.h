@@ -8,6 +8,7 @@
 #include "store/commit.h"
 #include "store/job.h"
 #include "store/keeper.h"
+#include "store/mend.h"
 #include "store/reader.h"
 #include "store/stats.h"
 #include "store/store.h"
@@ -104,6 +105,8 @@ struct store {
   struct commit commit;
   struct reader reader;
   struct keeper keeper;
+  struct mender mender;
+  bool mending; /* it has been asked, and has not answered */
 };
 
 /* The bucket that a row of a list goes into. */

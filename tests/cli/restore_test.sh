@@ -32,7 +32,7 @@ dry_run_changes_nothing() {
   filled
   mk restore --dry-run --json
   is status "$status" 0
-  has stdout "$out" '"keys":2'
+  has stdout "$out" '"keys":3'
   has stdout "$out" '"dry_run":true'
   mk keys
   is keys "$out" $'a\nb\nc'
@@ -61,8 +61,15 @@ missing_file_is_restored_at_the_start() {
   rm data/appdata.db
   mk keys
   is status "$status" 0
-  is keys "$out" $'a\nb'
+  is keys "$out" $'a\nb\nc'
   has log "$err" 'the store file is missing'
+}
+
+what_is_missing_after_a_restore_is_said() {
+  filled
+  rm data/appdata.db data/backups/*.archive
+  mk keys
+  is keys "$out" $'a\nb'
   has log "$err" 'MISSING: 1 commit'
 }
 
@@ -72,7 +79,7 @@ scripts_are_told() {
   cat >bots/tell.lua <<'LUA'
 bot.on("restored", function(event) bot.send("general", event.backup .. " " .. event.missing) end)
 LUA
-  rm data/appdata.db
+  rm data/appdata.db data/backups/*.archive
   mk run bots </dev/null
   has actions "$out" "\"$backup 1\""
 }
@@ -119,6 +126,7 @@ tests='
   restore_says_what_is_wrong
   restore_is_refused_while_a_host_runs
   missing_file_is_restored_at_the_start
+  what_is_missing_after_a_restore_is_said
   scripts_are_told
   check_finds_damage
   check_beside_a_host

@@ -1,0 +1,138 @@
+/* A row that is damaged while the store is open is an error, and soon right again, where backup and archive
+ * know all that it can have held; where they do not, it stays an error. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <sqlite3.h>
+
+#include "check.h"
+#include "helpers/sync.h"
+#include "helpers/temp.h"
+#include "store/snapshot.h"
+#include "store/store_parts.h"
+
+static void back_up(const char *dir) {
+  struct snapshot snapshot;
+  struct err err;
+  struct snapshot_source source = {.data = dir, .dir = temp_path(dir, "backups"), .clock = &sync_clock};
+  if (snapshot_take(&source, &snapshot, &err)) FAIL("%s", err.message);
+}
+
+/* Changes bytes of the store file, which nobody has open, as a disk does: without a new time. */
+static void damage(const char *dir, const char *text, const char *wrong) {
+  size_t len;
+  struct stat st;
+  CHECK(stat(temp_path(dir, "appdata.db"), &st) == 0);
+  char *bytes = temp_read(temp_path(dir, "appdata.db"), &len);
+  char *at = memmem(bytes, len, text, strlen(text));
+  CHECK(at && strlen(text) == strlen(wrong));
+  while (at) {
+    memcpy(at, wrong, strlen(wrong));
+    at = memmem(bytes, len, text, strlen(text));
+  }
+  int fd = open(temp_path(dir, "appdata.db"), O_WRONLY);
+  CHECK(fd >= 0 && pwrite(fd, bytes, len, 0) == (ssize_t)len);
+  CHECK(futimens(fd, (struct timespec[]){st.st_atim, st.st_mtim}) == 0);
+  close(fd);
+  free(bytes);
+}
+
+static const char *make_folder(void) {
+  const char *dir = temp_dir();
+  struct store *store = sync_open(dir);
+  sync_set(store, "appData", "alice", "\"the right value\"");
+  sync_set(store, "appData", "bob", "\"another value\"");
+  sync_close(store);
+  return dir;
+}
+
+static bool is_mended(struct store *store) {
+  bool now;
+  store_receipt(store, &now);
+  return now;
+}
+
+/* Answers come while others wait. */
+static void await_mending(struct store *store) {
+  for (int i = 0; i < 3000 && !is_mended(store); i++) store_wait(store, 10);
+  CHECK(is_mended(store));
+}
+
+TEST(damaged_row_is_repaired_from_the_backup) {
+  bool now;
+  const char *dir = make_folder();
+  back_up(dir);
+  damage(dir, "the right value", "the wrong value");
+  struct store *store = sync_open(dir);
+  CHECK_STR(sync_get(store, "appData", "alice"), "error: corrupt");
+  await_mending(store);
+  CHECK_STR(sync_get(store, "appData", "alice"), "\"the right value\"");
+  const char *receipt = store_receipt(store, &now);
+  CHECK(strstr(receipt, "\"kind\":\"repaired\"") && strstr(receipt, "\"backup\":\"appdata-"));
+  sync_close(store);
+  CHECK_STR(sync_sql(dir, "SELECT value FROM appData WHERE key='alice'"), "\"the right value\"");
+  CHECK_STR(sync_sql(dir, "PRAGMA integrity_check"), "ok");
+}
+
+TEST(scan_that_meets_damage_has_it_repaired) {
+  const char *dir = make_folder();
+  back_up(dir);
+  damage(dir, "another value", "another velue");
+  struct store *store = sync_open(dir);
+  CHECK_STR(sync_select(store, "appData", "%"), "error: corrupt");
+  await_mending(store);
+  CHECK_STR(sync_select(store, "appData", "%"), "alice=\"the right value\" bob=\"another value\"");
+  sync_close(store);
+}
+
+/* The backup is older than the newest change, and nothing says that it was not to this key. */
+TEST(older_value_never_takes_the_place_of_a_newer_one) {
+  const char *dir = make_folder();
+  back_up(dir);
+  struct store *store = sync_open(dir);
+  sync_set(store, "appData", "alice", "\"the newer value\"");
+  sync_close(store);
+  damage(dir, "the newer value", "the never value");
+  store = sync_open(dir);
+  CHECK_STR(sync_get(store, "appData", "alice"), "error: corrupt");
+  for (int i = 0; i < 50; i++) store_wait(store, 10);
+  CHECK_STR(sync_get(store, "appData", "alice"), "error: corrupt");
+  sync_set(store, "appData", "alice", "\"set again\"");
+  CHECK_STR(sync_get(store, "appData", "alice"), "\"set again\"");
+  sync_close(store);
+}
+
+TEST(what_nobody_knows_stays_an_error) {
+  const char *dir = make_folder();
+  damage(dir, "the right value", "the wrong value");
+  struct store *store = sync_open(dir);
+  CHECK_STR(sync_get(store, "appData", "alice"), "error: corrupt");
+  for (int i = 0; i < 50; i++) store_wait(store, 10);
+  CHECK_STR(sync_get(store, "appData", "alice"), "error: corrupt");
+  CHECK_STR(sync_get(store, "appData", "bob"), "\"another value\"");
+  sync_close(store);
+}
+
+/* The root of the table is no page of a table any more. */
+TEST(damage_that_hides_rows_is_restored_at_the_next_start) {
+  bool now;
+  const char *dir = make_folder();
+  back_up(dir);
+  long root = atol(sync_sql(dir, "SELECT rootpage FROM sqlite_schema WHERE name='appData'"));
+  CHECK(root > 1);
+  char zeros[4096] = {0};
+  int fd = open(temp_path(dir, "appdata.db"), O_WRONLY);
+  CHECK(fd >= 0 && pwrite(fd, zeros, sizeof zeros, (root - 1) * 4096) == sizeof zeros);
+  close(fd);
+  struct store *store = sync_open(dir);
+  CHECK_STR(sync_get(store, "appData", "alice"), "error: corrupt");
+  for (int i = 0; i < 3000 && !atomic_load(&store->mender.faulty); i++) store_wait(store, 10);
+  sync_close(store);
+  store = sync_open(dir);
+  CHECK_STR(sync_select(store, "appData", "%"), "alice=\"the right value\" bob=\"another value\"");
+  CHECK(strstr(store_receipt(store, &now), "\"kind\":\"restored\"") && now);
+  sync_close(store);
+}

@@ -194,6 +194,17 @@ bench: $(BUILD)/.deps
 	@"$(BUILD)/tests/bench/bench" --json "$(BUILD)/bench/store.json" $(BENCH) "$(BUILD)/bench/data"
 	@rm -rf "$(BUILD)/bench/data"
 
+# What a backup costs those who work meanwhile. BENCH: options of tests/bench/backup/backup.c.
+$(BUILD)/tests/bench/backup/backup: $(BUILD)/tests/bench/backup/backup.o $(LIBRARY)
+	$(SAY) LINK $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+bench-backup: $(BUILD)/.deps
+	@$(MAKE) --no-print-directory $(BUILD)/tests/bench/backup/backup
+	@rm -rf "$(BUILD)/bench-backup" && mkdir -p "$(BUILD)/bench-backup"
+	@"$(BUILD)/tests/bench/backup/backup" $(BENCH) "$(BUILD)/bench-backup"
+	@rm -rf "$(BUILD)/bench-backup"
+
 # What size costs: ten million keys beside a hundred thousand.
 bench-size: $(BUILD)/.deps
 	@$(MAKE) --no-print-directory $(BUILD)/moonkeep
@@ -202,4 +213,4 @@ bench-size: $(BUILD)/.deps
 clean:
 	rm -rf "$(BUILD)" "$(BUILD)-asan" "$(BUILD)-tsan" "$(BUILD)-edges"
 
-.PHONY: all module install-module install-program deps run test lint format asan tsan edges fuzz bench bench-size clean
+.PHONY: all module install-module install-program deps run test lint format asan tsan edges fuzz bench bench-backup bench-size clean

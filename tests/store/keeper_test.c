@@ -1,7 +1,10 @@
 /* The keeper: when it takes backups, that it thins them out, and what it does where it cannot take one. */
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -182,4 +185,111 @@ TEST(a_full_disk_takes_no_backup_away) {
   CHECK_INT(count_in(backups), 4);
   CHECK_INT(ask(store).code, MOONKEEP_OK);
   sync_close(store);
+}
+
+/* ---- a clock that jumps ---- */
+
+TEST(a_clock_that_jumps_stops_no_backup_and_takes_none_away) {
+  const char *dir = temp_dir(), *backups = temp_path(dir, "backups");
+  static const int64_t jumps_ms[] = {INT64_C(400) * 86400 * 1000, -INT64_C(800) * 86400 * 1000, 3600 * 1000};
+  struct store *store = sync_open(dir);
+  for (size_t i = 0; i < sizeof jumps_ms / sizeof *jumps_ms; i++) {
+    char json[16];
+    snprintf(json, sizeof json, "%zu", i);
+    sync_set(store, "appData", "k", json);
+    sync_advance(jumps_ms[i]);
+    struct request request = ask(store);
+    CHECK_INT(request.code, MOONKEEP_OK);
+    CHECK_INT(request.made.keys, 1);
+    CHECK_INT(count_in(backups), i + 1);
+  }
+  sync_close(store);
+}
+
+/* ---- a process that is killed while it makes backups ---- */
+
+static void on_made(struct store_backup *backup, const struct store_backup_state *made,
+                    const struct err *err) {
+  (void)made;
+  if (err) _exit(1);
+  *(bool *)(backup + 1) = true;
+}
+
+/* Sets one key after the other, with a backup always under way, and says so when one has been made. */
+static void be_child(const char *dir, int out) {
+  struct {
+    struct store_backup backup;
+    bool made;
+  } request = {.backup.done = on_made, .made = true};
+  struct store *store = sync_open(dir);
+  struct err err;
+  long long n = sync_add(store, "appData", "n", 0);
+  for (int backups = 0;; n++) {
+    char key[24];
+    snprintf(key, sizeof key, "k%08lld", n);
+    sync_set(store, "list", key, "true");
+    sync_add(store, "appData", "n", 1);
+    if (!request.made) continue;
+    if (backups++ > 0 && write(out, "b", 1) != 1) _exit(1);
+    request.made = false;
+    if (store_backup(store, &request.backup, &err)) _exit(1);
+  }
+}
+
+/* The keys of the list are set one after the other: so all of them up to the last are there. */
+static void check_prefix(const char *path) {
+  const char *copy = temp_dir();
+  size_t len;
+  char *bytes = temp_read(path, &len);
+  CHECK(bytes != NULL);
+  temp_write_bytes(temp_path(copy, "appdata.db"), bytes, len);
+  free(bytes);
+  CHECK_STR(sync_sql(copy, "SELECT count(*) - 1 - CAST(substr(max(key), 2) AS INTEGER) FROM list"), "0");
+  CHECK_STR(sync_sql(copy, "SELECT (SELECT count(*) FROM list) - (SELECT value FROM appData) IN (0, 1)"),
+            "1");
+  temp_remove(copy);
+}
+
+static size_t count_half_made(const char *backups) {
+  char command[600];
+  snprintf(command, sizeof command, "ls -A '%s' | grep -c half-made", backups);
+  FILE *pipe = popen(command, "r");
+  int count = -1;
+  CHECK(pipe && fscanf(pipe, "%d", &count) == 1);
+  pclose(pipe);
+  return (size_t)count;
+}
+
+TEST(a_kill_leaves_no_backup_that_is_not_whole) {
+  long rounds = getenv("ROUNDS") ? atol(getenv("ROUNDS")) : 4;
+  const char *dir = temp_dir();
+  char backups[512];
+  snprintf(backups, sizeof backups, "%s/backups", dir);
+  for (long i = 0; i < rounds; i++) {
+    int pipes[2];
+    char made;
+    CHECK(pipe(pipes) == 0);
+    pid_t pid = fork();
+    if (pid == 0) be_child(dir, pipes[1]);
+    close(pipes[1]);
+    for (long j = 0; j <= i % 3; j++) CHECK(read(pipes[0], &made, 1) == 1);
+    nanosleep(&(struct timespec){.tv_nsec = (i * 7 % 20) * 1000000L}, NULL);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    close(pipes[0]);
+    struct snapshot *all, read_back;
+    struct err err;
+    size_t count;
+    CHECK_INT(snapshot_list(backups, &all, &count, &err), MOONKEEP_OK);
+    CHECK(count > 0);
+    for (size_t j = 0; j < count; j++) {
+      char path[600];
+      snprintf(path, sizeof path, "%s/%s", backups, all[j].name);
+      if (snapshot_verify(path, &read_back, &err)) FAIL("%s: %s", all[j].name, err.message);
+      check_prefix(path);
+    }
+    mem_free(all);
+    sync_close(open_kept(dir, NULL));
+    CHECK_INT(count_half_made(backups), 0);
+  }
 }

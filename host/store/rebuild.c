@@ -1,5 +1,6 @@
 #include "store/rebuild.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -71,13 +72,43 @@ static bool begin_with_the_archive(const struct rebuild *rebuild, struct snapsho
   return chosen->epoch > 0;
 }
 
+static int furthest_first(const void *a, const void *b) {
+  const struct snapshot *x = a, *y = b;
+  if (x->epoch != y->epoch) return x->epoch < y->epoch ? 1 : -1;
+  if (x->seq != y->seq) return x->seq < y->seq ? 1 : -1;
+  return (x->at_ms < y->at_ms) - (x->at_ms > y->at_ms);
+}
+
+/* By their place in the order of changes: a clock that was wrong once gives a name that says too much for
+ * ever. Those that do not say where they stand come last. */
+static enum moonkeep_code list_by_place(const char *backups, struct snapshot **list, size_t *count,
+                                        struct err *err) {
+  enum moonkeep_code code = snapshot_list(backups, list, count, err);
+  for (size_t i = 0; !code && i < *count; i++) {
+    struct snapshot read = {0};
+    struct err ignored;
+    char *path = disk_join(backups, (*list)[i].name);
+    if (!path) code = err_memory(err);
+    if (path && !snapshot_describe(path, &read, &ignored)) {
+      (*list)[i].epoch = read.epoch;
+      (*list)[i].seq = read.seq;
+    }
+    mem_free(path);
+  }
+  if (!code && *count > 1) qsort(*list, *count, sizeof **list, furthest_first);
+  if (!code) return code;
+  mem_free(*list);
+  *list = NULL;
+  return code;
+}
+
 enum moonkeep_code rebuild_choose(const struct rebuild *rebuild, struct snapshot *chosen, struct err *err) {
   struct snapshot *list;
   size_t count, tried = 0;
   struct err last = {0};
   bool good = false;
   if (rebuild->name && strchr(rebuild->name, '/')) return snapshot_verify(rebuild->name, chosen, err);
-  enum moonkeep_code code = snapshot_list(rebuild->backups, &list, &count, err);
+  enum moonkeep_code code = list_by_place(rebuild->backups, &list, &count, err);
   for (size_t i = 0; !code && !good && i < count; i++) {
     if (!is_wanted(rebuild, &list[i])) continue;
     tried++;

@@ -204,6 +204,11 @@ TEST(a_clock_that_jumps_stops_no_backup_and_takes_none_away) {
     CHECK_INT(count_in(backups), i + 1);
   }
   sync_close(store);
+  /* The newest is the one that holds the last change, not the one whose name says so. */
+  CHECK(unlink(temp_path(dir, "appdata.db")) == 0);
+  store = sync_open(dir);
+  CHECK_STR(sync_get(store, "appData", "k"), "2");
+  sync_close(store);
 }
 
 /* ---- a process that is killed while it makes backups ---- */

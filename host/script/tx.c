@@ -43,7 +43,7 @@ struct tx_row *tx_find(const struct tx *tx, struct bucket *bucket, const char *k
 struct tx_row *tx_add(struct tx *tx, struct bucket *bucket, const char *key, size_t len) {
   struct name name;
   make_name(&name, bucket, key, len);
-  struct tx_row *row = mem_zero(sizeof *row + name.len);
+  struct tx_row *row = mem_zero(sizeof *row + name.len + 1); /* a NUL behind the key, for messages */
   if (!row) return NULL;
   memcpy(row->name, name.bytes, name.len);
   row->bucket = bucket;

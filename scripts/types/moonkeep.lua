@@ -154,6 +154,41 @@ function Store:set(key, value, options) end
 ---@return any value the new value
 function Store:update(key, fn, default, options) end
 
+---What a transaction's function changes and reads; `tx:store(name)` is the same for another store.
+---@class moonkeep.Transaction
+local Transaction = {}
+
+---@param key string
+---@param default? any
+---@return any
+function Transaction:get(key, default) end
+
+---@param key string
+---@param value any
+---@param options? table
+function Transaction:set(key, value, options) end
+
+---@param key string
+---@param fn fun(current: any): any
+---@param default? any
+---@param options? table
+---@return any
+function Transaction:update(key, fn, default, options) end
+
+---@param key string
+---@return boolean
+function Transaction:delete(key) end
+
+---@param name string
+---@return moonkeep.Transaction
+function Transaction:store(name) end
+
+---Calls `fn(tx)`, then makes all changes of `tx` at one moment, or none. `fn` runs again when another change got in
+---between, so it must only touch `tx`.
+---@param fn fun(tx: moonkeep.Transaction): ...
+---@return ...
+function Store:transaction(fn) end
+
 ---@param key string
 ---@return boolean found whether the key was there
 function Store:delete(key) end

@@ -92,12 +92,15 @@ install-module: module
 
 -include $(PIC_OBJECTS:.o=.d)
 
-# The program, with its manual and what shells need to complete it, which it makes itself.
+# The program, with its manual and what shells need to complete it, which it makes itself, and its unit for systemd.
 SHARE = "$(DESTDIR)$(PREFIX)/share"
+UNITS = "$(DESTDIR)$(PREFIX)/lib/systemd/system"
 install-program: $(BUILD)/moonkeep
 	install -d "$(DESTDIR)$(PREFIX)/bin" $(SHARE)/man/man1 $(SHARE)/man/man5 $(SHARE)/bash-completion/completions \
 	  $(SHARE)/zsh/site-functions $(SHARE)/fish/vendor_completions.d
 	install -m 755 "$(BUILD)/moonkeep" "$(DESTDIR)$(PREFIX)/bin/moonkeep"
+	install -d $(UNITS)
+	sed 's|@PREFIX@|$(PREFIX)|' host/moonkeep.service >$(UNITS)/moonkeep.service
 	"$(BUILD)/moonkeep" manual moonkeep.1 >$(SHARE)/man/man1/moonkeep.1
 	"$(BUILD)/moonkeep" manual moonkeep.conf.5 >$(SHARE)/man/man5/moonkeep.conf.5
 	"$(BUILD)/moonkeep" completion bash >$(SHARE)/bash-completion/completions/moonkeep

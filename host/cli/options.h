@@ -59,8 +59,9 @@ enum { ARGUMENTS = 2 }; /* the most that a command takes */
 
 struct settings {
   const char *data, *store;
-  const char *metrics; /* HOST:PORT; NULL: not over HTTP */
-  const char *backups; /* NULL: `backups` in the data folder */
+  const char *listen, *token_file; /* NULL: not over TCP */
+  const char *metrics;             /* HOST:PORT; NULL: not over HTTP */
+  const char *backups;             /* NULL: `backups` in the data folder */
   bool trust, json, serve, follow, watch, echo, yes, help, version;
   bool no_supervise;
   enum log_level log_level;

@@ -93,6 +93,10 @@ static void open_control(struct session *session) {
     session->control = NULL;
     log_text(&session->log, LOG_WARN, "control", err.message);
   }
+  const struct settings *settings = &session->cli->settings;
+  if (session->control && settings->listen &&
+      control_listen(session->control, settings->listen, settings->token_file, &err))
+    log_text(&session->log, LOG_ERROR, "control", err.message);
 }
 
 void session_init(struct session *session, struct cli *cli, enum log_level level) {

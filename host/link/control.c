@@ -1,11 +1,15 @@
 #include "link/control.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "base/mem.h"
+#include "link/address.h"
 #include "link/keycount.h"
 #include "link/lines.h"
 #include "link/rpc.h"
@@ -23,6 +27,9 @@ struct control {
   int dir_fd;
   size_t line_bytes; /* the longest line */
   uv_pipe_t listener;
+  uv_pipe_t tcp; /* a stream of any kind can be opened as a pipe; only uv_accept looks at which it is */
+  bool has_tcp;
+  char token[256];
   uv_timer_t stall_timer;
   uv_idle_t idle; /* runs when a client may have something to do */
   struct list clients;
@@ -42,7 +49,7 @@ struct client {
   size_t scanned;          /* so many bytes of it have no newline */
   struct buf out, sending; /* owned: answers to be written; being written */
   size_t stall_size;       /* what was queued when it was last looked at */
-  int stalled_ms;
+  int stalled_ms, locked_ms;
   unsigned under_way;
   size_t under_way_bytes;
   bool reading, ended, closing, closed;
@@ -131,6 +138,10 @@ static void on_answer(struct rpc_peer *peer, const char *line, size_t len, size_
   }
   client->control->under_way--;
   put_answer(client, line, len);
+  if (peer->refused) {
+    client->ended = true;
+    client->in.len = client->scanned = 0;
+  }
   look_again(client->control);
 }
 
@@ -170,10 +181,14 @@ static void handle_line(struct client *client, const char *line, size_t len) {
   rpc_handle(&client->control->site, &client->peer, line, len);
 }
 
+static size_t line_limit(const struct client *client) {
+  return client->peer.locked ? CONTROL_LOCKED_BYTES : client->control->line_bytes;
+}
+
 /* Tells a client that has sent too much, and hears no more of it. */
 static void refuse_line(struct client *client) {
   struct err err;
-  err_set(&err, MOONKEEP_TOO_LARGE, "the line is longer than %zu bytes", client->control->line_bytes);
+  err_set(&err, MOONKEEP_TOO_LARGE, "the line is longer than %zu bytes", line_limit(client));
   size_t before = client->out.len;
   rpc_put_error(&client->out, NULL, 0, RPC_INVALID_REQUEST, &err);
   client->control->unread += client->out.len - before;
@@ -183,7 +198,7 @@ static void refuse_line(struct client *client) {
 
 static void handle_lines(struct client *client) {
   size_t at = 0, from = client->scanned;
-  while (!client->closing && !must_wait(client) && from < client->in.len) {
+  while (!client->closing && !client->peer.refused && !must_wait(client) && from < client->in.len) {
     const char *newline = memchr(client->in.data + from, '\n', client->in.len - from);
     if (!newline) {
       from = client->in.len;
@@ -192,6 +207,7 @@ static void handle_lines(struct client *client) {
     handle_line(client, client->in.data + at, (size_t)(newline - client->in.data) - at);
     at = from = (size_t)(newline - client->in.data) + 1;
   }
+  if (client->peer.refused) return; /* nothing of it is left */
   buf_drop(&client->in, at);
   client->scanned = from - at;
 }
@@ -228,7 +244,7 @@ static void serve(struct client *client) {
   if (client->closing) return;
   handle_lines(client);
   bool idle = client->scanned == client->in.len; /* no whole line waits */
-  if (idle && client->in.len > client->control->line_bytes && !client->ended) refuse_line(client);
+  if (idle && client->in.len > line_limit(client) && !client->ended) refuse_line(client);
   flush(client);
   read_or_rest(client);
   if (client->ended && idle && client->under_way == 0 && client->out.len + client->sending.len == 0)
@@ -271,16 +287,29 @@ static void on_stall_timer(uv_timer_t *timer) {
   struct control *control = timer->data;
   for (struct list *at = control->clients.next, *next; at != &control->clients; at = next) {
     next = at->next;
-    look_for_stall(list_of(at, struct client, link));
+    struct client *client = list_of(at, struct client, link);
+    look_for_stall(client);
+    if (client->peer.locked && (client->locked_ms += LOOK_MS) > CONTROL_LOCKED_MS) close_client(client);
   }
 }
 
 /* ---- clients come ---- */
 
+static unsigned count_locked(const struct control *control) {
+  unsigned count = 0;
+  for (struct list *at = control->clients.next; at != &control->clients; at = at->next)
+    count += list_of(at, struct client, link)->peer.locked;
+  return count;
+}
+
 static bool admit(struct client *client) {
   struct err err;
   uv_os_fd_t fd;
-  if (uv_fileno((uv_handle_t *)&client->pipe, &fd) != 0 || !socket_peer_allowed(fd)) return false;
+  if (uv_fileno((uv_handle_t *)&client->pipe, &fd) != 0) return false;
+  if (client->peer.locked)
+    return client->control->client_count <= CONTROL_CLIENTS &&
+           count_locked(client->control) <= CONTROL_LOCKED;
+  if (!socket_peer_allowed(fd)) return false;
   if (client->control->client_count <= CONTROL_CLIENTS) return true;
   struct buf line = {0};
   log_write(client->control->log, LOG_DEBUG, "control", "turned away one client more than %d",
@@ -300,6 +329,7 @@ static void on_connection(uv_stream_t *listener, int status) {
   client->control = control;
   client->peer.answer = on_answer;
   client->peer.tell = on_tell;
+  client->peer.locked = listener == (uv_stream_t *)&control->tcp;
   rpc_peer_init(&client->peer);
   list_add(&control->clients, &client->link);
   control->client_count++;
@@ -374,6 +404,54 @@ enum moonkeep_code control_open(struct control **out, const struct control_optio
   return MOONKEEP_OK;
 }
 
+/* ---- TCP ---- */
+
+static enum moonkeep_code check_token(const struct stat *st, const char *path, const char *token,
+                                      struct err *err) {
+  if (st->st_mode & 077)
+    return err_set(err, MOONKEEP_INVALID, "%s: others may read it: chmod 600 %s", path, path);
+  if (strlen(token) < 16)
+    return err_set(err, MOONKEEP_INVALID, "%s: the token has %zu characters, and has to have 16 or more",
+                   path, strlen(token));
+  return MOONKEEP_OK;
+}
+
+static enum moonkeep_code read_token(struct control *control, const char *path, struct err *err) {
+  struct stat st = {0};
+  FILE *file = fopen(path, "re");
+  if (!file || fstat(fileno(file), &st) != 0 || !fgets(control->token, (int)sizeof control->token, file))
+    control->token[0] = '\0';
+  enum moonkeep_code code =
+      file ? MOONKEEP_OK : err_set(err, MOONKEEP_INVALID, "cannot read %s: %s", path, strerror(errno));
+  if (file) fclose(file);
+  control->token[strcspn(control->token, "\r\n")] = '\0';
+  return code ? code : check_token(&st, path, control->token, err);
+}
+
+enum moonkeep_code control_listen(struct control *control, const char *address, const char *token_file,
+                                  struct err *err) {
+  int fd = -1;
+  unsigned port;
+  if (!token_file)
+    return err_set(err, MOONKEEP_INVALID,
+                   "--listen needs --token-file: whoever comes has to say what is in it");
+  enum moonkeep_code code = read_token(control, token_file, err);
+  if (!code) code = address_listen(address, true, &fd, &port, err);
+  if (code) return code;
+  uv_pipe_init(host_loop(control->host), &control->tcp, 0);
+  control->tcp.data = control;
+  control->has_tcp = true;
+  control->open_handles++;
+  int status = uv_pipe_open(&control->tcp, fd);
+  if (status != 0) close(fd);
+  if (status == 0) status = uv_listen((uv_stream_t *)&control->tcp, CONTROL_LOCKED, on_connection);
+  if (status != 0) return err_set(err, MOONKEEP_IO, "cannot listen on %s: %s", address, uv_strerror(status));
+  control->site.token = control->token;
+  log_write(control->log, LOG_INFO, "control", "listening on port %u of %.*s", port,
+            (int)(strrchr(address, ':') - address), address);
+  return MOONKEEP_OK;
+}
+
 const struct rpc_site *control_site(const struct control *control) {
   return &control->site;
 }
@@ -405,6 +483,7 @@ void control_close(struct control *control) {
     rpc_peer_gone(&client->peer);
   }
   uv_close((uv_handle_t *)&control->listener, on_handle_closed);
+  if (control->has_tcp) uv_close((uv_handle_t *)&control->tcp, on_handle_closed);
   say_last_words(control);
   control->closing = true;
   uv_close((uv_handle_t *)&control->stall_timer, on_handle_closed);

@@ -13,6 +13,9 @@
 
 enum {
   CONTROL_CLIENTS = 256,
+  CONTROL_LOCKED = 16,           /* of these, at most, that have not said the token yet */
+  CONTROL_LOCKED_BYTES = 4096,   /* the longest line of such a one */
+  CONTROL_LOCKED_MS = 10000,     /* and how long it may take to say it */
   CONTROL_LINE_BYTES = 16 << 20, /* a value of the usual limit, escaped; more where values may be larger */
   CONTROL_UNDER_WAY = 1024,      /* requests of one client; the next ones wait in its socket */
   CONTROL_UNDER_WAY_BYTES = 8 << 20, /* the same, by the length of their lines */
@@ -36,6 +39,11 @@ struct control_options {
 };
 
 enum moonkeep_code control_open(struct control **out, const struct control_options *options, struct err *err);
+
+/* Listens on TCP too, at an address of this machine alone. Whoever comes there says the token first, which is
+ * the only line of the file, of at least 16 characters; nobody else may be able to read that. */
+enum moonkeep_code control_listen(struct control *control, const char *address, const char *token_file,
+                                  struct err *err);
 
 /* What its requests are about; valid until control_close. */
 const struct rpc_site *control_site(const struct control *control);

@@ -1,21 +1,15 @@
 #include "link/http.h"
 
-#include <arpa/inet.h>
 #include <dlfcn.h>
-#include <errno.h>
 #include <microhttpd.h>
-#include <netdb.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "link/address.h"
 #include "link/report.h"
-
-enum { BACKLOG = 64, ADDRESS_BYTES = 256 };
 
 /* ---- the library, loaded when it is needed ---- */
 
@@ -141,61 +135,14 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
   return result;
 }
 
-/* ---- the address ---- */
-
-/* Splits HOST:PORT; the host is "" for all addresses. */
-static bool split_address(const char *address, char *host, const char **port) {
-  const char *colon = strrchr(address, ':');
-  if (!colon || !colon[1] || (size_t)(colon - address) >= ADDRESS_BYTES) return false;
-  size_t len = (size_t)(colon - address);
-  bool bracketed = len >= 2 && address[0] == '[' && address[len - 1] == ']';
-  memcpy(host, address + bracketed, len - 2 * bracketed);
-  host[len - 2 * bracketed] = '\0';
-  *port = colon + 1;
-  return strspn(*port, "0123456789") == strlen(*port) && atoi(*port) <= 65535;
-}
-
-static int listen_at(const struct addrinfo *at) {
-  int fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
-  if (fd < 0) return -1;
-  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (bind(fd, at->ai_addr, at->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0) return fd;
-  int error = errno;
-  close(fd);
-  errno = error;
-  return -1;
-}
-
-static enum moonkeep_code open_socket(const char *address, int *fd, struct err *err) {
-  char host[ADDRESS_BYTES];
-  const char *port;
-  struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found;
-  if (!split_address(address, host, &port))
-    return err_set(err, MOONKEEP_INVALID, "\"%.100s\" is no HOST:PORT, such as 127.0.0.1:9464", address);
-  int status = getaddrinfo(*host ? host : NULL, port, &hints, &found);
-  if (status) return err_set(err, MOONKEEP_INVALID, "%.100s: %s", address, gai_strerror(status));
-  *fd = listen_at(found);
-  freeaddrinfo(found);
-  if (*fd >= 0) return MOONKEEP_OK;
-  return err_set(err, MOONKEEP_IO, "cannot listen on %.100s: %s", address, strerror(errno));
-}
-
-static unsigned port_of(int fd) {
-  struct sockaddr_storage at;
-  socklen_t len = sizeof at;
-  if (getsockname(fd, (struct sockaddr *)&at, &len) != 0) return 0;
-  return ntohs(at.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&at)->sin6_port
-                                        : ((struct sockaddr_in *)&at)->sin_port);
-}
-
 /* ---- its life ---- */
 
 static enum moonkeep_code start(struct http *http, const char *address, struct err *err) {
   int fd = -1;
+  unsigned port;
   enum moonkeep_code code = load_library(err);
-  if (!code) code = open_socket(address, &fd, err);
+  if (!code) code = address_listen(address, false, &fd, &port, err);
   if (code) return code;
-  unsigned port = port_of(fd);
   http->daemon = mhd.start(MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, on_request, http,
                            MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CLIENTS,
                            MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_SILENCE_S, MHD_OPTION_END);

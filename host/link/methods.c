@@ -3,6 +3,8 @@
 #define STORE_METHOD(name) name, method_store
 
 const struct method methods[] = {
+    {"auth", method_auth, {"token"}, 1, 0},
+
     {STORE_METHOD("get"), {"key", "store"}, 1, 0},
     {STORE_METHOD("set"), {"key", "value", "expires_at", "ttl", "store"}, 2, 0},
     {STORE_METHOD("setAll"), {"rows", "store"}, 1, 0},

@@ -102,6 +102,7 @@ void hearing_tell(struct hearing *hearing, const char *name, const char *params,
 
 /* ---- the methods ---- */
 
+void method_auth(struct request *request);  /* method_host.c */
 void method_store(struct request *request); /* all of them, see method_store.c */
 void method_reload(struct request *request);
 void method_backup(struct request *request);

@@ -155,6 +155,10 @@ static int prepare(struct request *request, const char *line, size_t len, struct
 /* Whether this can be asked here at all. */
 static enum moonkeep_code check_site(const struct request *request, struct err *err) {
   const char *name = request->method->name;
+  if (request->peer->locked && request->method->run != method_auth) {
+    request->peer->refused = true;
+    return err_set(err, MOONKEEP_INVALID, "%s: say the token first, with \"auth\"", name);
+  }
   if (request->method->flags & METHOD_HOST && !request->site->host)
     return err_set(err, MOONKEEP_CLOSED, "%s needs a running host", name);
   if (request->method->flags & METHOD_TELLS && !request->peer->tell)

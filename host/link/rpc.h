@@ -41,6 +41,7 @@ struct rpc_site {
   struct host *host; /* NULL: there is only the store, and methods that need a host fail */
   const struct log *log;
   struct logbook *book; /* NULL: nobody remembers the log */
+  const char *token;    /* what a locked peer has to say; NULL: there are none */
   const char *dir;      /* the data folder, as an absolute path */
   struct keycount *keys;
   int64_t started_ms; /* since 1970 */
@@ -54,6 +55,8 @@ struct rpc_peer {
   void (*answer)(struct rpc_peer *, const char *line, size_t len, size_t cost);
   /* A line that nobody has asked for. NULL: this peer hears none, and methods that tell things fail. */
   void (*tell)(struct rpc_peer *, const char *line, size_t len);
+  bool locked;          /* it has not said the token yet: `auth` is all that it may ask */
+  bool refused;         /* and has said a wrong one, or asked something else: hear no more of it */
   bool emits;           /* it has raised events: how many are under way is its business */
   struct list requests; /* not answered yet */
   struct list hearings; /* see methods.h */

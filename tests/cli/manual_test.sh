@@ -48,6 +48,7 @@ it_is_installed_with_the_program() {
     zsh/site-functions/_moonkeep fish/vendor_completions.d/moonkeep.fish; do
     [ -s "$share/$file" ] || fail "$file is missing"
   done
+  has 'the unit' "$(cat there/usr/lib/systemd/system/moonkeep.service)" 'ExecStart=/usr/bin/moonkeep run --serve'
 }
 
 tests='

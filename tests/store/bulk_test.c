@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "check.h"
 #include "helpers/fault_vfs.h"
+#include "helpers/power_vfs.h"
 #include "helpers/sync.h"
 #include "helpers/temp.h"
 #include "store/bulk.h"
@@ -161,7 +162,7 @@ static void strike_some(enum fault_op op, int rc, bool for_good) {
   struct fault fault = {.op = op, .rc = rc, .for_good = for_good};
   CHECK(!strike(&fault));
   long most = fault_count(op);
-  for (long round = 0; round < check_rounds(6); round++) {
+  for (long round = 0; round < check_rounds(3); round++) {
     fault.nth = round == 0 ? 1 : 1 + (long)check_below((uint64_t)(most > 0 ? most : 1));
     strike(&fault);
   }
@@ -194,4 +195,38 @@ TEST(no_memory_at_any_allocation) {
     temp_remove(dir);
     if (!failed) break;
   }
+}
+
+/* Whether the power went before the bulk was through. */
+static bool cut(const struct power *power) {
+  const char *dir = temp_dir();
+  struct store *store = sync_open(dir);
+  struct err err;
+  sync_set(store, "appData", "before", "1");
+  sync_close(store);
+  power_on(dir, power);
+  enum moonkeep_code code = sync_try_open(dir, &store, &err);
+  if (!code) {
+    code = write_bulk(store, LARGE / 10);
+    store_close(store, &err);
+  }
+  bool went = power_is_off();
+  power_cut();
+  for (int i = 0; i < 2; i++) {
+    const char *found = temp_dir();
+    power_compose(found);
+    verify(found, code == MOONKEEP_OK ? code : MOONKEEP_UNKNOWN); /* told or not, it may be on the disk */
+    temp_remove(found);
+  }
+  power_end();
+  temp_remove(dir);
+  return went;
+}
+
+TEST(power_goes_at_any_sync_and_any_write) {
+  for (struct power power = {.cut = POWER_CUT_BEFORE_SYNC, .nth = 1}; cut(&power); power.nth++) {}
+  for (struct power power = {.cut = POWER_CUT_AFTER_SYNC, .nth = 1}; cut(&power); power.nth++) {}
+  for (long round = 0; round < check_rounds(4); round++)
+    cut(&(struct power){
+        .cut = POWER_CUT_AFTER_CHANGE, .nth = 1 + (long)check_below(400), .fragile = round % 2});
 }

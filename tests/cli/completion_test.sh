@@ -25,7 +25,7 @@ bash_completes() {
   is 'options of the command only' "$(in_bash get --tt)" ''
   is 'levels' "$(in_bash run --log-level '')" 'debug error info warn'
   is 'shells' "$(in_bash completion z)" 'zsh'
-  is 'help' "$(in_bash help co)" 'completion config console count'
+  is 'help' "$(in_bash help deleteL)" 'deleteLike'
   mkdir bots data2 && touch file
   is 'folders' "$(in_bash run '')" 'bots data2'
   is 'folders of an option' "$(in_bash get --data d)" 'data2'
@@ -43,7 +43,7 @@ fish_completes() {
   is 'options' "$(in_fish 'moonkeep set a --tt')" '--ttl'
   is 'options of the command only' "$(in_fish 'moonkeep get --tt')" ''
   is 'levels' "$(in_fish 'moonkeep run --log-level ')" 'debug error info warn'
-  is 'help' "$(in_fish 'moonkeep help co')" 'completion config console count'
+  is 'help' "$(in_fish 'moonkeep help deleteL')" 'deleteLike'
   mkdir bots && touch file
   is 'folders' "$(in_fish 'moonkeep run ')" 'bots/'
   is 'files' "$(in_fish 'moonkeep import fi')" 'file'

@@ -1,6 +1,7 @@
 #include "store/keeper.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -14,11 +15,10 @@
 #include "store/retention.h"
 
 enum {
-  LOOK_MS = 500,        /* between looks whether one is due: the clock may be moved */
-  RETRY_MS = 30 * 1000, /* after a failure; twice as long after each further one */
-  RETRY_MOST = 10,      /* doublings */
-  MOST_WAL_PAGES =
-      65536, /* while a backup reads, the log cannot be wrapped: from 256 MiB on it makes haste */
+  LOOK_MS = 500,           /* between looks whether one is due: the clock may be moved */
+  RETRY_MS = 30 * 1000,    /* after a failure; twice as long after each further one */
+  RETRY_MOST = 10,         /* doublings */
+  LEAST_WAL_PAGES = 65536, /* 256 MiB: see wal_limit */
 };
 
 static int64_t steady_ms(const struct keeper *keeper) {
@@ -85,7 +85,7 @@ static bool pace(void *ctx, uint64_t rows) {
   uint64_t seq = atomic_load(&keeper->commit->last_seq);
   bool others_work = seq != keeper->seen_seq;
   keeper->seen_seq = seq;
-  if (others_work && atomic_load(&keeper->commit->wal_pages) < MOST_WAL_PAGES)
+  if (others_work && atomic_load(&keeper->commit->wal_pages) < keeper->most_wal_pages)
     nanosleep(&(struct timespec){.tv_nsec = 5 * 1000000L}, NULL);
   return true;
 }
@@ -145,6 +145,19 @@ static void failed(struct keeper *keeper, const struct err *err) {
               keeper->last.name[0] ? "; those there are stay" : "");
 }
 
+/* While a backup reads, the write-ahead log cannot be wrapped. It may grow as large as the store is; from
+ * there on the backup makes haste. */
+static int wal_limit(const struct keeper *keeper) {
+  struct buf path = {0};
+  struct stat st;
+  int64_t pages = 0;
+  buf_printf(&path, "%s/appdata.db", keeper->data);
+  if (!path.failed && stat(buf_text(&path), &st) == 0) pages = st.st_size / 4096;
+  buf_deinit(&path);
+  if (pages < LEAST_WAL_PAGES) return LEAST_WAL_PAGES;
+  return pages < INT_MAX ? (int)pages : INT_MAX;
+}
+
 static enum moonkeep_code back_up(struct keeper *keeper, struct snapshot *snapshot, struct err *err) {
   struct snapshot_source source = {.data = keeper->data,
                                    .dir = keeper->dir,
@@ -156,6 +169,7 @@ static enum moonkeep_code back_up(struct keeper *keeper, struct snapshot *snapsh
   int64_t began_ms = steady_ms(keeper);
   enum moonkeep_code code;
   bool wanted = atomic_exchange(&keeper->archiver->wants_backup, false);
+  keeper->most_wal_pages = wal_limit(keeper);
   do /* one that was broken off so that somebody could have the file begins anew */
     code = snapshot_take(&source, snapshot, err);
   while (code == MOONKEEP_CLOSED && !atomic_load(&keeper->stopping));

@@ -54,6 +54,7 @@ struct keeper {
   bool last_is_known;   /* whether it holds all that the store held when it was opened */
   int64_t opened_ms;    /* wall: when the store was */
   int64_t due_ms;       /* steady */
+  int most_wal_pages;   /* in the write-ahead log, above which the backup under way makes haste */
   uint64_t seen_seq;    /* of the store, when the backup under way last looked */
   unsigned failures;    /* in a row */
   uint64_t epoch;       /* of the store */

@@ -14,7 +14,7 @@
 #include "store/stats.h"
 #include "store/store.h"
 
-enum { EVERY_MS = 1000, COUNTED_MS = 100, COUNTED_TRIES = 20 };
+enum { EVERY_MS = 1000, COUNTED_MS = 100, COUNTED_TRIES = 50 };
 
 static enum exit_status show(struct cli *cli, struct buf *text) {
   int error = text->failed ? ENOMEM : 0;

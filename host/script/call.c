@@ -34,6 +34,8 @@ static enum store_verdict refuse(struct store_call *call, const struct value *cu
 void waiter_drop(struct waiter *waiter) {
   struct store_call *call = waiter->call;
   waiter->call = NULL;
+  bounds_give(waiter->script, waiter->taken_bytes);
+  waiter->taken_bytes = 0;
   if (waiter->stopped) mem_free(waiter->stopped);
   waiter->stopped = NULL;
   if (waiter->default_json.data) buf_deinit(&waiter->default_json);
@@ -85,11 +87,19 @@ int64_t call_time_ms(lua_State *L) {
   return waiter->called_ms ? waiter->called_ms : store_now_ms(waiter->script->scripts->options.store);
 }
 
+bool call_take(lua_State *L, size_t bytes) {
+  struct waiter *waiter = waiter_of(L);
+  if (!bounds_take(waiter->script, bytes)) return false;
+  waiter->taken_bytes += bytes;
+  return true;
+}
+
 struct store_call *call_begin(lua_State *L, enum store_op op, struct bucket *bucket, const char *key,
                               size_t key_len) {
   struct waiter *waiter = waiter_of(L);
   waiter_drop(waiter);
-  waiter->call = store_call_new(op, bucket, key, key_len);
+  if (call_take(L, sizeof(struct store_call) + key_len))
+    waiter->call = store_call_new(op, bucket, key, key_len);
   if (!waiter->call) fault(L, MOONKEEP_MEMORY, "%s: out of memory", bucket_name(bucket));
   waiter->L = L;
   waiter->ran = waiter->raised = false;

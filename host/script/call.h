@@ -19,6 +19,7 @@ struct waiter {
   struct script *script;   /* borrowed */
   struct task *task;       /* borrowed; NULL: the script's main chunk */
   struct store_call *call; /* owned, but the store's while it is under way */
+  size_t taken_bytes;      /* of the script's memory, for the call */
   bool under_way;
   bool in_transaction;     /* the function of one runs: no store call but that transaction's own */
   bool admitted;           /* its task has waited for room and may make a call */
@@ -51,6 +52,9 @@ void call_without_room(lua_State *L);
 
 /* The wall time at which the method was called, before it waited for room: what a ttl counts from. */
 int64_t call_time_ms(lua_State *L);
+
+/* Counts memory of the call as the script's, until it is dropped; false: it has no more. */
+bool call_take(lua_State *L, size_t bytes);
 
 /* Begins a call: makes it, in the caller's waiter. Raises `memory`. */
 struct store_call *call_begin(lua_State *L, enum store_op op, struct bucket *bucket, const char *key,

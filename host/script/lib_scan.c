@@ -118,9 +118,18 @@ static void push_array(lua_State *L, size_t count) {
   value_mark_array(L, -1);
 }
 
+/* A result that is larger than the script may be has ended early, instead of filling the host's memory. */
+static const struct store_call *whole_answer(lua_State *L, const char *method) {
+  const struct store_call *call = call_answer(L, method);
+  if (call->page_bytes && call->more && call->text.len >= call->page_bytes)
+    fault(L, MOONKEEP_MEMORY, "%s:%s: there is not enough memory for all of it; use each, or limit and after",
+          bucket_name(call->bucket), method);
+  return call;
+}
+
 static int select_end(lua_State *L, int status, lua_KContext ctx) {
   (void)status, (void)ctx;
-  const struct store_call *call = call_answer(L, "select");
+  const struct store_call *call = whole_answer(L, "select");
   push_array(L, call->found_count);
   for (size_t i = 0; i < call->found_count; i++) {
     push_row(L, call, i);
@@ -132,7 +141,7 @@ static int select_end(lua_State *L, int status, lua_KContext ctx) {
 
 static int selectValue_end(lua_State *L, int status, lua_KContext ctx) {
   (void)status, (void)ctx;
-  const struct store_call *call = call_answer(L, "selectValue");
+  const struct store_call *call = whole_answer(L, "selectValue");
   push_array(L, call->found_count);
   for (size_t i = 0; i < call->found_count; i++) {
     push_found_value(L, call, "selectValue", i);
@@ -144,7 +153,7 @@ static int selectValue_end(lua_State *L, int status, lua_KContext ctx) {
 
 static int keys_end(lua_State *L, int status, lua_KContext ctx) {
   (void)status, (void)ctx;
-  const struct store_call *call = call_answer(L, "keys");
+  const struct store_call *call = whole_answer(L, "keys");
   push_array(L, call->found_count);
   for (size_t i = 0; i < call->found_count; i++) {
     push_found_key(L, call, i);
@@ -176,7 +185,9 @@ static int scan(lua_State *L, const char *method, enum store_want want, lua_KFun
     return 1;
   }
   call_await_room(L);
-  begin_scan(L, bucket, pattern, len, &range)->want = want;
+  struct store_call *call = begin_scan(L, bucket, pattern, len, &range);
+  call->want = want;
+  call->page_bytes = script_of(L)->limit_bytes;
   return call_run(L, finish);
 }
 

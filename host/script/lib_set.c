@@ -125,6 +125,7 @@ static void add_row(lua_State *L, struct rows *rows, int key_index, int value_in
   if (code == MOONKEEP_OK && rows->row && rows->bytes > STORE_LIST_BYTES)
     code = err_set(&err, MOONKEEP_TOO_LARGE, "the list has over %d MiB; write it in parts",
                    STORE_LIST_BYTES >> 20);
+  if (code == MOONKEEP_OK && !call_take(L, json->len)) code = err_memory(&err);
   struct value *value = code == MOONKEEP_OK ? value_new(json->data, json->len, expires_at_ms) : NULL;
   if (code == MOONKEEP_OK && !value) code = err_memory(&err);
   if (code != MOONKEEP_OK) row_fail(L, rows, key, key_len, &err);

@@ -68,6 +68,43 @@ TEST(events_that_wait_count_as_memory_of_who_raised_them) {
   rig_deinit(&rig);
 }
 
+TEST(calls_that_wait_count_as_memory) {
+  struct rig rig;
+  rig_init(&rig);
+  rig.memory_bytes = 4 << 20;
+  rig_write(
+      &rig, "bot.lua",
+      "bot.on('m', function()\n"
+      "  local text, whys = ('x'):rep(200000), {}\n"
+      "  for i = 1, 40 do bot.spawn(function()\n"
+      "    local ok, err = pcall(appData.set, appData, 'k' .. i, text)\n"
+      "    whys[ok and 'saved' or err.code] = (whys[ok and 'saved' or err.code] or 0) + 1\n"
+      "  end) end\n"
+      "  bot.sleep(1)\n"
+      "  print(whys.saved + whys.memory, whys.memory > 0, pcall(appData.set, appData, 'k', text))\nend)");
+  rig_open(&rig);
+  rig_emit(&rig, "m", "{\"event\":\"m\"}");
+  rig_advance(&rig, 1000);
+  CHECK_STR(rig_log(&rig), "info bot: 40\ttrue\ttrue\n");
+  rig_deinit(&rig);
+}
+
+TEST(a_result_that_is_larger_than_the_script_may_be_is_refused) {
+  struct rig rig;
+  rig_init(&rig);
+  rig.memory_bytes = 4 << 20;
+  rig_write(&rig, "bot.lua",
+            "for i = 1, 60 do appData:set('k' .. i, ('x'):rep(100000)) end\n"
+            "local ok, err = pcall(appData.select, appData, '%')\nprint(ok, err)\n"
+            "print(#appData:select('%', {limit = 3}), #appData:keys('%'))");
+  rig_open(&rig);
+  const char *log = rig_log(&rig);
+  HAS(log,
+      "info bot: false\tappData:select: there is not enough memory for all of it; use each, or limit and "
+      "after (memory)\ninfo bot: 3\t60\n");
+  rig_deinit(&rig);
+}
+
 TEST(memory_ends_in_one_script_alone) {
   struct rig rig;
   rig_init(&rig);

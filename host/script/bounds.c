@@ -45,6 +45,7 @@ void bounds_give(struct script *script, size_t bytes) {
 
 void bounds_check_event(lua_State *L, size_t bytes) {
   struct script *script = script_of(L);
+  if (script->stage == SCRIPT_OVER) luaL_error(L, "the script is over");
   if (script->bounds.events >= BOUND_EVENTS)
     luaL_error(L, "bot.emit: %d events of this script are under way, and it may have no more", BOUND_EVENTS);
   if (!bounds_take(script, bytes)) luaL_error(L, "not enough memory");

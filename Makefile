@@ -43,7 +43,7 @@ SOURCES = $(wildcard host/*.c host/*/*.c)
 OBJECTS = $(SOURCES:%.c=$(BUILD)/%.o)
 LIBRARY = $(filter-out $(BUILD)/host/main.o,$(OBJECTS))
 
-TEST_SOURCES = $(wildcard tests/base/*_test.c tests/store/*_test.c tests/script/*_test.c tests/link/*_test.c \
+TEST_SOURCES = $(wildcard tests/api/*_test.c tests/base/*_test.c tests/store/*_test.c tests/script/*_test.c tests/link/*_test.c \
   tests/history/*_test.c)
 TEST_HELPERS = tests/check.c $(wildcard tests/helpers/*.c)
 TESTS = $(TEST_SOURCES:%.c=$(BUILD)/%)
@@ -83,6 +83,37 @@ $(BUILD)/moonkeep.so: $(PIC_OBJECTS) host/script/module.map
 	$(SAY) LINK $@
 	$(Q)$(CC) $(PIC_CFLAGS) $(SHARED) -Wl,--as-needed -Wl,--version-script=host/script/module.map -o $@ \
 	  $(PIC_OBJECTS) $(filter-out -llua5.4%,$(LIBS))
+
+$(BUILD)/libmoonkeep.so.0: $(PIC_OBJECTS) host/api/libmoonkeep.map
+	$(SAY) LINK $@
+	$(Q)$(CC) $(PIC_CFLAGS) $(SHARED) -Wl,-soname,libmoonkeep.so.0 -Wl,--version-script=host/api/libmoonkeep.map \
+	  -o $@ $(PIC_OBJECTS) -Wl,--no-as-needed $(LIBS)
+
+$(BUILD)/libmoonkeep.a: $(PIC_SOURCES:%.c=$(BUILD)/%.o)
+	$(SAY) AR $@
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+VERSION = $(shell sed -n 's/^#define MOONKEEP_VERSION "\(.*\)"/\1/p' include/moonkeep.h)
+library: $(BUILD)/libmoonkeep.so.0 $(BUILD)/libmoonkeep.a
+
+# The program, the library and the Lua module.
+install: install-program library module
+	install -d "$(DESTDIR)$(PREFIX)/lib/pkgconfig" "$(DESTDIR)$(PREFIX)/include" "$(DESTDIR)$(LUA_LIBDIR)"
+	install -m 644 include/moonkeep.h "$(DESTDIR)$(PREFIX)/include/moonkeep.h"
+	install -m 755 "$(BUILD)/libmoonkeep.so.0" "$(DESTDIR)$(PREFIX)/lib/libmoonkeep.so.0"
+	ln -sf libmoonkeep.so.0 "$(DESTDIR)$(PREFIX)/lib/libmoonkeep.so"
+	install -m 644 "$(BUILD)/libmoonkeep.a" "$(DESTDIR)$(PREFIX)/lib/libmoonkeep.a"
+	sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@LIBS@|$(LIBS)|' host/api/moonkeep.pc.in \
+	  >"$(DESTDIR)$(PREFIX)/lib/pkgconfig/moonkeep.pc"
+	install -m 755 "$(BUILD)/moonkeep.so" "$(DESTDIR)$(LUA_LIBDIR)/moonkeep.so"
+
+uninstall:
+	rm -f "$(DESTDIR)$(PREFIX)/bin/moonkeep" "$(DESTDIR)$(PREFIX)/include/moonkeep.h" \
+	  "$(DESTDIR)$(PREFIX)/lib/libmoonkeep.so.0" "$(DESTDIR)$(PREFIX)/lib/libmoonkeep.so" \
+	  "$(DESTDIR)$(PREFIX)/lib/libmoonkeep.a" "$(DESTDIR)$(PREFIX)/lib/pkgconfig/moonkeep.pc" \
+	  "$(DESTDIR)$(LUA_LIBDIR)/moonkeep.so" $(SHARE)/man/man1/moonkeep.1 $(SHARE)/man/man5/moonkeep.conf.5 \
+	  $(SHARE)/bash-completion/completions/moonkeep $(SHARE)/zsh/site-functions/_moonkeep \
+	  $(SHARE)/fish/vendor_completions.d/moonkeep.fish
 
 module: $(BUILD)/moonkeep.so
 
@@ -157,7 +188,7 @@ run: $(BUILD)/moonkeep
 	@sh tests/demo.sh "$(BUILD)/moonkeep"
 
 test: $(BUILD)/.test-deps
-	@$(MAKE) --no-print-directory $(BUILD)/moonkeep $(TESTS) $(if $(SANITIZE),,$(BUILD)/moonkeep.so)
+	@$(MAKE) --no-print-directory $(BUILD)/moonkeep $(TESTS) $(if $(SANITIZE),,library module)
 	@BUILD="$(BUILD)" sh tests/run.sh $(ONLY)
 
 # ---- for those who change it ----
@@ -216,4 +247,4 @@ bench-size: $(BUILD)/.deps
 clean:
 	rm -rf "$(BUILD)" "$(BUILD)-asan" "$(BUILD)-tsan" "$(BUILD)-edges"
 
-.PHONY: all module install-module install-program deps run test lint format asan tsan edges fuzz bench bench-backup bench-size clean
+.PHONY: all library install uninstall module install-module install-program deps run test lint format asan tsan edges fuzz bench bench-backup bench-size clean

@@ -1,5 +1,6 @@
 #include "host.h"
 
+#include <poll.h>
 #include <string.h>
 #include <uv.h>
 
@@ -37,6 +38,8 @@ struct host {
   int64_t patience_ends_ms; /* what still runs then is dropped, except at the end of input */
   bool in_a_hurry;          /* host_stop */
   bool watching;            /* changes is active */
+  bool quiet;               /* nothing was left to be done after the last turn, and nothing has come since */
+  int64_t next_ms;          /* steady time of what is due next */
 };
 
 /* ---- ending ---- */
@@ -78,10 +81,12 @@ static void advance(struct host *host) {
 }
 
 void host_finish(struct host *host) {
+  host->quiet = false;
   if (host->phase == RUNNING) enter(host, FINISHING);
 }
 
 void host_stop(struct host *host) {
+  host->quiet = false;
   if (host->in_a_hurry || host->phase > FINISHING) return;
   enter(host, FINISHING);
   host->in_a_hurry = true;
@@ -94,6 +99,7 @@ static void on_answers(uv_poll_t *poll, int status, int events) {
   (void)status;
   (void)events;
   struct host *host = poll->data;
+  host->quiet = false;
   store_pump(host->store);
 }
 
@@ -101,6 +107,7 @@ static void on_changes(uv_poll_t *poll, int status, int events) {
   (void)status;
   (void)events;
   struct host *host = poll->data;
+  host->quiet = false;
   scripts_look(host->scripts);
 }
 
@@ -119,6 +126,7 @@ static void set_alarm(struct host *host) {
     int64_t end = now < host->grace_ends_ms ? host->grace_ends_ms : host->patience_ends_ms;
     if (end > now && end < next) next = end;
   }
+  host->next_ms = next;
   if (next == INT64_MAX)
     uv_timer_stop(&host->timer);
   else
@@ -148,6 +156,7 @@ static void on_before_sleep(uv_prepare_t *prepare) {
   store_kick(host->store, more);
   tell_listeners(host);
   set_alarm(host);
+  host->quiet = !more;
   if (more)
     uv_idle_start(&host->busy, on_busy);
   else
@@ -156,6 +165,40 @@ static void on_before_sleep(uv_prepare_t *prepare) {
 
 void host_run(struct host *host) {
   while (host->phase != ENDED) uv_run(&host->loop, UV_RUN_ONCE);
+}
+
+/* ---- ticking ---- */
+
+int host_fd(const struct host *host) {
+  return uv_backend_fd(&host->loop);
+}
+
+int host_timeout_ms(const struct host *host) {
+  if (!host->quiet) return 0;
+  if (host->next_ms == INT64_MAX) return -1;
+  int64_t left = host->next_ms - clock_steady_ms(host->clock);
+  return left <= 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left;
+}
+
+void host_stir(struct host *host) {
+  host->quiet = false;
+}
+
+static bool has_something_to_do(struct host *host) {
+  struct pollfd backend = {.fd = uv_backend_fd(&host->loop), .events = POLLIN};
+  return host_timeout_ms(host) == 0 || poll(&backend, 1, 0) > 0;
+}
+
+bool host_tick(struct host *host, int64_t budget_us) {
+  if (host->phase == ENDED) return false;
+  if (!has_something_to_do(host)) return true;
+  int64_t until_us = clock_ticks_us() + budget_us;
+  if (host->scripts) scripts_set_deadline(host->scripts, until_us);
+  do {
+    uv_run(&host->loop, UV_RUN_NOWAIT);
+  } while (!host->quiet && host->phase != ENDED && clock_ticks_us() < until_us);
+  if (host->scripts) scripts_set_deadline(host->scripts, 0);
+  return host->phase != ENDED;
 }
 
 /* ---- events and actions ---- */
@@ -260,6 +303,7 @@ enum moonkeep_code host_emit(struct host *host, const char *json, size_t len, st
                              struct err *err) {
   if (host->phase != RUNNING || !host->scripts)
     return err_set(err, MOONKEEP_CLOSED, "the host takes no events now");
+  host->quiet = false;
   struct pending *pending = mem_zero(sizeof *pending);
   if (!pending) return err_memory(err);
   pending->host = host;

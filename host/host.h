@@ -96,6 +96,15 @@ enum moonkeep_code host_reload(struct host *host, const char *name,
 /* Runs the loop until the host has ended. */
 void host_run(struct host *host);
 
+/* For those who have a loop of their own. host_tick runs what is ready, for budget_us or a little more where
+ * a handler takes longer, and never waits; it returns false when the host has ended. It is due when host_fd
+ * is readable, and after host_timeout_ms (-1: not before that; 0: at once). Where nothing is to be done it
+ * costs a look. */
+bool host_tick(struct host *host, int64_t budget_us);
+int host_fd(const struct host *host);
+int host_timeout_ms(const struct host *host);
+void host_stir(struct host *host); /* the store was called from outside: the next tick looks after it */
+
 /* Ends it in order: no more events are taken; what is running finishes, however long it takes; sleepers and
  * timers that are due within the grace period too; then `stop` handlers run, with the grace period for their
  * sleeps; then host_run returns. */

@@ -5,8 +5,14 @@
 #ifndef MOONKEEP_H
 #define MOONKEEP_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 #ifdef __cplusplus
 extern "C" {
+#endif
+#ifdef __GNUC__
+#pragma GCC visibility push(default)
 #endif
 
 #define MOONKEEP_VERSION "0.1.0"
@@ -32,9 +38,119 @@ enum moonkeep_code {
                                written */
 };
 
+/* ---- a host inside a program ----
+ *
+ * Thread: all functions below belong to the thread that has opened the host, but for moonkeep_emit. Texts are
+ * UTF-8. A host writes nothing by itself: what it has to say goes to `log`. A process may have several hosts,
+ * each with a data folder of its own. */
+
+struct moonkeep_host;
+
+struct moonkeep_error { /* filled where a function fails and the pointer is not NULL */
+  enum moonkeep_code code;
+  char message[768];
+};
+
+enum moonkeep_level { MOONKEEP_DEBUG, MOONKEEP_INFO, MOONKEEP_WARN, MOONKEEP_ERROR };
+
+/* Set `size` to sizeof(struct moonkeep_options), and all else to 0 where the default will do. Borrowed by
+ * moonkeep_open; the callbacks are called until moonkeep_close returns. */
+struct moonkeep_options {
+  size_t size;
+  const char *data;        /* the data folder, made where it is missing; NULL: "data" */
+  const char *scripts;     /* the scripts folder; NULL: no scripts */
+  const char *name;        /* who we are, for a process that finds the folder taken; NULL: "a program" */
+  int watch;               /* load scripts anew when they are saved */
+  int lock_wait_ms;        /* how long to wait for another process to free the folder */
+  int64_t backup_every_ms; /* 0: no backups */
+  int64_t cpu_budget_ms;   /* how long a handler may compute without giving way; 0: a second */
+  size_t memory_bytes;     /* the most that one script may use; 0: 64 MiB */
+  int64_t grace_ms;        /* how long sleepers may go on when the host ends */
+  void *ctx;               /* what the callbacks get */
+  /* A line for the log, from any thread. */
+  void (*log)(void *ctx, enum moonkeep_level level, const char *source, const char *text);
+  /* An action of a script, a JSON object; valid until it returns. From moonkeep_tick and the like. */
+  void (*action)(void *ctx, const char *json, size_t len);
+  /* A script was "loaded", "reloaded" or "unloaded". */
+  void (*changed)(void *ctx, const char *script, const char *what);
+};
+
+/* Opens the data folder and loads the scripts. Errors: busy (the message names the process that has the
+ * folder), invalid, corrupt, full, io, memory. *out is NULL then, otherwise yours until moonkeep_close. */
+enum moonkeep_code moonkeep_open(struct moonkeep_host **out, const struct moonkeep_options *options,
+                                 struct moonkeep_error *error);
+
+/* Ends the scripts, writes everything and frees the folder and the host. May wait for the disk. An error is
+ * what could not be written; the host is gone all the same. NULL is fine. */
+enum moonkeep_code moonkeep_close(struct moonkeep_host *host, struct moonkeep_error *error);
+
+/* Runs what is ready, for at most budget_us microseconds (a handler that is at work then goes on until it
+ * gives way), and never waits for the disk. 0: the host has ended. */
+int moonkeep_tick(struct moonkeep_host *host, int64_t budget_us);
+
+/* For a loop: a tick is due when the descriptor is readable, and when the timeout has passed (-1: only the
+ * former). The descriptor stays the same, and is the host's. */
+int moonkeep_fd(const struct moonkeep_host *host);
+int moonkeep_timeout_ms(const struct moonkeep_host *host);
+
+/* For programs without a loop: returns when the host has ended. */
+void moonkeep_run(struct moonkeep_host *host);
+
+/* Ends it: what runs may finish, `stop` handlers run, then moonkeep_run returns and moonkeep_tick says 0. */
+void moonkeep_finish(struct moonkeep_host *host);
+
+/* Raises an event for the scripts: a JSON object with a string "event". Any thread, until moonkeep_close is
+ * called. The text is copied. `done` (may be NULL) is called once, on the host's thread, when all handlers
+ * have finished and what they saved is on disk; errors is a JSON array of {"script":…,"message":…}, empty
+ * when all went well, valid until it returns. Errors: memory; what is wrong with the text comes as an error
+ * without a script. */
+enum moonkeep_code moonkeep_emit(struct moonkeep_host *host, const char *json, size_t len,
+                                 void (*done)(void *ctx, const char *errors), void *ctx);
+
+/* ---- the store ----
+ *
+ * Calls take their place in the one order when they are made, and are answered on the host's thread, from
+ * moonkeep_tick, moonkeep_run or moonkeep_wait, never before the function returns. A change is on disk when
+ * it is answered. store NULL: "appData". Texts end with NUL and are copied. Where a function returns an
+ * error, `done` is not called. */
+
+struct moonkeep_answer { /* valid until `done` returns */
+  enum moonkeep_code code;
+  const char *message; /* what is wrong; "" */
+  const char *json;    /* get, update: the value, NULL: absent; select: an array of {"key":,"value":} */
+  uint64_t count;      /* deleteLike: how many; delete: 1 where the key was there; select: rows */
+};
+typedef void moonkeep_done(void *ctx, const struct moonkeep_answer *answer); /* NULL: need not know */
+
+enum moonkeep_code moonkeep_get(struct moonkeep_host *host, const char *store, const char *key,
+                                moonkeep_done *done, void *ctx);
+/* expires_at_ms: since 1970; 0: never. json is any JSON value. */
+enum moonkeep_code moonkeep_set(struct moonkeep_host *host, const char *store, const char *key,
+                                const char *json, int64_t expires_at_ms, moonkeep_done *done, void *ctx);
+enum moonkeep_code moonkeep_delete(struct moonkeep_host *host, const char *store, const char *key,
+                                   moonkeep_done *done, void *ctx);
+enum moonkeep_code moonkeep_delete_like(struct moonkeep_host *host, const char *store, const char *pattern,
+                                        moonkeep_done *done, void *ctx);
+/* At most `limit` rows (0: all), in key order. */
+enum moonkeep_code moonkeep_select(struct moonkeep_host *host, const char *store, const char *pattern,
+                                   uint64_t limit, moonkeep_done *done, void *ctx);
+
+/* fn is called once, on the host's thread, with the newest value (NULL: absent), and nothing gets in between;
+ * it may make no call here. It returns the new value as JSON, valid until `done` is called, or NULL: nothing
+ * is written. */
+enum moonkeep_code moonkeep_update(struct moonkeep_host *host, const char *store, const char *key,
+                                   const char *(*fn)(void *ctx, const char *json), moonkeep_done *done,
+                                   void *ctx);
+
+/* For tools: waits until every store call has been answered. */
+void moonkeep_wait(struct moonkeep_host *host);
+
 /* The code's name as scripts see it, such as "invalid_key". Never NULL; any thread. */
 const char *moonkeep_code_name(enum moonkeep_code code);
 
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 #ifdef __cplusplus
 }
 #endif

@@ -69,6 +69,7 @@ layers_hold() {
   layer host/base 'base/|moonkeep\.h'
   layer host/store 'store/|base/|moonkeep\.h'
   layer host/script 'script/|store/store\.h|base/|moonkeep\.h'
+  layer host/api 'api/|host\.h|script/scripts\.h|store/store\.h|base/|moonkeep\.h'
   layer host/link 'link/|host\.h|script/(scripts|snippet|prompt)\.h|store/(store|stats)\.h|base/|moonkeep\.h'
   layer host/cli 'cli/|link/|host\.h|script/(scripts|conf|trial)\.h|store/(store|stats|moment|bulk|foreign|recall|inspect|salvage)\.h|base/|moonkeep\.h'
   only() { # what, where it may be: grep patterns
@@ -78,7 +79,7 @@ layers_hold() {
   }
   only 'sqlite3\.h' 'store/'
   only 'lua|lauxlib|lualib' 'script/'
-  only 'uv\.h' 'link/|cli/|host\.c|script/'
+  only 'uv\.h' 'api/|link/|cli/|host\.c|script/'
   return $bad
 }
 

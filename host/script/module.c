@@ -160,7 +160,7 @@ static enum moonkeep_code open_folder(struct folder_of_state *open, struct store
   return MOONKEEP_OK;
 }
 
-static int moonkeep_open(lua_State *L) {
+static int open_store(lua_State *L) {
   struct err err;
   struct store_options options = {.dir = "data", .lock_wait_ms = LOCK_WAIT_MS, .backup_every_ms = BACKUP_MS};
   struct log log = {.write = write_line, .level = LOG_WARN};
@@ -217,7 +217,7 @@ __attribute__((visibility("default"))) int luaopen_moonkeep(lua_State *L) {
   lua_setfield(L, -2, "__metatable");
   lua_pop(L, 1);
   lib_push_moonkeep(L);
-  lua_pushcfunction(L, moonkeep_open);
+  lua_pushcfunction(L, open_store);
   lua_setfield(L, -2, "open");
   return 1;
 }

@@ -54,6 +54,7 @@ struct scripts {
   int64_t busy_ms;      /* and of the last change to a file that it saw */
   bool unwatched;       /* there is no inotify, and the log has said so */
   bool missing;         /* the folder cannot be read, and the log has said so */
+  int64_t until_us;     /* see scripts_set_deadline */
   bool ending;          /* nothing is loaded any more */
   struct budget budget; /* of CPU time */
 };

@@ -238,8 +238,13 @@ static bool run_slowed(struct scripts *scripts) {
   return store_has_room(scripts->options.store) && run_first(&scripts->slowed);
 }
 
+void scripts_set_deadline(struct scripts *scripts, int64_t until_us) {
+  scripts->until_us = until_us;
+}
+
 bool scripts_run(struct scripts *scripts) {
   for (unsigned n = 0; n < RUN_JOBS; n++) {
+    if (scripts->until_us && n > 0 && clock_ticks_us() >= scripts->until_us) break;
     bool ran = run_slowed(scripts);
     if (!run_first(&scripts->ready) && !ran) return false;
   }

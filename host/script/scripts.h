@@ -109,6 +109,9 @@ enum moonkeep_code scripts_emit(struct scripts *scripts, const char *name, size_
  * (store_kick, store_pump): tasks that only ever say bot.sleep(0) must not keep the others waiting. */
 bool scripts_run(struct scripts *scripts);
 
+/* scripts_run stops early at this moment of clock_ticks_us; 0: it does not. */
+void scripts_set_deadline(struct scripts *scripts, int64_t until_us);
+
 /* Reloading. From scripts_start on the folder is watched, where that is asked for: what has been saved is
  * loaded beside the version that runs and takes over between two events, what is new is loaded, what is gone
  * unloaded. scripts_look is to be called when the descriptor is readable (-1: there is none; timers do

@@ -1,0 +1,194 @@
+/* A host inside a program: opened, ticked, closed; events from any thread. */
+#include "api/api.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+struct posted { /* an event on its way to the host's thread, and then until it is done */
+  struct host_event event;
+  struct list link;
+  void (*done)(void *ctx, const char *errors);
+  void *ctx;
+  size_t len;
+  char json[];
+};
+
+enum moonkeep_code api_fail(struct moonkeep_error *out, const struct err *err) {
+  if (out) {
+    out->code = err->code;
+    memcpy(out->message, err->message, sizeof out->message);
+  }
+  return err->code;
+}
+
+/* ---- callbacks ---- */
+
+static void write_log(void *ctx, enum log_level level, const char *source, const char *text) {
+  const struct moonkeep_host *api = ctx;
+  api->options.log(api->options.ctx, (enum moonkeep_level)level, source, text);
+}
+
+static void on_action(struct host_listener *listener, const char *json, size_t len) {
+  const struct moonkeep_host *api = list_of(listener, struct moonkeep_host, listener);
+  if (api->options.action) api->options.action(api->options.ctx, json, len);
+}
+
+static void on_changed(struct host_listener *listener, const char *script, const char *what) {
+  const struct moonkeep_host *api = list_of(listener, struct moonkeep_host, listener);
+  if (api->options.changed) api->options.changed(api->options.ctx, script, what);
+}
+
+/* ---- events ---- */
+
+static void on_done(struct host_event *event, const struct scripts_outcome *outcome) {
+  struct posted *posted = list_of(event, struct posted, event);
+  if (posted->done) posted->done(posted->ctx, outcome->errors);
+  mem_free(posted);
+}
+
+static void refuse(struct posted *posted, const struct err *err) {
+  struct buf errors = {0};
+  buf_puts(&errors, "[{\"message\":\"");
+  for (const char *at = err->message; *at; at++) {
+    if (*at == '"' || *at == '\\') buf_puts(&errors, "\\");
+    buf_add(&errors, (unsigned char)*at < 0x20 ? " " : at, 1);
+  }
+  buf_puts(&errors, "\"}]");
+  if (posted->done)
+    posted->done(posted->ctx, errors.failed ? "[{\"message\":\"out of memory\"}]" : errors.data);
+  buf_deinit(&errors);
+  mem_free(posted);
+}
+
+static void take_posted(struct moonkeep_host *api) {
+  struct list mine;
+  struct err err;
+  list_init(&mine);
+  pthread_mutex_lock(&api->lock);
+  list_join(&mine, &api->events);
+  pthread_mutex_unlock(&api->lock);
+  for (struct list *link; (link = list_pop(&mine));) {
+    struct posted *posted = list_of(link, struct posted, link);
+    posted->event.done = on_done;
+    if (host_emit(api->host, posted->json, posted->len, &posted->event, &err)) refuse(posted, &err);
+  }
+}
+
+static void on_posted(uv_async_t *async) {
+  take_posted(async->data);
+}
+
+enum moonkeep_code moonkeep_emit(struct moonkeep_host *host, const char *json, size_t len,
+                                 void (*done)(void *ctx, const char *errors), void *ctx) {
+  struct posted *posted = mem_zero(sizeof *posted + len + 1);
+  if (!posted) return MOONKEEP_MEMORY;
+  posted->done = done;
+  posted->ctx = ctx;
+  posted->len = len;
+  memcpy(posted->json, json, len);
+  pthread_mutex_lock(&host->lock);
+  list_add(&host->events, &posted->link);
+  pthread_mutex_unlock(&host->lock);
+  uv_async_send(&host->posted);
+  return MOONKEEP_OK;
+}
+
+/* ---- open and close ---- */
+
+static void on_turn(uv_prepare_t *turn) {
+  api_answer(turn->data);
+}
+
+static struct moonkeep_host *make(const struct moonkeep_options *options) {
+  struct moonkeep_host *api = mem_zero(sizeof *api);
+  if (!api) return NULL;
+  size_t size = options->size < sizeof api->options ? options->size : sizeof api->options;
+  memcpy(&api->options, options, size);
+  api->listener.action = on_action;
+  api->listener.changed = on_changed;
+  api->log = (struct log){.write = write_log, .ctx = api, .level = LOG_DEBUG};
+  list_init(&api->answered);
+  list_init(&api->events);
+  pthread_mutex_init(&api->lock, NULL);
+  return api;
+}
+
+static void free_api(struct moonkeep_host *api) {
+  pthread_mutex_destroy(&api->lock);
+  mem_free(api);
+}
+
+static enum moonkeep_code open_host(struct moonkeep_host *api, struct err *err) {
+  const struct moonkeep_options *from = &api->options;
+  struct host_options options = {
+      .store = {.dir = from->data ? from->data : "data",
+                .owner = from->name ? from->name : "a program",
+                .lock_wait_ms = from->lock_wait_ms,
+                .backup_every_ms = from->backup_every_ms},
+      .scripts_dir = from->scripts,
+      .watch = from->watch != 0,
+      .listener = &api->listener,
+      .cpu_budget_ms = from->cpu_budget_ms,
+      .memory_bytes = from->memory_bytes,
+      .grace_ms = from->grace_ms,
+      .log = from->log ? &api->log : NULL,
+  };
+  enum moonkeep_code code = host_open(&api->host, &options, err);
+  if (code) return code;
+  uv_prepare_init(host_loop(api->host), &api->turn);
+  api->turn.data = api->posted.data = api;
+  uv_prepare_start(&api->turn, on_turn);
+  if (uv_async_init(host_loop(api->host), &api->posted, on_posted) == 0) return MOONKEEP_OK;
+  host_close(api->host, NULL);
+  return err_set(err, MOONKEEP_IO, "cannot make what wakes the host");
+}
+
+enum moonkeep_code moonkeep_open(struct moonkeep_host **out, const struct moonkeep_options *options,
+                                 struct moonkeep_error *error) {
+  struct err err;
+  struct moonkeep_host *api = make(options);
+  *out = NULL;
+  enum moonkeep_code code = api ? open_host(api, &err) : err_memory(&err);
+  if (code) {
+    if (api) free_api(api);
+    return api_fail(error, &err);
+  }
+  api->posted.data = api;
+  *out = api;
+  return MOONKEEP_OK;
+}
+
+enum moonkeep_code moonkeep_close(struct moonkeep_host *host, struct moonkeep_error *error) {
+  struct err err;
+  if (!host) return MOONKEEP_OK;
+  moonkeep_wait(host);
+  err_set(&err, MOONKEEP_CLOSED, "the host has been closed");
+  for (struct list *link; (link = list_pop(&host->events));) refuse(list_of(link, struct posted, link), &err);
+  enum moonkeep_code code = host_close(host->host, &err);
+  free_api(host);
+  return code ? api_fail(error, &err) : MOONKEEP_OK;
+}
+
+/* ---- ticking ---- */
+
+int moonkeep_tick(struct moonkeep_host *host, int64_t budget_us) {
+  return host_tick(host->host, budget_us);
+}
+
+int moonkeep_fd(const struct moonkeep_host *host) {
+  return host_fd(host->host);
+}
+
+int moonkeep_timeout_ms(const struct moonkeep_host *host) {
+  return list_empty(&host->answered) ? host_timeout_ms(host->host) : 0;
+}
+
+void moonkeep_run(struct moonkeep_host *host) {
+  host_run(host->host);
+}
+
+void moonkeep_finish(struct moonkeep_host *host) {
+  host_finish(host->host);
+}

@@ -1,0 +1,150 @@
+/* The C library, as a program uses it. */
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "helpers/temp.h"
+#include "moonkeep.h"
+
+struct seen {
+  char text[4096];
+  enum moonkeep_code code;
+  unsigned long long count;
+  int answers;
+};
+
+static void note(void *ctx, const struct moonkeep_answer *answer) {
+  struct seen *seen = ctx;
+  snprintf(seen->text, sizeof seen->text, "%s", answer->json ? answer->json : "absent");
+  seen->code = answer->code;
+  seen->count = answer->count;
+  seen->answers++;
+}
+
+static void on_action(void *ctx, const char *json, size_t len) {
+  struct seen *seen = ctx;
+  snprintf(seen->text, sizeof seen->text, "%.*s", (int)len, json);
+}
+
+static void on_done(void *ctx, const char *errors) {
+  struct seen *seen = ctx;
+  CHECK_STR(errors, "[]");
+  seen->answers++;
+}
+
+static struct moonkeep_host *open_host(const char *dir, const char *scripts, struct seen *seen) {
+  struct moonkeep_error error;
+  struct moonkeep_host *host;
+  struct moonkeep_options options = {.size = sizeof options, .data = dir, .scripts = scripts, .ctx = seen};
+  options.action = on_action;
+  if (moonkeep_open(&host, &options, &error)) FAIL("%s", error.message);
+  return host;
+}
+
+static void close_host(struct moonkeep_host *host) {
+  struct moonkeep_error error;
+  if (moonkeep_close(host, &error)) FAIL("%s", error.message);
+}
+
+/* As a loop would: sleeps until a tick is due. */
+static void tick_until(struct moonkeep_host *host, const struct seen *seen, int answers) {
+  while (seen->answers < answers) {
+    struct pollfd fd = {.fd = moonkeep_fd(host), .events = POLLIN};
+    poll(&fd, 1, moonkeep_timeout_ms(host));
+    CHECK(moonkeep_tick(host, 2000));
+  }
+}
+
+static const char *add_one(void *ctx, const char *json) {
+  static char number[32];
+  (void)ctx;
+  snprintf(number, sizeof number, "%d", json ? atoi(json) + 1 : 1);
+  return number;
+}
+
+TEST(store_calls_are_answered_in_ticks) {
+  struct seen seen = {.answers = 0};
+  struct moonkeep_host *host = open_host(temp_dir(), NULL, &seen);
+  CHECK_INT(moonkeep_set(host, NULL, "a", "{\"x\": [1, 2]}", 0, note, &seen), MOONKEEP_OK);
+  CHECK_INT(seen.answers, 0);
+  tick_until(host, &seen, 1);
+  moonkeep_get(host, NULL, "a", note, &seen);
+  CHECK_INT(seen.answers, 1);
+  tick_until(host, &seen, 2);
+  CHECK_STR(seen.text, "{\"x\":[1,2]}");
+  moonkeep_update(host, "other", "n", add_one, note, &seen);
+  close_host(host);
+  CHECK_INT(seen.answers, 3);
+}
+
+TEST(tools_wait) {
+  struct seen seen = {.answers = 0};
+  struct moonkeep_host *host = open_host(temp_dir(), NULL, &seen);
+  for (int i = 0; i < 100; i++) moonkeep_update(host, NULL, "n", add_one, NULL, NULL);
+  moonkeep_set(host, NULL, "m", "null", 0, NULL, NULL);
+  moonkeep_select(host, NULL, "%", 0, note, &seen);
+  moonkeep_wait(host);
+  CHECK_STR(seen.text, "[{\"key\":\"m\",\"value\":null},{\"key\":\"n\",\"value\":100}]");
+  moonkeep_delete(host, NULL, "n", note, &seen);
+  moonkeep_wait(host);
+  CHECK_INT(seen.count, 1);
+  moonkeep_delete_like(host, NULL, "%", note, &seen);
+  moonkeep_wait(host);
+  CHECK_INT(seen.count, 1);
+  CHECK_INT(moonkeep_set(host, NULL, "k", "{", 0, note, &seen), MOONKEEP_INVALID_VALUE);
+  CHECK_INT(moonkeep_get(host, "no name", "k", note, &seen), MOONKEEP_INVALID_KEY);
+  moonkeep_get(host, NULL, "", note, &seen);
+  moonkeep_wait(host);
+  CHECK_INT(seen.code, MOONKEEP_INVALID_KEY);
+  close_host(host);
+}
+
+struct emitter {
+  struct moonkeep_host *host;
+  struct seen *seen;
+};
+
+static void *emit_many(void *ctx) {
+  const struct emitter *emitter = ctx;
+  static const char json[] = "{\"event\":\"hit\"}";
+  for (int i = 0; i < 100; i++)
+    if (moonkeep_emit(emitter->host, json, sizeof json - 1, on_done, emitter->seen)) abort();
+  return NULL;
+}
+
+TEST(events_come_from_any_thread) {
+  struct seen seen = {.answers = 0}, total = {.answers = 0};
+  const char *scripts = temp_dir();
+  temp_write(temp_path(scripts, "hits.lua"),
+             "bot.on('hit', function() appData:update('hits', function(n) return n + 1 end, 0) end)");
+  struct moonkeep_host *host = open_host(temp_dir(), scripts, &seen);
+  struct emitter emitter = {host, &seen};
+  pthread_t threads[2];
+  for (int i = 0; i < 2; i++) pthread_create(&threads[i], NULL, emit_many, &emitter);
+  tick_until(host, &seen, 200);
+  for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
+  moonkeep_get(host, NULL, "hits", note, &total);
+  tick_until(host, &total, 1);
+  CHECK_STR(total.text, "200");
+  moonkeep_finish(host);
+  moonkeep_run(host);
+  CHECK_INT(moonkeep_tick(host, 1000), 0);
+  close_host(host);
+}
+
+TEST(a_folder_that_is_taken_is_named) {
+  struct seen seen = {.answers = 0};
+  struct moonkeep_error error;
+  const char *dir = temp_dir();
+  struct moonkeep_host *host = open_host(dir, NULL, &seen), *second;
+  struct moonkeep_options options = {.size = sizeof options, .data = dir};
+  CHECK_INT(moonkeep_open(&second, &options, &error), MOONKEEP_BUSY);
+  CHECK(!second && strstr(error.message, "process"));
+  struct moonkeep_host *beside = open_host(temp_dir(), NULL, &seen);
+  close_host(beside);
+  close_host(host);
+  CHECK_INT(moonkeep_close(NULL, NULL), MOONKEEP_OK);
+}

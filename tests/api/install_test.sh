@@ -1,0 +1,67 @@
+#!/bin/bash
+# What `make install` puts where, and a C and a C++ program that are built against it.
+set -u
+BUILD=$(cd "${BUILD:-build}" && pwd)
+if [ ! -e "$BUILD/libmoonkeep.so.0" ]; then # a build with sanitizers
+  echo "0 passed, 0 failed"
+  exit 0
+fi
+passed=0 failed=0
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+check() { # name, command…
+  local name=$1
+  shift
+  if "$@" >"$work/log" 2>&1; then
+    echo "ok $name"
+    passed=$((passed + 1))
+  else
+    echo "FAILED $name"
+    cat "$work/log"
+    failed=$((failed + 1))
+  fi
+}
+
+cat >"$work/tool.c" <<'END'
+#include <moonkeep.h>
+#include <stdio.h>
+static void show(void *ctx, const struct moonkeep_answer *answer) { (void)ctx; puts(answer->json); }
+int main(int argc, char **argv) {
+  struct moonkeep_options options = {sizeof(struct moonkeep_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+  struct moonkeep_host *host;
+  struct moonkeep_error error;
+  options.data = argv[argc - 1];
+  if (moonkeep_open(&host, &options, &error)) return fprintf(stderr, "%s\n", error.message), 1;
+  moonkeep_set(host, 0, "k", "[7]", 0, 0, 0);
+  moonkeep_get(host, 0, "k", show, 0);
+  moonkeep_wait(host);
+  return moonkeep_close(host, &error);
+}
+END
+cp "$work/tool.c" "$work/tool++.cpp"
+
+installs() { make -s install BUILD="$BUILD" PREFIX=/usr DESTDIR="$work/root"; }
+builds_and_runs() { # compiler, source
+  local flags
+  flags=$(PKG_CONFIG_SYSROOT_DIR=$work/root PKG_CONFIG_PATH=$work/root/usr/lib/pkgconfig PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1 \
+    PKG_CONFIG_ALLOW_SYSTEM_LIBS=1 pkg-config --cflags --libs moonkeep)
+  # shellcheck disable=SC2086 # the flags are meant to be split
+  "$1" -Wall -Wextra -Werror -o "$2.out" "$2" $flags &&
+    [ "$(LD_LIBRARY_PATH=$work/root/usr/lib "$2.out" "$2.data")" = '[7]' ] &&
+    [ "$("$BUILD/moonkeep" get k --data "$2.data")" = '[7]' ]
+}
+exports_its_own_names_alone() {
+  nm -D --defined-only "$BUILD/libmoonkeep.so.0" | awk '{print $3}' | grep -q '^moonkeep_open$' &&
+    ! nm -D --defined-only "$BUILD/libmoonkeep.so.0" | awk '{print $3}' | grep -v '^moonkeep_'
+}
+uninstalls() {
+  make -s uninstall BUILD="$BUILD" PREFIX=/usr DESTDIR="$work/root" && [ -z "$(find "$work/root" -type f -o -type l)" ]
+}
+
+check installs installs
+check exports_its_own_names_alone exports_its_own_names_alone
+check a_c_program_builds_and_runs builds_and_runs cc "$work/tool.c"
+check a_cplusplus_program_builds_and_runs builds_and_runs c++ "$work/tool++.cpp"
+check uninstalls uninstalls
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

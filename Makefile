@@ -113,7 +113,7 @@ uninstall:
 	  "$(DESTDIR)$(PREFIX)/lib/libmoonkeep.a" "$(DESTDIR)$(PREFIX)/lib/pkgconfig/moonkeep.pc" \
 	  "$(DESTDIR)$(LUA_LIBDIR)/moonkeep.so" $(SHARE)/man/man1/moonkeep.1 $(SHARE)/man/man5/moonkeep.conf.5 \
 	  $(SHARE)/bash-completion/completions/moonkeep $(SHARE)/zsh/site-functions/_moonkeep \
-	  $(SHARE)/fish/vendor_completions.d/moonkeep.fish
+	  $(SHARE)/fish/vendor_completions.d/moonkeep.fish $(UNITS)/moonkeep.service
 
 module: $(BUILD)/moonkeep.so
 

@@ -97,15 +97,14 @@ VERSION = $(shell sed -n 's/^#define MOONKEEP_VERSION "\(.*\)"/\1/p' include/moo
 library: $(BUILD)/libmoonkeep.so.0 $(BUILD)/libmoonkeep.a
 
 # The program, the library and the Lua module.
-install: install-program library module
-	install -d "$(DESTDIR)$(PREFIX)/lib/pkgconfig" "$(DESTDIR)$(PREFIX)/include" "$(DESTDIR)$(LUA_LIBDIR)"
+install: install-program install-module library
+	install -d "$(DESTDIR)$(PREFIX)/lib/pkgconfig" "$(DESTDIR)$(PREFIX)/include"
 	install -m 644 include/moonkeep.h "$(DESTDIR)$(PREFIX)/include/moonkeep.h"
 	install -m 755 "$(BUILD)/libmoonkeep.so.0" "$(DESTDIR)$(PREFIX)/lib/libmoonkeep.so.0"
 	ln -sf libmoonkeep.so.0 "$(DESTDIR)$(PREFIX)/lib/libmoonkeep.so"
 	install -m 644 "$(BUILD)/libmoonkeep.a" "$(DESTDIR)$(PREFIX)/lib/libmoonkeep.a"
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@LIBS@|$(LIBS)|' host/api/moonkeep.pc.in \
 	  >"$(DESTDIR)$(PREFIX)/lib/pkgconfig/moonkeep.pc"
-	install -m 755 "$(BUILD)/moonkeep.so" "$(DESTDIR)$(LUA_LIBDIR)/moonkeep.so"
 
 uninstall:
 	rm -f "$(DESTDIR)$(PREFIX)/bin/moonkeep" "$(DESTDIR)$(PREFIX)/include/moonkeep.h" \

@@ -26,7 +26,7 @@ say "That came from disk. What the bots know of ann ($1 select '%:ann'):"
 "$binary" select --data data '%:ann'
 
 if [ -t 0 ] && [ -t 1 ]; then
-  say "Now you. Try !help; edit scripts/ and start again with: $1 chat"
+  say "Now you. Try !help, and save a change in scripts/ while you talk. To come back later: $1 chat"
   exec "$binary" chat --data data scripts
 fi
 say "To talk with them yourself: $1 chat"

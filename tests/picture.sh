@@ -1,6 +1,6 @@
 #!/bin/bash
-# Makes the picture of `moonkeep status` in README.md: of a real host with the README's bot and the example bots, after
-# some thousand messages.
+# Makes the picture of `moonkeep status` in README.md: of a real host with four of the example bots, after some
+# thousand messages.
 #
 #   tests/picture.sh [build/moonkeep]
 set -eu

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "store/sum.h"
 
@@ -132,13 +133,19 @@ static struct timespec in_ms(int ms) {
   return at;
 }
 
-/* The file is made with the first group that goes into it. */
+/* The file is made with the first group that goes into it. Where the folder is gone, what was in it is too.
+ */
+static enum moonkeep_code begin_file(struct archiver *archiver, struct err *err) {
+  bool gone = archiver->writing_before > 0 && access(archiver->dir, F_OK) != 0;
+  enum moonkeep_code code = archive_create(&archiver->archive, archiver->dir, archiver->epoch,
+                                           archiver->writing_before, clock_wall_ms(archiver->clock), err);
+  if (!code && gone) atomic_store(&archiver->wants_backup, true);
+  return code;
+}
+
 static enum moonkeep_code write_out(struct archiver *archiver, struct err *err) {
   struct archive *archive = &archiver->archive;
-  enum moonkeep_code code = MOONKEEP_OK;
-  if (archive->fd < 0)
-    code = archive_create(archive, archiver->dir, archiver->epoch, archiver->writing_before,
-                          clock_wall_ms(archiver->clock), err);
+  enum moonkeep_code code = archive->fd < 0 ? begin_file(archiver, err) : MOONKEEP_OK;
   if (!code) code = archive_write(archive, &archiver->writing, archiver->writing_seq, err);
   if (code) return code;
   buf_clear(&archiver->writing);

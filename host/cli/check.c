@@ -1,4 +1,4 @@
-/* `moonkeep check`: whether the store and its backups are whole, also while a host runs. */
+/* `moonkeep check`: whether the store, its backups and their archive are whole, also while a host runs. */
 #include <string.h>
 
 #include "cli/cli.h"
@@ -11,14 +11,29 @@ struct report {
   bool first;
 };
 
+static void put_archive_json(struct buf *out, const struct inspected *archive) {
+  buf_printf(out, ",\"files\":%llu,\"groups\":%llu", (unsigned long long)archive->files,
+             (unsigned long long)archive->groups);
+  if (*archive->until) buf_printf(out, ",\"until\":\"%s\"", archive->until);
+}
+
+static void put_archive_text(struct buf *out, const struct inspected *archive) {
+  buf_printf(out, ", %llu commit%s in %llu file%s", (unsigned long long)archive->groups,
+             archive->groups == 1 ? "" : "s", (unsigned long long)archive->files,
+             archive->files == 1 ? "" : "s");
+  if (*archive->until) buf_printf(out, ", up to %s", archive->until);
+}
+
 static void put_json(struct report *report, const struct inspected *file) {
+  static const char *const kinds[] = {"store", "backup", "archive", "archive file"};
   struct buf *out = &report->out;
   buf_puts(out, report->first ? "[" : ",");
-  buf_printf(out, "{\"file\":\"%s\",\"kind\":\"%s\",\"ok\":%s", file->name,
-             file->is_backup ? "backup" : "store", file->good ? "true" : "false");
+  buf_printf(out, "{\"file\":\"%s\",\"kind\":\"%s\",\"ok\":%s", file->name, kinds[file->kind],
+             file->good ? "true" : "false");
   if (file->counted)
     buf_printf(out, ",\"keys\":%llu,\"damaged\":%llu", (unsigned long long)file->keys,
                (unsigned long long)file->damaged);
+  if (file->kind == INSPECTED_ARCHIVE) put_archive_json(out, file);
   if (!file->good) {
     buf_puts(out, ",\"error\":");
     put_any_text(out, file->why->message, strlen(file->why->message));
@@ -36,6 +51,7 @@ static void put_text(struct report *report, const struct inspected *file) {
   if (file->counted)
     buf_printf(out, ", %llu key%s", (unsigned long long)file->keys, file->keys == 1 ? "" : "s");
   if (file->damaged > 0) buf_printf(out, ", %llu damaged", (unsigned long long)file->damaged);
+  if (file->kind == INSPECTED_ARCHIVE) put_archive_text(out, file);
   if (!file->good) {
     buf_puts(out, ": ");
     console_put(console, CONSOLE_OUT, out, file->why->message, strlen(file->why->message));

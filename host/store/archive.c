@@ -194,6 +194,20 @@ enum moonkeep_code archive_open(struct archive_reader *reader, const char *dir, 
   return MOONKEEP_OK;
 }
 
+enum moonkeep_code archive_open_file(struct archive_reader *reader, const char *dir,
+                                     const struct archive_file *file, struct err *err) {
+  *reader = (struct archive_reader){.fd = -1, .epoch = file->epoch, .seq = file->after};
+  reader->dir = mem_copy(dir, strlen(dir));
+  reader->files = mem_alloc(sizeof *file);
+  if (reader->dir && reader->files) {
+    *reader->files = *file;
+    reader->count = 1;
+    return MOONKEEP_OK;
+  }
+  archive_end(reader);
+  return err_memory(err);
+}
+
 void archive_end(struct archive_reader *reader) {
   if (reader->fd >= 0) close(reader->fd);
   reader->fd = -1;
@@ -243,6 +257,7 @@ static enum moonkeep_code begin_next(struct archive_reader *reader, struct err *
       head.sum == sum_head(&head) && head.epoch == file->epoch)
     return MOONKEEP_OK;
   reader->torn |= got > 0;
+  reader->damaged |= got == sizeof head;
   end_file(reader);
   return MOONKEEP_OK;
 }
@@ -262,7 +277,8 @@ static enum moonkeep_code read_group(struct archive_reader *reader, struct archi
   *whole = false;
   enum moonkeep_code code = take(reader, &head, sizeof head, &got, err);
   if (code || got == 0) return code;
-  bool sound = got == sizeof head && head.magic == GROUP_MAGIC && has_left(reader, head.len);
+  bool whole_head = got == sizeof head, known = whole_head && head.magic == GROUP_MAGIC;
+  bool sound = known && has_left(reader, head.len);
   buf_clear(&reader->bytes);
   if (sound && !buf_reserve(&reader->bytes, (size_t)head.len + 1)) return err_memory(err);
   if (sound) code = take(reader, reader->bytes.data, head.len, &got, err);
@@ -276,6 +292,7 @@ static enum moonkeep_code read_group(struct archive_reader *reader, struct archi
     *whole = got == head.len && head.seq > head.before && head.sum == sum_of(reader->epoch, group);
   }
   reader->torn |= !*whole;
+  reader->damaged |= !*whole && (sound || (whole_head && !known));
   return MOONKEEP_OK;
 }
 

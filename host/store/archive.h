@@ -80,8 +80,9 @@ struct archive_reader {
   int64_t at_ms; /* of the last group handed out; 0: none was */
   int fd;        /* of the file being read; -1: none is */
   struct buf bytes;
-  bool torn; /* a file ended in the middle of a group, or with a damaged one */
-  bool gap;  /* there are groups behind the last one, and between them some are missing */
+  bool torn;    /* a file ended in the middle of a group, or with a damaged one */
+  bool damaged; /* that was no end, as a crash leaves it: the bytes are there and do not match */
+  bool gap;     /* there are groups behind the last one, and between them some are missing */
 };
 
 /* Begins behind group `after` of the epoch: there the state is that the groups build on. */
@@ -93,6 +94,10 @@ enum moonkeep_code archive_open(struct archive_reader *reader, const char *dir, 
 enum moonkeep_code archive_next(struct archive_reader *reader, struct archive_group *group, bool *end,
                                 struct err *err);
 void archive_end(struct archive_reader *reader);
+
+/* The same for one file alone; `gap` is then about its own groups. */
+enum moonkeep_code archive_open_file(struct archive_reader *reader, const char *dir,
+                                     const struct archive_file *file, struct err *err);
 
 /* The last group of the epoch in the archive; 0: it has none. *at_ms is when that was. */
 enum moonkeep_code archive_last(const char *dir, uint64_t epoch, uint64_t *seq, int64_t *at_ms,

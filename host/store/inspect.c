@@ -8,13 +8,16 @@
 #include "base/mem.h"
 #include "store/check.h"
 #include "store/disk.h"
+#include "store/inspect_archive.h"
 #include "store/mark.h"
 #include "store/snapshot.h"
 
-static void tell(const struct inspect *inspect, const char *name, bool is_backup, enum moonkeep_code code,
-                 const struct check_found *found, const struct err *why, unsigned *bad) {
+static void tell(const struct inspect *inspect, const char *name, enum inspected_kind kind,
+                 enum moonkeep_code code, const struct check_found *found, const struct err *why,
+                 unsigned *bad) {
   struct inspected inspected = {.name = name,
-                                .is_backup = is_backup,
+                                .kind = kind,
+                                .until = "",
                                 .good = code == MOONKEEP_OK,
                                 .counted = inspect->full && found,
                                 .keys = found ? found->keys : 0,
@@ -52,7 +55,7 @@ static enum moonkeep_code check_store(const struct inspect *inspect, const char 
   enum moonkeep_code code = check_file(path, &check, &found, err);
   if (!code) code = compare(&mark, &found, path, err);
   if (code == MOONKEEP_MEMORY) return code;
-  tell(inspect, "appdata.db", false, code, &found, err, bad);
+  tell(inspect, "appdata.db", INSPECTED_STORE, code, &found, err, bad);
   return MOONKEEP_OK;
 }
 
@@ -65,7 +68,7 @@ static enum moonkeep_code look_at_store(const struct inspect *inspect, size_t ba
   } else if (!code) {
     err_set(err, MOONKEEP_CORRUPT, "there is no store file in %s%s", inspect->dir,
             backups > 0 ? "; the next start restores it from a backup" : "");
-    tell(inspect, "appdata.db", false, MOONKEEP_CORRUPT, NULL, err, bad);
+    tell(inspect, "appdata.db", INSPECTED_STORE, MOONKEEP_CORRUPT, NULL, err, bad);
   }
   mem_free(path);
   return code;
@@ -79,7 +82,7 @@ static enum moonkeep_code look_at_backup(const struct inspect *inspect, const ch
   enum moonkeep_code code = path ? check_file(path, &check, &found, err) : err_memory(err);
   mem_free(path);
   if (code == MOONKEEP_MEMORY) return code;
-  tell(inspect, snapshot->name, true, code, &found, err, bad);
+  tell(inspect, snapshot->name, INSPECTED_BACKUP, code, &found, err, bad);
   return MOONKEEP_OK;
 }
 
@@ -96,6 +99,7 @@ enum moonkeep_code inspect_run(const struct inspect *inspect, unsigned *bad, str
         err_set(err, MOONKEEP_INVALID, "there is no data folder %s; name another with --data", inspect->dir);
   if (!code) code = look_at_store(inspect, count, bad, err);
   for (size_t i = 0; !code && i < count; i++) code = look_at_backup(inspect, dir, &list[i], bad, err);
+  if (!code) code = inspect_archive(inspect, dir, bad, err);
   mem_free(list);
   mem_free(dir);
   return code;

@@ -1,5 +1,5 @@
-/* Looking at a whole data folder: the store file and each backup, one after the other. Also while a host runs
- * there, beside which it only reads. */
+/* Looking at a whole data folder: the store file, each backup and the archive, one after the other. Also
+ * while a host runs there, beside which it only reads. */
 #ifndef STORE_INSPECT_H
 #define STORE_INSPECT_H
 
@@ -8,12 +8,22 @@
 
 #include "base/err.h"
 
+enum inspected_kind {
+  INSPECTED_STORE,
+  INSPECTED_BACKUP,
+  INSPECTED_ARCHIVE,      /* all of it */
+  INSPECTED_ARCHIVE_FILE, /* one that is not good */
+};
+
 struct inspected {
-  const char *name; /* appdata.db, or the name of a backup; valid until the call returns */
-  bool is_backup, good;
+  const char *name; /* of the file, or "archive"; valid until the call returns */
+  enum inspected_kind kind;
+  bool good;
   bool counted; /* keys and damaged are known */
   uint64_t keys, damaged;
-  const struct err *why; /* when it is not good */
+  uint64_t files, groups; /* of the archive */
+  const char *until;      /* the moment up to which it brings the newest backup forward; "": none */
+  const struct err *why;  /* when it is not good */
 };
 
 struct inspect {

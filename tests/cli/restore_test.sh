@@ -98,6 +98,45 @@ check_finds_damage() {
   refuses 1 'there is no data folder' check --data elsewhere
 }
 
+check_reads_the_archive() {
+  filled
+  mk check
+  is status "$status" 0
+  has stdout "$out" 'archive: ok, 2 commits in 2 files, up to 20'
+  local files=(data/backups/*.archive)
+  dd if=/dev/zero of="${files[0]}" bs=1 seek=60 count=8 conv=notrunc 2>/dev/null
+  mk check
+  is status "$status" 1
+  has stdout "$out" "${files[0]#data/backups/}: damaged: "
+  has stdout "$out" 'archive: damaged, 1 commit in 2 files'
+  has stdout "$out" '1 of its'
+  mk check --json
+  has stdout "$out" '"kind":"archive file","ok":false'
+  has stdout "$out" '"groups":1'
+}
+
+what_a_crash_tears_off_the_archive_is_no_fault() {
+  filled
+  local files=(data/backups/*.archive)
+  truncate -s -3 "${files[-1]}"
+  mk check
+  is status "$status" 0
+  has stdout "$out" 'archive: ok, 1 commit in 2 files'
+}
+
+check_tells_a_gap_of_the_archive() {
+  filled
+  "$moonkeep" set d 4 && "$moonkeep" set e 5
+  local files=(data/backups/*.archive)
+  rm "${files[-2]}"
+  mk check
+  is status "$status" 1
+  has stdout "$out" "the archive lacks the changes"
+  "$moonkeep" backup
+  mk check
+  is status "$status" 0
+}
+
 check_beside_a_host() {
   filled
   start_host
@@ -129,6 +168,9 @@ tests='
   what_is_missing_after_a_restore_is_said
   scripts_are_told
   check_finds_damage
+  check_reads_the_archive
+  check_tells_a_gap_of_the_archive
+  what_a_crash_tears_off_the_archive_is_no_fault
   check_beside_a_host
   salvaged_rows_can_be_imported
 '

@@ -62,7 +62,7 @@ struct moonkeep_options {
   const char *name;        /* who we are, for a process that finds the folder taken; NULL: "a program" */
   int watch;               /* load scripts anew when they are saved */
   int lock_wait_ms;        /* how long to wait for another process to free the folder */
-  int64_t backup_every_ms; /* 0: no backups */
+  int64_t backup_every_ms; /* 0: 15 minutes; below 0: no backups, and no archive between them */
   int64_t cpu_budget_ms;   /* how long a handler may compute without giving way; 0: a second */
   size_t memory_bytes;     /* the most that one script may use; 0: 64 MiB */
   int64_t grace_ms;        /* how long sleepers may go on when the host ends */
@@ -73,6 +73,8 @@ struct moonkeep_options {
   void (*action)(void *ctx, const char *json, size_t len);
   /* A script was "loaded", "reloaded" or "unloaded". */
   void (*changed)(void *ctx, const char *script, const char *what);
+  const char *backups; /* the folder of the backups and the archive; NULL: `backups` in the data folder */
+  int archive_sync;    /* a change counts as saved when the archive has it on disk too */
 };
 
 /* Opens the data folder and loads the scripts. Errors: busy (the message names the process that has the

@@ -120,13 +120,26 @@ static void free_api(struct moonkeep_host *api) {
   mem_free(api);
 }
 
+static int64_t backup_every_ms(const struct moonkeep_options *options) {
+  enum { USUAL_MS = 15 * 60 * 1000 };
+  if (options->backup_every_ms < 0) return 0;
+  return options->backup_every_ms > 0 ? options->backup_every_ms : USUAL_MS;
+}
+
+static enum store_archive archive_mode(const struct moonkeep_options *options) {
+  if (options->archive_sync) return STORE_ARCHIVE_SYNC;
+  return options->backup_every_ms < 0 ? STORE_ARCHIVE_OFF : STORE_ARCHIVE_ON;
+}
+
 static enum moonkeep_code open_host(struct moonkeep_host *api, struct err *err) {
   const struct moonkeep_options *from = &api->options;
   struct host_options options = {
       .store = {.dir = from->data ? from->data : "data",
                 .owner = from->name ? from->name : "a program",
                 .lock_wait_ms = from->lock_wait_ms,
-                .backup_every_ms = from->backup_every_ms},
+                .backups_dir = from->backups,
+                .backup_every_ms = backup_every_ms(from),
+                .archive = archive_mode(from)},
       .scripts_dir = from->scripts,
       .watch = from->watch != 0,
       .listener = &api->listener,

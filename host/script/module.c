@@ -8,7 +8,9 @@
  *   moonkeep.array, null, unchanged, absent, version   as in scripts
  *
  * options: lock_wait (seconds; how long to wait for another process to free the folder: 1), value_limit and
- * cache_size (bytes), backup_every (seconds; 900, 0: none), log_level ("warn"; what goes to stderr; "none").
+ * cache_size (bytes), backup_every (seconds; 900, 0: none), backups (the folder of the backups and the
+ * archive), archive ("on": each change is in it within a second; "sync": before set and the like return;
+ * "off"), log_level ("warn"; what goes to stderr; "none").
  */
 #include "script/module.h"
 
@@ -93,9 +95,21 @@ static void check_level(lua_State *L, struct log *log) {
     fault(L, MOONKEEP_INVALID, "moonkeep.open: log_level is one of debug, info, warn, error, none");
 }
 
+static void check_archive(lua_State *L, struct store_options *options) {
+  static const char *const modes[] = {
+      [STORE_ARCHIVE_OFF] = "off", [STORE_ARCHIVE_ON] = "on", [STORE_ARCHIVE_SYNC] = "sync"};
+  const char *mode = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+  for (int i = 0; i < 3; i++) {
+    if (strcmp(mode, modes[i]) != 0) continue;
+    options->archive = (enum store_archive)i;
+    return;
+  }
+  fault(L, MOONKEEP_INVALID, "moonkeep.open: archive is one of off, on, sync");
+}
+
 static void unknown_option(lua_State *L, const char *name) {
-  static const char *const names[] = {"dir",        "lock_wait",    "value_limit",
-                                      "cache_size", "backup_every", "log_level"};
+  static const char *const names[] = {"dir",          "lock_wait", "value_limit", "cache_size",
+                                      "backup_every", "log_level", "backups",     "archive"};
   char near[96];
   struct guess guess;
   guess_init(&guess, name);
@@ -118,6 +132,11 @@ static void take_option(lua_State *L, const char *name, struct store_options *op
     options->cache_bytes = check_bytes(L, name);
   } else if (strcmp(name, "backup_every") == 0) {
     options->backup_every_ms = check_ms(L, name);
+  } else if (strcmp(name, "backups") == 0) {
+    if (lua_type(L, -1) != LUA_TSTRING) fault(L, MOONKEEP_INVALID, "moonkeep.open: backups is no string");
+    options->backups_dir = lua_tostring(L, -1); /* it stays in the options */
+  } else if (strcmp(name, "archive") == 0) {
+    check_archive(L, options);
   } else if (strcmp(name, "log_level") == 0) {
     check_level(L, log);
   } else {
@@ -162,7 +181,8 @@ static enum moonkeep_code open_folder(struct folder_of_state *open, struct store
 
 static int open_store(lua_State *L) {
   struct err err;
-  struct store_options options = {.dir = "data", .lock_wait_ms = LOCK_WAIT_MS, .backup_every_ms = BACKUP_MS};
+  struct store_options options = {
+      .dir = "data", .lock_wait_ms = LOCK_WAIT_MS, .backup_every_ms = BACKUP_MS, .archive = STORE_ARCHIVE_ON};
   struct log log = {.write = write_line, .level = LOG_WARN};
   lua_settop(L, 2);
   if (script_of(L)->in_update || script_of(L)->waiter.in_transaction)

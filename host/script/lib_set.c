@@ -58,19 +58,28 @@ static enum moonkeep_code unknown_option(lua_State *L, int key, struct err *err)
                  guess_text(&guess, near));
 }
 
-int64_t store_check_options(lua_State *L, int index, struct bucket *bucket, const char *method) {
+/* Raises the error of an option; one of the key comes before it. */
+static void option_fail(lua_State *L, struct bucket *bucket, const char *method, int key_index,
+                        const struct err *err) {
+  size_t len;
+  const char *key = store_check_key_at(L, key_index, bucket, method, &len);
+  store_fail(L, bucket, method, key, len, err);
+}
+
+int64_t store_check_options(lua_State *L, int index, struct bucket *bucket, const char *method,
+                            int key_index) {
   int64_t expires_at_ms = 0;
   struct err err;
   if (lua_isnoneornil(L, index)) return 0;
   err.code = MOONKEEP_OK;
   if (!lua_istable(L, index)) {
     err_set(&err, MOONKEEP_INVALID_VALUE, "options is %s, not a table", lib_a_type(L, index));
-    store_fail(L, bucket, method, NULL, 0, &err);
+    option_fail(L, bucket, method, key_index, &err);
   }
   for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
     bool text = lua_type(L, -2) == LUA_TSTRING;
     if (!text || !expiry_take(L, lua_tostring(L, -2), &expires_at_ms, &err)) unknown_option(L, -2, &err);
-    if (err.code != MOONKEEP_OK) store_fail(L, bucket, method, NULL, 0, &err);
+    if (err.code != MOONKEEP_OK) option_fail(L, bucket, method, key_index, &err);
   }
   return expires_at_ms;
 }
@@ -139,6 +148,15 @@ static void begin_rows(lua_State *L, struct rows *rows, struct bucket *bucket, s
   if (!rows->call->rows) fault(L, MOONKEEP_MEMORY, "%s:set: out of memory", bucket_name(bucket));
 }
 
+/* Raises the error of a field of the row at index; one of its key comes before it. */
+static void field_fail(lua_State *L, const struct rows *rows, int index, const struct err *err) {
+  size_t len;
+  lua_pushliteral(L, "key");
+  lua_rawget(L, index);
+  const char *key = row_key(L, rows, lua_gettop(L), &len);
+  row_fail(L, rows, key, len, err);
+}
+
 /* Adds the row that the table at index describes. */
 static void add_table(lua_State *L, struct rows *rows, int index) {
   int64_t expires_at_ms = 0;
@@ -154,7 +172,7 @@ static void add_table(lua_State *L, struct rows *rows, int index) {
     else if (!expiry_take(L, field, &expires_at_ms, &err))
       err_set(&err, MOONKEEP_INVALID_VALUE, "a row has key, value, expires_at, ttl, and no \"%.100s\"",
               field);
-    if (err.code != MOONKEEP_OK) row_fail(L, rows, NULL, 0, &err);
+    if (err.code != MOONKEEP_OK) field_fail(L, rows, index, &err);
   }
   int top = lua_gettop(L);
   lua_pushliteral(L, "key");
@@ -235,7 +253,7 @@ static int store_set(lua_State *L) {
   call_await_room(L);
   if (lua_istable(L, 2)) return set_table(L, bucket);
   lua_settop(L, 4);
-  int64_t expires_at_ms = store_check_options(L, 4, bucket, "set");
+  int64_t expires_at_ms = store_check_options(L, 4, bucket, "set", 2);
   begin_rows(L, &rows, bucket, 1);
   add_row(L, &rows, 2, 3, expires_at_ms);
   return call_run(L, set_end);

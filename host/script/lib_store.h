@@ -58,8 +58,10 @@ void store_push(lua_State *L, struct bucket *bucket, const char *method, const c
  * it is neither. A field that is wrong fills err. */
 bool expiry_take(lua_State *L, const char *field, int64_t *expires_at_ms, struct err *err);
 
-/* The expiry that the options at index ask for, 0 when they ask for none; raises. */
-int64_t store_check_options(lua_State *L, int index, struct bucket *bucket, const char *method);
+/* The expiry that the options at index ask for, 0 when they ask for none; raises, with the key at key_index.
+ */
+int64_t store_check_options(lua_State *L, int index, struct bucket *bucket, const char *method,
+                            int key_index);
 
 /* Adds the methods of a file to the table on top. */
 void lib_add_set(lua_State *L);

@@ -152,7 +152,7 @@ static int update_end(lua_State *L, int status, lua_KContext ctx) {
   struct tx_row *row = (struct tx_row *)ctx;
   const struct view *view = check_view(L, "update");
   const struct value *current = tx_value(row);
-  int64_t expires_at_ms = store_check_options(L, 5, view->bucket, "update");
+  int64_t expires_at_ms = store_check_options(L, 5, view->bucket, "update", 2);
   if (lua_isnil(L, 6))
     return fault(L, MOONKEEP_INVALID_VALUE,
                  "tx:update: the function returned nil for key \"%.200s\" (a forgotten return? return "
@@ -230,7 +230,7 @@ static int tx_update(lua_State *L) {
   if (!lua_isfunction(L, 3))
     return fault(L, MOONKEEP_INVALID, "tx:update: fn is a %s, not a function: update(key, fn, default)",
                  luaL_typename(L, 3));
-  store_check_options(L, 5, view->bucket, "update");
+  store_check_options(L, 5, view->bucket, "update", 2);
   return with_row(L, "update", UPDATE);
 }
 
@@ -239,7 +239,7 @@ static int tx_set(lua_State *L) {
   const struct view *view = check_view(L, "set");
   lua_settop(L, 4);
   const char *key = store_check_key_at(L, 2, view->bucket, "set", &len);
-  int64_t expires_at_ms = store_check_options(L, 4, view->bucket, "set");
+  int64_t expires_at_ms = store_check_options(L, 4, view->bucket, "set", 2);
   write_at(L, view, need_row(L, view, key, len), "set", 3, expires_at_ms);
   return 0;
 }

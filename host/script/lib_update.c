@@ -200,13 +200,19 @@ static enum store_verdict apply(struct store_call *call, const struct value *cur
 
 /* ---- the call ---- */
 
+static void fail_for_key(lua_State *L, struct bucket *bucket, const struct err *err) {
+  size_t len;
+  const char *key = lua_tolstring(L, KEY, &len);
+  store_fail(L, bucket, "update", key, len, err);
+}
+
 static void push_kept(lua_State *L, struct waiter *waiter) {
   const struct store_call *call = waiter->call;
   struct err err;
   if (call->value)
     store_push(L, call->bucket, "update", call->value->json, call->value->len);
   else if (push_default(L, waiter, &err) != MOONKEEP_OK)
-    store_fail(L, call->bucket, "update", NULL, 0, &err);
+    fail_for_key(L, call->bucket, &err);
 }
 
 /* Whether the function's error is the answer. Where the disk has failed what the function saw, that is: then
@@ -247,13 +253,20 @@ static void check_default(lua_State *L, struct bucket *bucket, const char *key, 
     store_fail(L, bucket, "update", key, key_len, &err);
 }
 
+static void check_function(lua_State *L, struct bucket *bucket, const char *key, size_t key_len) {
+  struct err err;
+  if (lua_isfunction(L, FN)) return;
+  err_set(&err, MOONKEEP_INVALID, "fn is %s, not a function: update(key, fn, default)", lib_a_type(L, FN));
+  store_fail(L, bucket, "update", key, key_len, &err);
+}
+
 /* While the call waits, what becomes of the table makes no difference. */
 static void keep_default(lua_State *L, struct waiter *waiter) {
   struct err err;
   struct bucket *bucket = waiter->call->bucket;
   if (!lua_istable(L, DEFAULT) || copy_default(waiter, &err) == MOONKEEP_OK) return;
   waiter_drop(waiter);
-  store_fail(L, bucket, "update", NULL, 0, &err);
+  fail_for_key(L, bucket, &err);
 }
 
 static int store_update(lua_State *L) {
@@ -263,10 +276,8 @@ static int store_update(lua_State *L) {
   lua_settop(L, OPTIONS);
   luaL_checkstack(L, 8, NULL); /* also for what the function's turn puts there */
   const char *key = store_check_key_at(L, KEY, bucket, "update", &len);
-  if (!lua_isfunction(L, FN))
-    return fault(L, MOONKEEP_INVALID, "%s:update: fn is %s, not a function: update(key, fn, default)",
-                 bucket_name(bucket), lib_a_type(L, FN));
-  int64_t expires_at_ms = store_check_options(L, OPTIONS, bucket, "update");
+  check_function(L, bucket, key, len);
+  int64_t expires_at_ms = store_check_options(L, OPTIONS, bucket, "update", KEY);
   check_default(L, bucket, key, len);
   struct store_call *call = call_begin(L, STORE_UPDATE, bucket, key, len);
   struct waiter *waiter = waiter_of(L);

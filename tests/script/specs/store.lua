@@ -109,6 +109,22 @@ test("expiry", function()
   raises("invalid_value", "options is a number", store.set, store, "e", 1, 60)
 end)
 
+test("an error that is about a key names it, whatever else is wrong", function()
+  local late = {expires_at = os.time() * 1000}
+  local function fn() return 1 end
+  same(raises("invalid_value", "milliseconds", store.set, store, "e", 1, late).key, "e")
+  same(raises("invalid_value", "options is a number", store.set, store, "e", 1, 60).key, "e")
+  same(raises("invalid_value", "milliseconds", store.update, store, "e", fn, 0, late).key, "e")
+  same(raises("invalid", "fn is a number", store.update, store, "e", 60).key, "e")
+  same(raises("invalid_value", "default[1]", store.update, store, "none", fn, {print}).key, "none")
+  same(raises("invalid_value", "colour", store.set, store, {key = "e", value = 1, colour = 1}).key, "e")
+  same(raises("invalid_value", "row 2", store.set, store,
+    {{key = "f", value = 1}, {key = "e", value = 1, expires_at = late.expires_at}}).key, "e")
+  raises("invalid_key", "number", store.set, store, 5, 1, late)
+  raises("invalid_key", "row 1", store.set, store, {{key = 5, value = 1, ttl = "1"}})
+  same(store:get("f"), nil)
+end)
+
 test("a key is gone when its moment has come", function()
   store:set("soon", 1, {ttl = 5})
   store:set("later", 1, {ttl = 50})

@@ -1,7 +1,5 @@
 #include "base/clock.h"
 
-#include <time.h>
-
 static int64_t read_ms(clockid_t id) {
   struct timespec now;
   clock_gettime(id, &now);
@@ -24,4 +22,16 @@ int64_t clock_ticks_us(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+struct timespec clock_in_ms(int ms) {
+  struct timespec at;
+  clock_gettime(CLOCK_MONOTONIC, &at);
+  at.tv_sec += ms / 1000;
+  at.tv_nsec += (long)(ms % 1000) * 1000000L;
+  if (at.tv_nsec >= 1000000000L) {
+    at.tv_sec++;
+    at.tv_nsec -= 1000000000L;
+  }
+  return at;
 }

@@ -3,6 +3,7 @@
 #define BASE_CLOCK_H
 
 #include <stdint.h>
+#include <time.h>
 
 struct clock {
   int64_t (*wall_ms)(void *ctx);   /* milliseconds since 1970: expiry, `os.time` */
@@ -15,6 +16,9 @@ extern const struct clock clock_system;
 
 /* Microseconds since some start, of the machine's own clock: to measure how long something takes. */
 int64_t clock_ticks_us(void);
+
+/* The moment so many ms from now, of CLOCK_MONOTONIC: a deadline for waits on a condition. */
+struct timespec clock_in_ms(int ms);
 
 static inline int64_t clock_wall_ms(const struct clock *clock) {
   return clock->wall_ms(clock->ctx);

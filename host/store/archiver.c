@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "store/sum.h"
@@ -121,18 +120,6 @@ void archiver_state(struct archiver *archiver, struct store_archive_state *state
 
 /* ---- the thread ---- */
 
-static struct timespec in_ms(int ms) {
-  struct timespec at;
-  clock_gettime(CLOCK_MONOTONIC, &at);
-  at.tv_sec += ms / 1000;
-  at.tv_nsec += (long)(ms % 1000) * 1000000L;
-  if (at.tv_nsec >= 1000000000L) {
-    at.tv_sec++;
-    at.tv_nsec -= 1000000000L;
-  }
-  return at;
-}
-
 /* The file is made with the first group that goes into it. Where the folder is gone, what was in it is too.
  */
 static enum moonkeep_code begin_file(struct archiver *archiver, struct err *err) {
@@ -203,7 +190,7 @@ static void begin_anew(struct archiver *archiver) {
 }
 
 static void wait_ms(struct archiver *archiver, int ms) {
-  struct timespec until = in_ms(ms);
+  struct timespec until = clock_in_ms(ms);
   if (!archiver->stopping) pthread_cond_timedwait(&archiver->more, &archiver->lock, &until);
 }
 

@@ -2,9 +2,9 @@
 
 #include <errno.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 struct err job_no_memory = {.code = MOONKEEP_MEMORY, .message = "out of memory"};
@@ -50,21 +50,9 @@ void inbox_put(struct inbox *inbox, struct job *job) {
   if (was_empty) pthread_cond_signal(&inbox->filled);
 }
 
-static struct timespec in_ms(int ms) {
-  struct timespec at;
-  clock_gettime(CLOCK_MONOTONIC, &at);
-  at.tv_sec += ms / 1000;
-  at.tv_nsec += (long)(ms % 1000) * 1000000L;
-  if (at.tv_nsec >= 1000000000L) {
-    at.tv_sec++;
-    at.tv_nsec -= 1000000000L;
-  }
-  return at;
-}
-
 struct job *inbox_take(struct inbox *inbox, int wait_ms) {
   struct timespec deadline = {0};
-  if (wait_ms > 0) deadline = in_ms(wait_ms);
+  if (wait_ms > 0) deadline = clock_in_ms(wait_ms);
   pthread_mutex_lock(&inbox->lock);
   int rc = 0;
   while (list_empty(&inbox->jobs) && wait_ms != 0 && rc != ETIMEDOUT)

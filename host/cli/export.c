@@ -73,18 +73,6 @@ struct export {
   uint64_t rows, bytes;
 };
 
-static void put_row(struct buf *out, const struct moment_row *row) {
-  buf_printf(out, "{\"store\":\"%s\",\"key\":", row->store);
-  put_any_text(out, row->key, row->key_len);
-  buf_puts(out, ",\"value\":");
-  buf_add(out, row->json, row->json_len);
-  if (row->expires_at_ms) {
-    buf_puts(out, ",\"expires_at\":");
-    put_seconds(out, row->expires_at_ms);
-  }
-  buf_puts(out, "}\n");
-}
-
 /* An error of standard output is said by cli_main; then err->message is empty. */
 static enum moonkeep_code flush(struct export *export, struct err *err) {
   enum moonkeep_code code = MOONKEEP_OK;
@@ -105,7 +93,8 @@ static enum moonkeep_code write_rows(struct export *export, struct err *err) {
   while (!code && !end) {
     code = moment_next(export->moment, &row, &end, err);
     if (code || end) break;
-    put_row(&export->block, &row);
+    put_store_row(&export->block, row.store, row.key, row.key_len, row.json, row.json_len, row.expires_at_ms);
+    buf_puts(&export->block, "}\n");
     export->rows++;
     if (export->block.len >= BLOCK_BYTES) code = flush(export, err);
     progress_show(&export->progress, export->rows, export->bytes, 0);

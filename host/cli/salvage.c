@@ -31,14 +31,7 @@ static enum moonkeep_code flush(struct writer *writer, struct err *err) {
 static enum moonkeep_code on_row(void *ctx, const struct salvage_row *row, struct err *err) {
   struct writer *writer = ctx;
   struct buf *out = &writer->block;
-  buf_printf(out, "{\"store\":\"%s\",\"key\":", row->store);
-  put_any_text(out, row->key, row->key_len);
-  buf_puts(out, ",\"value\":");
-  buf_add(out, row->json, row->json_len);
-  if (row->expires_at_ms) {
-    buf_puts(out, ",\"expires_at\":");
-    put_seconds(out, row->expires_at_ms);
-  }
+  put_store_row(out, row->store, row->key, row->key_len, row->json, row->json_len, row->expires_at_ms);
   if (!row->checked) buf_puts(out, ",\"unchecked\":true");
   buf_puts(out, "}\n");
   return out->len >= BLOCK_BYTES ? flush(writer, err) : MOONKEEP_OK;

@@ -87,14 +87,7 @@ static enum moonkeep_code put_to_host(struct sink *sink, const char *store, cons
     buf_puts(request, "{\"rows\":[");
   else
     buf_putc(request, ',');
-  buf_printf(request, "{\"store\":\"%s\",\"key\":", store);
-  put_any_text(request, row->key, row->key_len);
-  buf_puts(request, ",\"value\":");
-  buf_add(request, row->json, row->json_len);
-  if (row->expires_at_ms) {
-    buf_puts(request, ",\"expires_at\":");
-    put_seconds(request, row->expires_at_ms);
-  }
+  put_store_row(request, store, row->key, row->key_len, row->json, row->json_len, row->expires_at_ms);
   buf_putc(request, '}');
   buf_add(&sink->lines, &row->line, sizeof row->line);
   if (request->failed || sink->lines.failed) return err_memory(err);

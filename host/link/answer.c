@@ -5,12 +5,6 @@
 
 #include "link/fields.h"
 
-static void put_expiry(struct buf *out, int64_t ms) {
-  if (ms == 0) return;
-  buf_puts(out, ",\"expires_at\":");
-  put_seconds(out, ms);
-}
-
 void answer_get(const struct store_call *call, struct buf *out) {
   if (!call->value) {
     buf_puts(out, "{\"found\":false}");
@@ -18,7 +12,7 @@ void answer_get(const struct store_call *call, struct buf *out) {
   }
   buf_puts(out, "{\"found\":true,\"value\":");
   buf_add(out, call->value->json, call->value->len);
-  put_expiry(out, call->value->expires_at_ms);
+  put_row_expiry(out, call->value->expires_at_ms);
   buf_putc(out, '}');
 }
 
@@ -39,24 +33,19 @@ void answer_count(const struct store_call *call, struct buf *out) {
   buf_printf(out, "%" PRIu64, call->count);
 }
 
-static void put_row(const struct store_call *call, const struct store_found *row, struct buf *out) {
-  buf_puts(out, "{\"key\":");
-  put_any_text(out, call->text.data + row->key, row->key_len);
-  buf_puts(out, ",\"value\":");
-  buf_add(out, call->text.data + row->json, row->json_len);
-  put_expiry(out, row->expires_at_ms);
-  buf_putc(out, '}');
-}
-
 void answer_list(const struct store_call *call, struct buf *out) {
+  const char *text = call->text.data;
   buf_putc(out, '[');
   for (size_t i = 0; i < call->found_count; i++) {
     const struct store_found *row = &call->found_rows[i];
     if (i) buf_putc(out, ',');
-    if (call->want == STORE_ROWS)
-      put_row(call, row, out);
-    else
-      put_any_text(out, call->text.data + row->key, row->key_len);
+    if (call->want == STORE_ROWS) {
+      put_store_row(out, NULL, text + row->key, row->key_len, text + row->json, row->json_len,
+                    row->expires_at_ms);
+      buf_putc(out, '}');
+    } else {
+      put_any_text(out, text + row->key, row->key_len);
+    }
   }
   buf_putc(out, ']');
 }

@@ -133,3 +133,20 @@ void put_seconds(struct buf *out, int64_t ms) {
   for (; rest % 10 == 0; rest /= 10) digits--;
   buf_printf(out, ".%0*d", digits, rest);
 }
+
+void put_row_expiry(struct buf *out, int64_t expires_at_ms) {
+  if (expires_at_ms == 0) return;
+  buf_puts(out, ",\"expires_at\":");
+  put_seconds(out, expires_at_ms);
+}
+
+void put_store_row(struct buf *out, const char *store, const char *key, size_t key_len, const char *json,
+                   size_t json_len, int64_t expires_at_ms) {
+  buf_putc(out, '{');
+  if (store) buf_printf(out, "\"store\":\"%s\",", store);
+  buf_puts(out, "\"key\":");
+  put_any_text(out, key, key_len);
+  buf_puts(out, ",\"value\":");
+  buf_add(out, json, json_len);
+  put_row_expiry(out, expires_at_ms);
+}

@@ -50,4 +50,12 @@ void put_any_text(struct buf *out, const char *bytes, size_t len);
 /* Milliseconds as a number of seconds, with a fraction where there is one: 12.25. Not negative. */
 void put_seconds(struct buf *out, int64_t ms);
 
+/* A row of a store, as `export` writes it and `import` takes it, but for its closing brace:
+ * {"store":…,"key":…, "value":…,"expires_at":…. store NULL: without it, as expires_at_ms 0. */
+void put_store_row(struct buf *out, const char *store, const char *key, size_t key_len, const char *json,
+                   size_t json_len, int64_t expires_at_ms);
+
+/* Its end: ,"expires_at":…, or nothing where that is 0. */
+void put_row_expiry(struct buf *out, int64_t expires_at_ms);
+
 #endif

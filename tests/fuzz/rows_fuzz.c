@@ -29,16 +29,7 @@ static int file_of(const char *bytes, size_t len) {
 }
 
 static void put(struct buf *out, const struct row *row) {
-  buf_putc(out, '{');
-  if (row->store) buf_printf(out, "\"store\":\"%s\",", row->store);
-  buf_puts(out, "\"key\":");
-  put_any_text(out, row->key, row->key_len);
-  buf_puts(out, ",\"value\":");
-  buf_add(out, row->json, row->json_len);
-  if (row->expires_at_ms) {
-    buf_puts(out, ",\"expires_at\":");
-    put_seconds(out, row->expires_at_ms);
-  }
+  put_store_row(out, row->store, row->key, row->key_len, row->json, row->json_len, row->expires_at_ms);
   buf_puts(out, "}\n");
 }
 

@@ -66,3 +66,15 @@ TEST(text_that_is_not_utf8_is_written_with_replacement_characters) {
   CHECK_BYTES(out.data, out.len, "\"a\xEF\xBF\xBD\xEF\xBF\xBD(b\"", 11);
   buf_deinit(&out);
 }
+
+TEST(a_row_is_written_as_import_takes_it) {
+  struct buf out = {0};
+  static const char whole[] = "{\"store\":\"a\",\"key\":\"k\",\"value\":[1],\"expires_at\":1.5",
+                    least[] = "{\"key\":\"k\",\"value\":2";
+  put_store_row(&out, "a", "k", 1, "[1]", 3, 1500);
+  CHECK_BYTES(out.data, out.len, whole, sizeof whole - 1);
+  buf_clear(&out);
+  put_store_row(&out, NULL, "k", 1, "2", 1, 0);
+  CHECK_BYTES(out.data, out.len, least, sizeof least - 1);
+  buf_deinit(&out);
+}

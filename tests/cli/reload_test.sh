@@ -2,20 +2,11 @@
 # Reloading as its users meet it: files are saved while a host runs, and what it answers changes.
 #
 #   MOONKEEP=build/moonkeep tests/cli/reload_test.sh [WORD]     all tests, or those whose name contains WORD
+# shellcheck disable=SC2154 # lib.sh assigns
 set -u
 
-moonkeep=$(realpath "${MOONKEEP:-build/moonkeep}")
-only=${1:-}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-for name in $(compgen -e MOONKEEP_) MOONKEEP NO_COLOR; do unset "$name"; done
-passed=0 failed=0
-why=''
-
-fail() {
-  [ -n "$why" ] || why=$*
-  return 1
-}
+# shellcheck source=lib.sh disable=SC1091
+. "$(dirname "$0")/lib.sh"
 
 wait_for() { # COMMAND…: until it succeeds
   local _
@@ -230,31 +221,11 @@ descriptors_stay_as_many() {
   stop_host
 }
 
-run_test() { # NAME
-  why='' events=0
-  mkdir "$work/$1" && cd "$work/$1" || exit 1
-  "$1"
-  if [ -z "$why" ]; then
-    echo "ok $1"
-    passed=$((passed + 1))
-  else
-    echo "FAILED $1: $why"
-    failed=$((failed + 1))
-  fi
-}
-
-tests='
-  every_kind_of_save_is_live
-  a_bad_save_is_told_and_the_old_version_answers
-  half_a_file_is_not_loaded
-  a_signal_reloads_all
-  a_command_reloads_and_tells_what_came_of_it
-  many_reloads_under_a_stream_of_events
-  the_end_of_input_in_the_middle_of_a_reload
+run_tests every_kind_of_save_is_live \
+  a_bad_save_is_told_and_the_old_version_answers \
+  half_a_file_is_not_loaded \
+  a_signal_reloads_all \
+  a_command_reloads_and_tells_what_came_of_it \
+  many_reloads_under_a_stream_of_events \
+  the_end_of_input_in_the_middle_of_a_reload \
   descriptors_stay_as_many
-'
-for name in $tests; do
-  case $name in *"$only"*) run_test "$name" ;; esac
-done
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]

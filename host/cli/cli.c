@@ -38,7 +38,7 @@ const struct command commands[] = {
      "  printf 'alice: hello\\nbob: hi\\n' | moonkeep chat --echo\n"
      "\n"
      "Scripts are reloaded when they are saved, while you talk.\n"},
-    {"test", "[SCRIPTS] [NAME]", "runs the tests beside the scripts: *_test.lua", C_TEST, 0, 2, command_test,
+    {"test", "[SCRIPTS] [NAME]", "run the tests beside the scripts: *_test.lua", C_TEST, 0, 2, command_test,
      "Runs every file NAME_test.lua of the folder SCRIPTS (default: scripts) and of its own folders, or the "
      "one\n"
      "file SCRIPTS, and of these the cases with NAME in their name or their file's. leveling_test.lua tests "
@@ -56,7 +56,7 @@ const struct command commands[] = {
      "moves it. scripts/README.md has the reference. What bots log is shown where a case fails, and all of "
      "it\n"
      "with --log-level. The last line is `N passed, N failed`; exit status 1 where a case has failed.\n"},
-    {"check-scripts", "[SCRIPTS]", "loads the scripts and says what is wrong with them", C_CHECK, 0, 1,
+    {"check-scripts", "[SCRIPTS]", "load the scripts and say what is wrong with them", C_CHECK, 0, 1,
      command_check_scripts,
      "Loads every script of the folder SCRIPTS (default: scripts), as a host does it, without running "
      "handlers\n"

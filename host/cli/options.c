@@ -20,9 +20,7 @@ const struct option options_table[] = {
     {"backup-every", "SECONDS", "900", "how often a backup is made where something has changed; 0: never",
      "MOONKEEP_BACKUP_EVERY", C_HOSTS, GRACE, AT(backup_every_s)},
     {"archive", "MODE", "on",
-     "whether changes go into the archive beside the backups: off, on (within a second), or sync (before "
-     "they "
-     "are acknowledged)",
+     "keep each change beside the backups: off, on (within a second), sync (before it counts as saved)",
      "MOONKEEP_ARCHIVE", C_HOSTS | C_STORE | C_FILES, ARCHIVE, AT(archive)},
     {"limit", "N", NULL, "at most so many keys", "MOONKEEP_LIMIT", C_SELECT | C_KEYS, COUNT, AT(limit)},
     {"after", "KEY", NULL, "only keys behind this one", "MOONKEEP_AFTER", C_SELECT | C_KEYS, TEXT, AT(after)},
@@ -42,9 +40,8 @@ const struct option options_table[] = {
     {"dry-run", NULL, NULL, "only say what would be done", "MOONKEEP_DRY_RUN", C_RESTORE, FLAG, AT(dry_run)},
     {"full", NULL, NULL, "every row of every file, not only their structure", "MOONKEEP_FULL", C_CHECK_STORE,
      FLAG, AT(full)},
-    {"grace", "SECONDS", "10",
-     "how long sleepers and timers may go on at the end, and old versions after a reload", "MOONKEEP_GRACE",
-     C_HOSTS, GRACE, AT(grace_s)},
+    {"grace", "SECONDS", "10", "how long sleepers may go on at the end, and old versions after a reload",
+     "MOONKEEP_GRACE", C_HOSTS, GRACE, AT(grace_s)},
     {"cpu-budget", "SECONDS", "1", "how long a script may compute without giving way", "MOONKEEP_CPU_BUDGET",
      C_SCRIPTS, BUDGET, AT(cpu_budget_s)},
     {"trust", NULL, NULL, "give scripts all of Lua: files, processes, C modules", "MOONKEEP_TRUST", C_HOSTS,

@@ -109,6 +109,7 @@ static int read_host(lua_State *L) {
   read_table(L, "rootServer", ".", true, names);
   read_field(L, "rootServer", "lifecycle", names);
   read_class(L, "moonkeep.store", "Store", names);
+  read_class(L, "moonkeep.tx", "Transaction", names);
   read_class(L, "moonkeep.event", "Event", names);
   read_class(L, "moonkeep.handler", "Handler", names);
   read_class(L, "moonkeep.timer", "Timer", names);

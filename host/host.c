@@ -410,6 +410,8 @@ static void tell_restored(struct host *host) {
   if (json.failed ||
       scripts_emit(host->scripts, name, sizeof name - 1, json.data, json.len, NULL, NULL, &err))
     log_write(host->log, LOG_ERROR, "host", "the scripts were not told that the store was restored");
+  else
+    store_receipt_told(host->store);
   buf_deinit(&json);
 }
 

@@ -147,7 +147,8 @@ const struct command commands[] = {
      "The state before is kept as a backup of its own, so that another restore brings it back. --dry-run "
      "says "
      "what\nwould be done. On a terminal it asks first; elsewhere it needs --yes.\n"},
-    {"check", "", "whether the store, its backups and their archive are whole", C_CHECK_STORE, 0, 0, command_check,
+    {"check", "", "whether the store, its backups and their archive are whole", C_CHECK_STORE, 0, 0,
+     command_check,
      "Looks at the store file and at each backup, also while a host runs, and prints what it found; exit "
      "status "
      "1 when\nsomething is damaged. With --full every row is compared with its checksum, which takes "

@@ -298,6 +298,40 @@ static void put_archive(const struct console *console, struct buf *out, const st
   buf_putc(out, '\n');
 }
 
+static void put_missing(const struct console *console, struct buf *out, double missing) {
+  char text[64];
+  snprintf(text, sizeof text, "%.0f commit%s MISSING", missing, missing == 1 ? "" : "s");
+  buf_puts(out, "; ");
+  put_bad(console, out, true, text);
+}
+
+/* The last restore or repair. */
+static void put_receipt(const struct console *console, struct buf *out, const struct field *status) {
+  struct field receipt = member(status, "restored");
+  if (receipt.type != JSON_OBJECT) return;
+  put_label(console, out, "restored");
+  put_text(console, out, &receipt, "at");
+  buf_puts(out, ", ");
+  put_text(console, out, &receipt, "kind");
+  buf_puts(out, ": ");
+  put_text(console, out, &receipt, "why");
+  if (member(&receipt, "backup").type == JSON_STRING) {
+    buf_puts(out, "; from ");
+    put_text(console, out, &receipt, "backup");
+  }
+  if (number(&receipt, "archived") > 0) {
+    buf_puts(out, "; ");
+    put_count(out, number(&receipt, "archived"), "commit", "commits");
+    buf_puts(out, " of the archive");
+  }
+  if (number(&receipt, "missing") > 0) put_missing(console, out, number(&receipt, "missing"));
+  if (member(&receipt, "damaged").type == JSON_STRING) {
+    buf_puts(out, "; the files before are in ");
+    put_text(console, out, &receipt, "damaged");
+  }
+  buf_putc(out, '\n');
+}
+
 /* ---- all ---- */
 
 static void put_process(const struct console *console, struct buf *out, const struct field *status,
@@ -346,5 +380,6 @@ void status_put(const struct console *console, struct buf *out, const struct buf
   put_work(console, out, &status);
   put_backups(console, out, &status);
   put_archive(console, out, &status);
+  put_receipt(console, out, &status);
   put_process(console, out, &status, before ? &then : NULL);
 }

@@ -123,6 +123,15 @@ static void put_archive(const struct report *report, struct buf *out) {
   buf_putc(out, '}');
 }
 
+/* The last restore or repair, whenever that was. */
+static void put_receipt(const struct report *report, struct buf *out) {
+  bool now;
+  const char *receipt = store_receipt(report->site->store, &now);
+  if (!*receipt) return;
+  buf_puts(out, ",\"restored\":");
+  buf_puts(out, receipt);
+}
+
 void report_put_json(const struct report *report, struct buf *out) {
   buf_puts(out, "{\"version\":\"" MOONKEEP_VERSION "\"");
   put_count(out, "pid", (uint64_t)note_pid());
@@ -143,5 +152,6 @@ void report_put_json(const struct report *report, struct buf *out) {
   put_store(report, out);
   put_backups(report, out);
   put_archive(report, out);
+  put_receipt(report, out);
   buf_putc(out, '}');
 }

@@ -5,6 +5,7 @@
 #include "store/journal.h"
 #include "store/keeper.h"
 #include "store/mend.h"
+#include "store/receipt.h"
 
 /* Above this much journal each commit folds first, and callers feel it as waiting. What is not folded is in
  * the front's memory too, where a small change takes thrice as much: so it is less with a small cache. */
@@ -277,6 +278,12 @@ static void run_mend(struct commit *commit, struct mend_job *mend) {
   if (code) job_fail(&mend->job, &err);
 }
 
+/* Where it cannot be noted they are told again. */
+static void run_told(struct commit *commit) {
+  struct err ignored;
+  if (!commit->broken && !commit->in_bulk) receipt_note_told(commit->engine.db, &ignored);
+}
+
 /* A group of a bulk: its changes behind a head of their own. */
 static enum moonkeep_code append_bulk(struct commit *commit, const struct bulk_job *bulk, struct err *err) {
   struct buf *out = &commit->changes;
@@ -351,6 +358,7 @@ static void run(struct commit *commit, struct job *job) {
   if (job->kind == JOB_BULK) run_bulk(commit, list_of(job, struct bulk_job, job));
   if (job->kind == JOB_FOLD) run_fold(commit, list_of(job, struct fold_job, job));
   if (job->kind == JOB_MEND) run_mend(commit, list_of(job, struct mend_job, job));
+  if (job->kind == JOB_TOLD) run_told(commit);
   if (job->kind == JOB_STOP) try_once_more(commit);
   if (!commit->in_bulk) marker_follow(&commit->marker, &commit->engine); /* before anybody is told */
   note_unfolded(commit);

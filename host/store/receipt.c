@@ -82,8 +82,9 @@ enum moonkeep_code receipt_save(sqlite3 *db, const struct receipt *receipt, stru
   sqlite3_stmt *put = NULL;
   receipt_put_json(&json, receipt);
   enum moonkeep_code code =
-      json.failed ? err_memory(err)
-                  : sql_prepare(db, "INSERT OR REPLACE INTO _meta VALUES('receipt', ?1)", &put, err);
+      json.failed
+          ? err_memory(err)
+          : sql_prepare(db, "INSERT OR REPLACE INTO _meta VALUES('receipt', ?1), ('untold', 1)", &put, err);
   if (!code) {
     sqlite3_bind_text64(put, 1, json.data, json.len, SQLITE_STATIC, SQLITE_UTF8);
     int rc = sqlite3_step(put);
@@ -106,4 +107,16 @@ enum moonkeep_code receipt_load(sqlite3 *db, struct buf *out, struct err *err) {
   sqlite3_finalize(get);
   buf_text(out); /* ends it with a NUL */
   return code || !out->failed ? code : err_memory(err);
+}
+
+enum moonkeep_code receipt_is_untold(sqlite3 *db, bool *untold, struct err *err) {
+  int64_t count = 0;
+  enum moonkeep_code code =
+      sql_number(db, "SELECT count(*) FROM _meta WHERE name='untold'", "read the last receipt", &count, err);
+  *untold = count > 0;
+  return code;
+}
+
+enum moonkeep_code receipt_note_told(sqlite3 *db, struct err *err) {
+  return sql_run(db, "DELETE FROM _meta WHERE name='untold'", "note that a receipt was told", err);
 }

@@ -38,11 +38,15 @@ void receipt_put_json(struct buf *out, const struct receipt *receipt);
 /* As a sentence for the log. */
 void receipt_put_text(struct buf *out, const struct receipt *receipt);
 
-/* Writes it into an open store file, in the caller's transaction or one of its own. */
+/* Writes it into an open store file, in the caller's transaction or one of its own; nobody has been told. */
 enum moonkeep_code receipt_save(sqlite3 *db, const struct receipt *receipt, struct err *err);
 
 /* Appends the JSON of the one that the file has; nothing where it has none. */
 enum moonkeep_code receipt_load(sqlite3 *db, struct buf *out, struct err *err);
+
+/* Whether scripts have still to be told of it; and that they have been. */
+enum moonkeep_code receipt_is_untold(sqlite3 *db, bool *untold, struct err *err);
+enum moonkeep_code receipt_note_told(sqlite3 *db, struct err *err);
 
 /* A moment as 2026-11-23T10:15:00.250Z, and without punctuation for names of files: 20261123T101500.250Z. */
 enum { RECEIPT_TIME = 32 };

@@ -193,9 +193,10 @@ static enum moonkeep_code start_file(struct store *store, struct err *err) {
                         .log = store->log};
   enum moonkeep_code code = start_engine(&start, engine, err);
   if (code) return code;
-  store->receipt_now = start.restored;
   store->mender.check_now = start.unchecked;
   code = receipt_load(engine->db, &store->receipt, err);
+  if (!code) code = receipt_is_untold(engine->db, &store->receipt_now, err);
+  store->receipt_now |= start.restored;
   if (code) engine_close(engine, false, NULL);
   return code;
 }
@@ -203,6 +204,14 @@ static enum moonkeep_code start_file(struct store *store, struct err *err) {
 const char *store_receipt(const struct store *store, bool *now) {
   *now = store->receipt_now;
   return store->receipt.len > 0 ? store->receipt.data : "";
+}
+
+void store_receipt_told(struct store *store) {
+  struct job *job = mem_zero(sizeof *job);
+  store->receipt_now = false;
+  if (!job) return;
+  job->kind = JOB_TOLD;
+  inbox_put(&store->commit.inbox, job);
 }
 
 static enum moonkeep_code open_file(struct store *store, struct err *err) {

@@ -71,8 +71,12 @@ struct store_options {
 enum moonkeep_code store_open(struct store **out, const struct store_options *options, struct err *err);
 
 /* The receipt of the last restore or repair, as JSON, "" where there was none; borrowed until store_close or
- * the next repair. *now: it was made since store_open. What `restored` tells scripts, and `status` people. */
+ * the next repair. *now: it was made since store_open, or nobody has said store_receipt_told of it. What
+ * `restored` tells scripts, and `status` people. */
 const char *store_receipt(const struct store *store, bool *now);
+
+/* Scripts have been told of it. */
+void store_receipt_told(struct store *store);
 
 /* Finishes what has been submitted (their `done` is called), refuses what comes after with closed, folds,
  * checkpoints and frees. An error is what could not be finished; the store is freed all the same. */

@@ -75,7 +75,7 @@ struct store {
   struct folder folder;
   char *path;         /* owned: of the store file */
   struct buf receipt; /* the last one, as JSON */
-  bool receipt_now;   /* it was made since the store was opened */
+  bool receipt_now;   /* nobody has been told of it */
 
   struct map buckets;
   struct list ages; /* all entries, the one looked at longest ago first */

@@ -84,6 +84,32 @@ LUA
   has actions "$out" "\"$backup 1\""
 }
 
+scripts_are_told_of_a_restore_that_was_asked_for() {
+  filled
+  mkdir -p bots
+  cat >bots/tell.lua <<'LUA'
+bot.on("restored", function(event) bot.send("general", event.kind .. " " .. event.why .. " " .. event.backup) end)
+LUA
+  mk restore --yes "$backup"
+  mk get a
+  mk run bots </dev/null
+  has actions "$out" "\"restored it was asked for $backup\""
+  mk run bots </dev/null
+  is actions "$out" ''
+}
+
+status_shows_the_last_restore() {
+  filled
+  rm data/appdata.db data/backups/*.archive
+  start_host
+  mk status
+  has status "$out" 'restored: the store file is missing; from appdata-'
+  has status "$out" '1 commit MISSING'
+  mk status --json
+  has json "$out" '"restored":{"kind":"restored"'
+  stop_host
+}
+
 check_finds_damage() {
   filled
   mk check --full
@@ -167,6 +193,8 @@ tests='
   missing_file_is_restored_at_the_start
   what_is_missing_after_a_restore_is_said
   scripts_are_told
+  scripts_are_told_of_a_restore_that_was_asked_for
+  status_shows_the_last_restore
   check_finds_damage
   check_reads_the_archive
   check_tells_a_gap_of_the_archive

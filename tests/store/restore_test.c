@@ -53,6 +53,7 @@ static void check_restored(const char *dir, const char *rows, const char *why, c
   struct store *store = sync_open(dir);
   CHECK_STR(sync_select(store, "appData", "%"), rows);
   const char *receipt = store_receipt(store, &now);
+  store_receipt_told(store);
   if (!now || !strstr(receipt, why) || !strstr(receipt, missing)) FAIL("the receipt is %s", receipt);
   sync_set(store, "appData", "later", "4");
   sync_close(store);

@@ -312,6 +312,7 @@ static bool is_damage(enum moonkeep_code code, const struct opening *opening) {
 }
 
 static enum moonkeep_code open_checked(struct opening *opening, struct err *err) {
+  struct err ignored;
   bool clean = opening->fresh || (opening->mark.known && opening->mark.clean && !is_there(opening, LOG));
   enum moonkeep_code code = schema_check_header(opening->start->path, err);
   if (code == MOONKEEP_INVALID && rebuild_is_possible(opening->start->backups))
@@ -320,12 +321,12 @@ static enum moonkeep_code open_checked(struct opening *opening, struct err *err)
   if (!code) code = open_engine(opening, err);
   struct err why = *err;
   if (is_damage(code, opening)) return restore_and_open(opening, why.message, err);
-  if (!code && !opening->restored) code = adopt(opening, err);
   if (code || opening->restored) return code;
-  if (says_less(opening)) {
-    code = complete(opening, err);
-    if (code || opening->restored) return code;
-  }
+  code = adopt(opening, err);
+  if (!code && says_less(opening)) code = complete(opening, err);
+  /* Left open it would hold the log, which the next try, in this process, may have to set aside. */
+  if (code && !opening->restored) engine_close(opening->engine, false, &ignored);
+  if (code || opening->restored) return code;
   return clean && !opening->doubtful ? MOONKEEP_OK : check_whole(opening, err);
 }
 

@@ -28,19 +28,6 @@ static int script_gc(lua_State *L) {
   return 0;
 }
 
-static void init(struct script *script) {
-  memset(script, 0, sizeof *script);
-  list_init(&script->link);
-  list_init(&script->tasks);
-  list_init(&script->idle);
-  list_init(&script->handlers);
-  list_init(&script->held);
-  list_init(&script->turn.link);
-  list_init(&script->timers);
-  list_init(&script->sources);
-  waiter_init(&script->waiter, script, NULL);
-}
-
 /* ---- the class of stores, which can do more here ---- */
 
 /* (store, key); upvalue: the methods */
@@ -117,7 +104,8 @@ void foreign_bind(lua_State *L) {
   value_open(L);
   add_class(L);
   struct script *script = lua_newuserdatauv(L, sizeof *script, 0);
-  init(script);
+  memset(script, 0, sizeof *script);
+  script_init(script);
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, script_gc);
   lua_setfield(L, -2, "__gc");

@@ -49,6 +49,9 @@ void lib_class(lua_State *L, const char *class, const char *method, lua_CFunctio
  * upvalue. */
 void lib_copy(lua_State *L, const char *name, lua_CFunction around);
 
+/* Pushes all arguments as print writes them, with tabs between, and `end` behind them. */
+const char *lib_line(lua_State *L, const char *end);
+
 /* Pushes ` (did you mean "update"?)` or "" for a word that is not in the table at index. */
 const char *lib_guess(lua_State *L, int table, const char *word);
 

@@ -9,8 +9,7 @@
 
 #include "script/lib.h"
 
-static int write_line(lua_State *L, enum log_level level) {
-  struct script *script = script_of(L);
+const char *lib_line(lua_State *L, const char *end) {
   int count = lua_gettop(L);
   luaL_Buffer line;
   luaL_checkstack(L, 8, NULL);
@@ -20,8 +19,13 @@ static int write_line(lua_State *L, enum log_level level) {
     luaL_tolstring(L, i, NULL);
     luaL_addvalue(&line);
   }
+  luaL_addstring(&line, end);
   luaL_pushresult(&line);
-  bounds_log(script, level, lua_tostring(L, -1));
+  return lua_tostring(L, -1);
+}
+
+static int write_line(lua_State *L, enum log_level level) {
+  bounds_log(script_of(L), level, lib_line(L, ""));
   return 0;
 }
 

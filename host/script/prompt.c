@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "script/event.h"
+#include "script/lib.h"
 #include "script/script.h"
 #include "script/task.h"
 #include "script/written.h"
@@ -148,17 +149,7 @@ enum moonkeep_code prompt_eval(struct prompt *prompt, const char *code, size_t l
 /* ---- print ---- */
 
 static int print(lua_State *L) {
-  int count = lua_gettop(L);
-  luaL_Buffer line;
-  luaL_checkstack(L, 8, NULL);
-  luaL_buffinit(L, &line);
-  for (int i = 1; i <= count; i++) {
-    if (i > 1) luaL_addchar(&line, '\t');
-    luaL_tolstring(L, i, NULL);
-    luaL_addvalue(&line);
-  }
-  luaL_addchar(&line, '\n');
-  luaL_pushresult(&line);
+  lib_line(L, "\n");
   size_t len;
   const char *text = lua_tolstring(L, -1, &len);
   struct prompt *prompt = prompt_of(L);

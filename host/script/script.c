@@ -131,12 +131,7 @@ bool script_add_source(struct script *script, const char *path) {
 
 /* ---- loading ---- */
 
-static struct script *make(struct scripts *scripts, const char *name) {
-  struct script *script = mem_zero(sizeof *script);
-  if (!script) return NULL;
-  script->scripts = scripts;
-  script->stage = SCRIPT_NEXT;
-  script->limit_bytes = scripts->options.memory_bytes;
+void script_init(struct script *script) {
   list_init(&script->link);
   list_init(&script->tasks);
   list_init(&script->idle);
@@ -146,6 +141,15 @@ static struct script *make(struct scripts *scripts, const char *name) {
   list_init(&script->timers);
   list_init(&script->sources);
   waiter_init(&script->waiter, script, NULL);
+}
+
+static struct script *make(struct scripts *scripts, const char *name) {
+  struct script *script = mem_zero(sizeof *script);
+  if (!script) return NULL;
+  script->scripts = scripts;
+  script->stage = SCRIPT_NEXT;
+  script->limit_bytes = scripts->options.memory_bytes;
+  script_init(script);
   bounds_init(script);
   arena_init(&script->arena);
   script->name = mem_copy(name, strlen(name));

@@ -125,6 +125,9 @@ void thread_mark(lua_State *L, unsigned mark, bool on);
 /* The room for scripts, empty; NULL: no memory. scripts_close ends it. */
 struct scripts *scripts_make(const struct scripts_options *options);
 
+/* The lists and the waiter of a script that is all zero. */
+void script_init(struct script *script);
+
 /* A script of this name with its libraries, and nothing in it; NULL: no memory. */
 struct script *script_new(struct scripts *scripts, const char *name);
 

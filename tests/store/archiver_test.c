@@ -36,6 +36,13 @@ static struct store *open_archived(const char *dir, enum store_archive mode) {
   return store;
 }
 
+/* Valid until it is asked for another folder. */
+static const char *backups_of(const char *dir) {
+  static char path[512];
+  snprintf(path, sizeof path, "%s/backups", dir);
+  return path;
+}
+
 static void pause_a_little(void) {
   nanosleep(&(struct timespec){.tv_nsec = 5 * 1000000L}, NULL);
 }
@@ -67,7 +74,7 @@ static struct buf changes_of(const char *dir, uint64_t after, bool *gap) {
   struct buf out = {0};
   struct err err;
   bool end = false;
-  if (archive_open(&reader, temp_path(dir, "backups"), 1, after, &err)) FAIL("%s", err.message);
+  if (archive_open(&reader, backups_of(dir), 1, after, &err)) FAIL("%s", err.message);
   for (;;) {
     if (archive_next(&reader, &group, &end, &err)) FAIL("%s", err.message);
     if (end) break;
@@ -94,7 +101,7 @@ static size_t count_backups(const char *dir) {
   struct snapshot *all;
   struct err err;
   size_t count;
-  if (snapshot_list(temp_path(dir, "backups"), &all, &count, &err)) FAIL("%s", err.message);
+  if (snapshot_list(backups_of(dir), &all, &count, &err)) FAIL("%s", err.message);
   mem_free(all);
   return count;
 }
@@ -178,7 +185,7 @@ TEST(where_the_archive_was_off_a_backup_is_taken_at_once) {
 }
 
 TEST(a_backup_begins_another_file_and_old_ones_go) {
-  const char *dir = temp_dir(), *backups = temp_path(dir, "backups");
+  const char *dir = temp_dir(), *backups = backups_of(dir);
   struct store *store = open_archived(dir, STORE_ARCHIVE_ON);
   struct archive_file *files;
   struct err err;
@@ -237,7 +244,7 @@ TEST(what_other_programs_have_changed_is_in_a_backup_at_once) {
   struct err err;
   size_t count;
   bool gap;
-  const char *backups = temp_path(dir, "backups");
+  const char *backups = backups_of(dir);
   CHECK_INT(snapshot_list(backups, &all, &count, &err), MOONKEEP_OK);
   CHECK_INT(snapshot_describe(temp_path(backups, all[0].name), &newest, &err), MOONKEEP_OK);
   struct buf changes = changes_of(dir, newest.seq, &gap);
@@ -310,7 +317,7 @@ TEST(with_sync_a_change_that_is_not_archived_is_not_called_saved) {
 }
 
 TEST(a_folder_that_vanishes_breaks_the_archive_and_a_backup_mends_it) {
-  const char *dir = temp_dir(), *backups = temp_path(dir, "backups");
+  const char *dir = temp_dir(), *backups = backups_of(dir);
   struct store *store = open_archived(dir, STORE_ARCHIVE_ON);
   sync_set(store, "appData", "a", "1");
   await_archived(store, 1);
@@ -330,6 +337,76 @@ TEST(a_folder_that_vanishes_breaks_the_archive_and_a_backup_mends_it) {
   CHECK(newest.seq == 3 || strstr(buf_text(&changes), "p appData c 3\n"));
   buf_deinit(&changes);
   mem_free(all);
+}
+
+/* ---- no memory ---- */
+
+static atomic_long allocations_left; /* until the one that fails */
+static atomic_bool allocation_failed;
+
+static bool memory_gate(void) {
+  if (atomic_fetch_sub(&allocations_left, 1) != 1) return true;
+  atomic_store(&allocation_failed, true);
+  return false;
+}
+
+/* The changes, of which any may fail for want of memory. */
+static void try_things(struct store *store) {
+  static const char *const keys[] = {"a", "b", "c"};
+  for (int i = 0; i < 3; i++) {
+    struct bucket *bucket;
+    struct err err;
+    if (store_bucket(store, "appData", &bucket, &err)) continue;
+    struct store_call *call = store_call_new(STORE_DELETE, bucket, keys[i], 1);
+    struct value *value = value_new("1", 1, 0);
+    struct store_row *row = mem_zero(sizeof *row);
+    if (call && value && row) {
+      *row = (struct store_row){.key = keys[i], .key_len = 1, .value = value};
+      call->op = STORE_SET;
+      call->rows = row;
+      call->row_count = 1;
+      sync_run(store, call);
+    } else {
+      mem_free(row);
+      value_free(value);
+    }
+    store_call_free(call);
+  }
+}
+
+/* The archive and the backups together hold what the store does, or a backup is on its way. */
+static void await_whole(const char *dir) {
+  struct store *store = open_archived(dir, STORE_ARCHIVE_ON);
+  sync_set(store, "appData", "last", "1");
+  for (int tries = 12000;; tries--) {
+    bool gap;
+    struct buf changes = changes_of(dir, 0, &gap);
+    bool whole = (!gap && strstr(buf_text(&changes), "p appData last 1\n")) || count_backups(dir) > 0;
+    buf_deinit(&changes);
+    if (whole) break;
+    if (tries == 0) FAIL("neither the archive nor a backup has all");
+    pause_a_little();
+  }
+  sync_close(store);
+}
+
+TEST(any_allocation_may_fail) {
+  for (long nth = 1;; nth++) {
+    const char *dir = temp_dir();
+    struct store *store;
+    struct err err;
+    atomic_store(&allocation_failed, false);
+    atomic_store(&allocations_left, nth);
+    mem_set_gate(memory_gate);
+    if (try_open(dir, STORE_ARCHIVE_ON, &store, &err) == MOONKEEP_OK) {
+      try_things(store);
+      store_close(store, &err);
+    }
+    mem_set_gate(NULL);
+    if (!atomic_load(&allocation_failed)) break;
+    await_whole(dir);
+    temp_remove(dir);
+  }
 }
 
 /* ---- a process that is killed ---- */

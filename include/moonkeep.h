@@ -1,7 +1,8 @@
 /* moonkeep: bot and game logic in Lua, with data that cannot be lost.
  *
- * This header is what every face of moonkeep shares: the version and the error codes. A code means the same
- * in a Lua error object (`err.code`), on the control socket and in C. */
+ * The version and the error codes are what every face of moonkeep shares: a code means the same in a Lua
+ * error object (`err.code`), on the control socket and in C. The rest is the C library: a host, with its bots
+ * and its stores, inside a C or C++ program. */
 #ifndef MOONKEEP_H
 #define MOONKEEP_H
 

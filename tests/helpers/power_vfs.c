@@ -12,6 +12,7 @@
 #include <sqlite3.h>
 
 #include "check.h"
+#include "helpers/power_tree.h"
 #include "helpers/temp.h"
 
 enum { SECTOR = 512, NAME = 64, NAMES = 8, SYNCED = 64 };
@@ -394,6 +395,7 @@ static bool sync_if_folder(int fd) {
 }
 
 int fsync(int fd) {
+  if (power_tree_sync(fd)) return 0;
   if (!system_vfs) return (int)syscall(SYS_fsync, fd);
   if (sync_if_folder(fd)) return 0;
   errno = EIO;
@@ -401,6 +403,7 @@ int fsync(int fd) {
 }
 
 int fdatasync(int fd) {
+  if (power_tree_sync(fd)) return 0;
   return system_vfs ? 0 : (int)syscall(SYS_fdatasync, fd);
 }
 

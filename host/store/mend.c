@@ -32,8 +32,10 @@ static enum moonkeep_code find_damaged(struct engine *engine, const struct mend_
   if (rc == SQLITE_ROW) {
     *rowid = sqlite3_column_int64(rows, 5);
     code = row_read(rows, mend->bucket, &row, err);
-    *damaged = code == MOONKEEP_CORRUPT && row_has_its_key(rows);
-    if (*damaged) code = MOONKEEP_OK;
+    if (code == MOONKEEP_CORRUPT && row_has_its_key(rows)) {
+      *damaged = !(mend->past_edit && row.foreign);
+      code = MOONKEEP_OK;
+    }
   } else if (rc != SQLITE_DONE) {
     code = sql_fail(engine->db, rc, "repair a row", err);
   }
@@ -110,19 +112,24 @@ void mend_job_free(struct mend_job *mend) {
   mem_free(mend);
 }
 
-static struct mend_job *new_job(const char *bucket, const char *key, size_t key_len, uint64_t seq) {
+/* A row with a checksum was written by a host: what other programs have done since has not touched it, and
+ * need not be known. The time of a file that was damaged while nobody had it open looks like their work, too.
+ */
+static struct mend_job *new_job(const struct mender *mender, const char *bucket, const char *key,
+                                size_t key_len, uint64_t seq) {
   struct mend_job *mend = key_len > 0 && key_len <= STORE_KEY_BYTES ? mem_zero(sizeof *mend) : NULL;
   if (!mend) return NULL;
   mend->job.kind = JOB_MEND;
   snprintf(mend->bucket, sizeof mend->bucket, "%s", bucket);
   memcpy(mend->key, key, key_len);
   mend->key_len = key_len;
-  mend->asked_seq = seq;
+  mend->past_edit = seq > 0 && seq == mender->edit_seq;
+  mend->asked_seq = mend->past_edit ? seq - 1 : seq;
   return mend;
 }
 
 void mender_ask(struct mender *mender, const char *bucket, const char *key, size_t key_len, uint64_t seq) {
-  struct mend_job *mend = new_job(bucket, key, key_len, seq);
+  struct mend_job *mend = new_job(mender, bucket, key, key_len, seq);
   if (mend) inbox_put(&mender->inbox, &mend->job);
 }
 
@@ -164,7 +171,8 @@ static bool goes_on(void *ctx) {
 static void on_damaged(void *ctx, const char *bucket, const struct err *why) {
   struct whole_check *whole = ctx;
   if (whole->count >= MOST_ROWS) return; /* the next check finds the others */
-  struct mend_job *mend = new_job(bucket, why->key, strlen(why->key), atomic_load(whole->mender->seq));
+  struct mend_job *mend =
+      new_job(whole->mender, bucket, why->key, strlen(why->key), atomic_load(whole->mender->seq));
   if (!mend) return;
   list_add(&whole->found, &mend->job.link);
   whole->count++;

@@ -22,6 +22,7 @@ struct mend_job {
   char key[STORE_KEY_BYTES];
   size_t key_len;
   uint64_t asked_seq; /* what backup and archive have to know of */
+  bool past_edit;     /* other programs have been at work since then: only rows that are not theirs count */
   struct truth truth;
   bool found, mended;
   struct receipt receipt; /* when it was mended */
@@ -37,6 +38,7 @@ struct mender {
   const struct log *log;
   bool check_now;              /* the last stop was not clean, and the file has not been looked at */
   const _Atomic uint64_t *seq; /* of the last durable group */
+  uint64_t edit_seq; /* the number that stands for what other programs did before the start; 0: nothing */
 
   pthread_mutex_t file_lock; /* held while the file is checked */
   atomic_bool hurry_up, stopping;

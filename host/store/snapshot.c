@@ -350,6 +350,13 @@ enum moonkeep_code snapshot_describe(const char *path, struct snapshot *out, str
   return code;
 }
 
+/* What a start looks at, and would refuse. An older file gets them when it is migrated. */
+static enum moonkeep_code check_own_tables(sqlite3 *db, const char *path, struct err *err) {
+  int64_t version;
+  enum moonkeep_code code = schema_recognise(db, path, &version, err);
+  return code || version < SCHEMA_VERSION ? code : schema_check_own_tables(db, path, err);
+}
+
 static enum moonkeep_code check_pages(const char *path, struct err *err) {
   sqlite3 *db = NULL;
   sqlite3_stmt *check = NULL;
@@ -362,6 +369,7 @@ static enum moonkeep_code check_pages(const char *path, struct err *err) {
     code =
         err_set(err, MOONKEEP_CORRUPT, "%s is damaged: %.300s", path, says ? says : "it cannot be checked");
   sqlite3_finalize(check);
+  if (!code) code = check_own_tables(db, path, err);
   sqlite3_close(db);
   return code;
 }

@@ -343,6 +343,7 @@ enum moonkeep_code start_engine(struct start *start, struct engine *engine, stru
   bool finished = false;
   start->receipt = (struct receipt){0};
   start->unchecked = false;
+  start->edit_seq = 0;
   enum moonkeep_code code = replace_finish(start->folder, &finished, err);
   if (finished && !code)
     log_write(start->log, LOG_WARN, "store", "finished a restore that had been cut short");
@@ -355,6 +356,7 @@ enum moonkeep_code start_engine(struct start *start, struct engine *engine, stru
   if (!code && was_edited(&opening, stamp, log_was_there)) {
     code = engine_count_edit(engine, err);
     if (code) engine_close(engine, false, NULL);
+    start->edit_seq = engine->last_seq;
   }
   start->restored = finished || start->receipt.kind != RECEIPT_NONE;
   return code;

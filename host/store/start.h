@@ -24,6 +24,7 @@ struct start {
   /* What came of it. */
   struct receipt receipt; /* kind RECEIPT_NONE: there was nothing to be done */
   bool restored;          /* something was, also by an earlier process that was cut short */
+  uint64_t edit_seq;      /* stands for what other programs have changed since the last stop; 0: nothing */
   bool unchecked;         /* the last stop was not a clean one, and the file is too large to be checked now */
 };
 

@@ -193,7 +193,8 @@ static enum moonkeep_code start_file(struct store *store, struct err *err) {
                         .log = store->log};
   enum moonkeep_code code = start_engine(&start, engine, err);
   if (code) return code;
-  store->mender.check_now = start.unchecked;
+  store->mender.check_now = start.unchecked || start.edit_seq > 0;
+  store->mender.edit_seq = start.edit_seq;
   code = receipt_load(engine->db, &store->receipt, err);
   if (!code) code = receipt_is_untold(engine->db, &store->receipt_now, err);
   store->receipt_now |= start.restored;

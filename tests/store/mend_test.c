@@ -21,8 +21,9 @@ static void back_up(const char *dir) {
   if (snapshot_take(&source, &snapshot, &err)) FAIL("%s", err.message);
 }
 
-/* Changes bytes of the store file, which nobody has open, as a disk does: without a new time. */
-static void damage(const char *dir, const char *text, const char *wrong) {
+/* Changes bytes of the store file, which nobody has open. A disk does so without a new time, a person with
+ * one. */
+static void damage_at(const char *dir, const char *text, const char *wrong, bool new_time) {
   size_t len;
   struct stat st;
   CHECK(stat(temp_path(dir, "appdata.db"), &st) == 0);
@@ -35,9 +36,14 @@ static void damage(const char *dir, const char *text, const char *wrong) {
   }
   int fd = open(temp_path(dir, "appdata.db"), O_WRONLY);
   CHECK(fd >= 0 && pwrite(fd, bytes, len, 0) == (ssize_t)len);
+  if (new_time) st.st_mtim.tv_sec += 5;
   CHECK(futimens(fd, (struct timespec[]){st.st_atim, st.st_mtim}) == 0);
   close(fd);
   free(bytes);
+}
+
+static void damage(const char *dir, const char *text, const char *wrong) {
+  damage_at(dir, text, wrong, false);
 }
 
 static const char *make_folder(void) {
@@ -75,6 +81,31 @@ TEST(damaged_row_is_repaired_from_the_backup) {
   sync_close(store);
   CHECK_STR(sync_sql(dir, "SELECT value FROM appData WHERE key='alice'"), "\"the right value\"");
   CHECK_STR(sync_sql(dir, "PRAGMA integrity_check"), "ok");
+}
+
+/* A new time looks like the work of another program, which may have changed anything but this row. */
+TEST(damage_that_looks_like_an_edit_is_repaired) {
+  const char *dir = make_folder();
+  back_up(dir);
+  damage_at(dir, "the right value", "the wrong value", true);
+  struct store *store = sync_open(dir);
+  await_mending(store);
+  CHECK_STR(sync_get(store, "appData", "alice"), "\"the right value\"");
+  sync_close(store);
+}
+
+TEST(edit_from_outside_is_not_taken_back) {
+  const char *dir = make_folder();
+  back_up(dir);
+  sync_sql(dir, "UPDATE appData SET value='\"an edit\"', expires_at='soon' WHERE key='alice'");
+  sync_sql(dir, "UPDATE appData SET value='\"an edit\"' WHERE key='bob'");
+  struct store *store = sync_open(dir);
+  CHECK_STR(sync_get(store, "appData", "alice"), "error: corrupt");
+  for (int i = 0; i < 100; i++) store_wait(store, 10);
+  CHECK_STR(sync_get(store, "appData", "alice"), "error: corrupt");
+  CHECK_STR(sync_get(store, "appData", "bob"), "\"an edit\"");
+  sync_close(store);
+  CHECK_STR(sync_sql(dir, "SELECT value FROM appData WHERE key='alice'"), "\"an edit\"");
 }
 
 TEST(scan_that_meets_damage_has_it_repaired) {

@@ -56,6 +56,10 @@ uint64_t check_random(void) {
   return z ^ z >> 31;
 }
 
+uint64_t check_seed(void) {
+  return seed;
+}
+
 uint64_t check_below(uint64_t bound) {
   return check_random() % bound;
 }

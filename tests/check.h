@@ -50,6 +50,7 @@ void check_bytes(const char *file, int line, const char *what, const void *got, 
  * and printed when a test fails. */
 uint64_t check_random(void);
 uint64_t check_below(uint64_t bound); /* 0 to bound - 1 */
+uint64_t check_seed(void);            /* of this run, for tests that print what they have tried */
 
 /* ROUNDS of the environment, or `usual`. */
 long check_rounds(long usual);

@@ -124,7 +124,8 @@ TEST(whole_file_gives_everything) {
 
 TEST(file_without_its_log_gives_what_is_in_it) {
   make_image();
-  CHECK_INT(salvage_image(&whole, false), ROWS / 2);
+  int found = salvage_image(&whole, false);
+  if (found < ROWS / 2 || found > ROWS) FAIL("%d rows", found); /* more where checkpoints come sooner */
   free_image();
 }
 

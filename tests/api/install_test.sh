@@ -1,7 +1,8 @@
 #!/bin/bash
 # What `make install` puts where, and a C and a C++ program that are built against it.
 set -u
-BUILD=$(cd "${BUILD:-build}" && pwd)
+make_build=${BUILD:-build} # as make knows it: its names have no spaces
+BUILD=$(cd "$make_build" && pwd)
 if [ ! -e "$BUILD/libmoonkeep.so.0" ]; then # a build with sanitizers
   echo "0 passed, 0 failed"
   exit 0
@@ -43,7 +44,7 @@ int main(int argc, char **argv) {
 END
 cp "$work/tool.c" "$work/tool++.cpp"
 
-installs() { make -s install BUILD="$BUILD" PREFIX=/usr DESTDIR="$work/root"; }
+installs() { make -s install BUILD="$make_build" PREFIX=/usr DESTDIR="$work/root"; }
 builds_and_runs() { # compiler, source
   local flags
   flags=$(PKG_CONFIG_SYSROOT_DIR=$work/root PKG_CONFIG_PATH=$work/root/usr/lib/pkgconfig PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1 \
@@ -58,7 +59,7 @@ exports_its_own_names_alone() {
     ! nm -D --defined-only "$BUILD/libmoonkeep.so.0" | awk '{print $3}' | grep -v '^moonkeep_'
 }
 uninstalls() {
-  make -s uninstall BUILD="$BUILD" PREFIX=/usr DESTDIR="$work/root" && [ -z "$(find "$work/root" -type f -o -type l)" ]
+  make -s uninstall BUILD="$make_build" PREFIX=/usr DESTDIR="$work/root" && [ -z "$(find "$work/root" -type f -o -type l)" ]
 }
 
 check installs installs

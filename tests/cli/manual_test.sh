@@ -41,7 +41,7 @@ it_is_installed_with_the_program() {
   local root share
   root=$(dirname "$(dirname "$here")")
   share=$PWD/there/usr/share
-  env -u MAKEFLAGS make -s -C "$root" BUILD="$(dirname "$moonkeep")" DESTDIR="$PWD/there" PREFIX=/usr \
+  env -u MAKEFLAGS make -s -C "$root" BUILD="${BUILD:-build}" DESTDIR="$PWD/there" PREFIX=/usr \
     -o "$moonkeep" install-program >make.out 2>&1 || fail "make install-program: $(cat make.out)"
   is 'program' "$(there/usr/bin/moonkeep --version)" "$("$moonkeep" --version)"
   for file in man/man1/moonkeep.1 man/man5/moonkeep.conf.5 bash-completion/completions/moonkeep \

@@ -1,7 +1,8 @@
 #!/bin/bash
 # The Lua module: the specs in a stock lua5.4, other Luas, and the rock.
 set -u
-BUILD=$(cd "${BUILD:-build}" && pwd)
+make_build=${BUILD:-build} # as make knows it: its names have no spaces
+BUILD=$(cd "$make_build" && pwd)
 if [ ! -e "$BUILD/moonkeep.so" ]; then # a build with sanitizers, which a stock lua5.4 cannot load
   echo "0 passed, 0 failed"
   exit 0
@@ -59,7 +60,8 @@ what_was_set_survives_a_kill() {
 }
 rock_lints() { luarocks --lua-version 5.4 lint moonkeep-0.1.0-1.rockspec; }
 rock_installs() {
-  HOME=$work luarocks --lua-version 5.4 make --tree "$work/tree" --no-doc moonkeep-0.1.0-1.rockspec BUILD="$BUILD" &&
+  HOME=$work BUILD=$make_build luarocks --lua-version 5.4 make --tree "$work/tree" --no-doc \
+    moonkeep-0.1.0-1.rockspec BUILD="$make_build" &&
     LUA_CPATH="$work/tree/lib/lua/5.4/?.so" lua5.4 -e 'print(require "moonkeep".version)'
 }
 

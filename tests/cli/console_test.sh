@@ -87,7 +87,7 @@ values_are_printed_at_the_end_of_a_host_too() {
   start_host
   echo 'bot.sleep(1000)' | "$moonkeep" console >slept.txt 2>&1 7>&- &
   local console=$!
-  wait_for eval "$moonkeep status --json | grep -q '\"tasks_sleeping\":1'"
+  wait_for eval "\"\$moonkeep\" status --json | grep -q '\"tasks_sleeping\":1'"
   stop_host
   wait "$console"
   is 'exit status of the console' $? 1

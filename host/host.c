@@ -382,6 +382,7 @@ static enum moonkeep_code load_scripts(struct host *host, const struct host_opti
   if (!options->scripts_dir) return MOONKEEP_OK;
   struct scripts_options with = {.dir = options->scripts_dir,
                                  .store = host->store,
+                                 .provided = options->provided,
                                  .timers = &host->timers,
                                  .clock = host->clock,
                                  .log = host->log,
@@ -457,6 +458,7 @@ enum moonkeep_code host_open(struct host **out, const struct host_options *optio
   store.log = host->log;
   enum moonkeep_code code = store_open(&host->store, &store, err);
   if (!code) code = make_handles(host, err);
+  if (!code && options->opened) options->opened(options->ctx, host);
   if (!code) code = load_scripts(host, options, err);
   if (code) {
     host_close(host, NULL);

@@ -36,7 +36,11 @@ struct host_options {
                      * that has been replaced */
   /* NULL, or one that is there before the scripts are loaded, and so misses nothing. */
   struct host_listener *listener;
-  const struct clock *clock; /* NULL: the system's; borrowed until host_close, as is the log */
+  struct provided *provided; /* see scripts_options; borrowed until host_close, as are clock and log */
+  /* NULL, or called when the store is open and before the scripts are loaded. */
+  void (*opened)(void *ctx, struct host *host);
+  void *ctx;
+  const struct clock *clock; /* NULL: the system's */
   const struct log *log;
 };
 

@@ -41,7 +41,8 @@ enum moonkeep_code {
 
 /* ---- a host inside a program ----
  *
- * Thread: all functions below belong to the thread that has opened the host, but for moonkeep_emit. Texts are
+ * Thread: all functions below belong to the thread that has opened the host, but for those that say "any
+ * thread". Texts are
  * UTF-8. A host writes nothing by itself: what it has to say goes to `log`. A process may have several hosts,
  * each with a data folder of its own. */
 
@@ -76,6 +77,9 @@ struct moonkeep_options {
   void (*changed)(void *ctx, const char *script, const char *what);
   const char *backups; /* the folder of the backups and the archive; NULL: `backups` in the data folder */
   int archive_sync;    /* a change counts as saved when the archive has it on disk too */
+  /* Called by moonkeep_open when the store is open, before the scripts are loaded: the place for
+   * moonkeep_provide. Store calls may be made; moonkeep_tick and moonkeep_run may not. */
+  void (*prepare)(void *ctx, struct moonkeep_host *host);
 };
 
 /* Opens the data folder and loads the scripts. Errors: busy (the message names the process that has the
@@ -109,6 +113,57 @@ void moonkeep_finish(struct moonkeep_host *host);
  * without a script. */
 enum moonkeep_code moonkeep_emit(struct moonkeep_host *host, const char *json, size_t len,
                                  void (*done)(void *ctx, const char *errors), void *ctx);
+
+/* ---- the server's own functions, for scripts ----
+ *
+ * What is provided as function "move" of module "arena" is called by scripts as
+ *
+ *     local arena = require "arena"
+ *     local place = arena.move(id, {x = 1, y = 2})
+ *
+ * Arguments and results travel as JSON, and exactly: integers stay integers. To be there when the scripts are
+ * loaded, functions are provided in options.prepare; a script that requires a module finds what had been
+ * provided by then, and a script that has not found one is loaded anew when it is saved or reloaded. A module
+ * of the server's goes before a file of that name in the scripts folder, which is then not read by require
+ * (the log says so, as info); that file can stand in for it where the server is not, in `moonkeep test`. */
+
+struct moonkeep_call; /* one call of a script, which waits for its answer */
+
+/* Called on the host's thread, from a tick, with the arguments as a JSON array ("[7,{\"x\":1}]"; nil is
+ * null), valid until the call is answered. It may answer before it returns, or keep the call and have it
+ * answered later, from any thread: the script's task waits, others run. A script can wait in event handlers,
+ * timers and bot.spawn; where it cannot (while it is loaded, in an update function, in table.sort) a call
+ * that has not been answered at once is an error for the script, and the answer is thrown away. It may emit
+ * events and make store calls here, but none while it is called in an update function of a script (they
+ * return MOONKEEP_NESTED then); it may not tick, run or close the host. */
+typedef void moonkeep_function(void *ctx, struct moonkeep_call *call, const char *args);
+
+/* Provides a function; function NULL: the module is the function itself (`require "roll"(6)`). Names are
+ * those of Lua, a module's may have dots; they are copied. What was provided by these names is replaced, also
+ * for scripts that have it already; fn NULL withdraws it: then calls raise `closed`. fn and ctx have to stay
+ * until moonkeep_close. Errors: invalid (a name that is none, or "moonkeep" or "cjson"; the message says so),
+ * memory. */
+enum moonkeep_code moonkeep_provide(struct moonkeep_host *host, const char *module, const char *function,
+                                    moonkeep_function *fn, void *ctx, struct moonkeep_error *error);
+
+/* The same for a whole module. Where it fails, what stands before in the list is provided. */
+struct moonkeep_entry {
+  const char *name;
+  moonkeep_function *fn;
+};
+enum moonkeep_code moonkeep_provide_module(struct moonkeep_host *host, const char *module,
+                                           const struct moonkeep_entry *entries, size_t count, void *ctx,
+                                           struct moonkeep_error *error);
+
+/* Answers a call, which is gone then: each has to be answered exactly once, with one of these two, from any
+ * thread, also when the script or the host are gone by then (then nothing comes of it). The texts are copied.
+ * json: what the function returns, a JSON value; NULL: nothing. A text that is none is an error in the
+ * script. raise: an error object with this code and message; code MOONKEEP_OK counts as MOONKEEP_INVALID. */
+void moonkeep_return(struct moonkeep_call *call, const char *json);
+void moonkeep_raise(struct moonkeep_call *call, enum moonkeep_code code, const char *message);
+
+/* The name of the script that calls; valid until the call is answered. */
+const char *moonkeep_caller(const struct moonkeep_call *call);
 
 /* ---- the store ----
  *

@@ -62,6 +62,10 @@ static void refuse(struct posted *posted, const struct err *err) {
   mem_free(posted);
 }
 
+static void refuse_all(struct moonkeep_host *api, const struct err *err) {
+  for (struct list *link; (link = list_pop(&api->events));) refuse(list_of(link, struct posted, link), err);
+}
+
 static void take_posted(struct moonkeep_host *api) {
   struct list mine;
   struct err err;
@@ -77,7 +81,16 @@ static void take_posted(struct moonkeep_host *api) {
 }
 
 static void on_posted(uv_async_t *async) {
-  take_posted(async->data);
+  struct moonkeep_host *api = async->data;
+  take_posted(api);
+  provided_take_in(api->provided);
+  host_stir(api->host);
+}
+
+/* From any thread. */
+static void wake(void *ctx) {
+  struct moonkeep_host *api = ctx;
+  uv_async_send(&api->posted);
 }
 
 enum moonkeep_code moonkeep_emit(struct moonkeep_host *host, const char *json, size_t len,
@@ -101,6 +114,12 @@ static void on_turn(uv_prepare_t *turn) {
   api_answer(turn->data);
 }
 
+static void free_api(struct moonkeep_host *api) {
+  provided_free(api->provided);
+  pthread_mutex_destroy(&api->lock);
+  mem_free(api);
+}
+
 static struct moonkeep_host *make(const struct moonkeep_options *options) {
   struct moonkeep_host *api = mem_zero(sizeof *api);
   if (!api) return NULL;
@@ -112,12 +131,10 @@ static struct moonkeep_host *make(const struct moonkeep_options *options) {
   list_init(&api->answered);
   list_init(&api->events);
   pthread_mutex_init(&api->lock, NULL);
-  return api;
-}
-
-static void free_api(struct moonkeep_host *api) {
-  pthread_mutex_destroy(&api->lock);
-  mem_free(api);
+  api->provided = provided_new(wake, api);
+  if (api->provided) return api;
+  free_api(api);
+  return NULL;
 }
 
 static int64_t backup_every_ms(const struct moonkeep_options *options) {
@@ -129,6 +146,17 @@ static int64_t backup_every_ms(const struct moonkeep_options *options) {
 static enum store_archive archive_mode(const struct moonkeep_options *options) {
   if (options->archive_sync) return STORE_ARCHIVE_SYNC;
   return options->backup_every_ms < 0 ? STORE_ARCHIVE_OFF : STORE_ARCHIVE_ON;
+}
+
+/* What the callbacks and other threads need is there before the first script is. */
+static void on_opened(void *ctx, struct host *host) {
+  struct moonkeep_host *api = ctx;
+  api->host = host;
+  uv_prepare_init(host_loop(host), &api->turn);
+  api->turn.data = api->posted.data = api;
+  uv_prepare_start(&api->turn, on_turn);
+  api->opened = uv_async_init(host_loop(host), &api->posted, on_posted) == 0;
+  if (api->opened && api->options.prepare) api->options.prepare(api->options.ctx, api);
 }
 
 static enum moonkeep_code open_host(struct moonkeep_host *api, struct err *err) {
@@ -147,13 +175,12 @@ static enum moonkeep_code open_host(struct moonkeep_host *api, struct err *err) 
       .memory_bytes = from->memory_bytes,
       .grace_ms = from->grace_ms,
       .log = from->log ? &api->log : NULL,
+      .provided = api->provided,
+      .opened = on_opened,
+      .ctx = api,
   };
   enum moonkeep_code code = host_open(&api->host, &options, err);
-  if (code) return code;
-  uv_prepare_init(host_loop(api->host), &api->turn);
-  api->turn.data = api->posted.data = api;
-  uv_prepare_start(&api->turn, on_turn);
-  if (uv_async_init(host_loop(api->host), &api->posted, on_posted) == 0) return MOONKEEP_OK;
+  if (code || api->opened) return code;
   host_close(api->host, NULL);
   return err_set(err, MOONKEEP_IO, "cannot make what wakes the host");
 }
@@ -165,10 +192,10 @@ enum moonkeep_code moonkeep_open(struct moonkeep_host **out, const struct moonke
   *out = NULL;
   enum moonkeep_code code = api ? open_host(api, &err) : err_memory(&err);
   if (code) {
+    if (api) refuse_all(api, &err);
     if (api) free_api(api);
     return api_fail(error, &err);
   }
-  api->posted.data = api;
   *out = api;
   return MOONKEEP_OK;
 }
@@ -178,7 +205,8 @@ enum moonkeep_code moonkeep_close(struct moonkeep_host *host, struct moonkeep_er
   if (!host) return MOONKEEP_OK;
   moonkeep_wait(host);
   err_set(&err, MOONKEEP_CLOSED, "the host has been closed");
-  for (struct list *link; (link = list_pop(&host->events));) refuse(list_of(link, struct posted, link), &err);
+  refuse_all(host, &err);
+  provided_mute(host->provided);
   enum moonkeep_code code = host_close(host->host, &err);
   free_api(host);
   return code ? api_fail(error, &err) : MOONKEEP_OK;

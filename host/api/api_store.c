@@ -65,6 +65,7 @@ void api_answer(struct moonkeep_host *api) {
 
 void moonkeep_wait(struct moonkeep_host *host) {
   struct store *store = host_store(host->host);
+  if (*provided_in_update(host->provided)) return;
   do {
     api_answer(host);
     if (store_pending(store) > 0) store_wait(store, -1);
@@ -78,6 +79,7 @@ static enum moonkeep_code begin(struct asked **out, struct moonkeep_host *api, e
                                 const char *store, const char *key, moonkeep_done *done, void *ctx) {
   struct err err;
   struct bucket *bucket;
+  if (*provided_in_update(api->provided)) return MOONKEEP_NESTED;
   enum moonkeep_code code = store_bucket(host_store(api->host), store ? store : "appData", &bucket, &err);
   if (code) return code;
   struct asked *asked = mem_zero(sizeof *asked);
@@ -178,7 +180,10 @@ enum moonkeep_code moonkeep_select(struct moonkeep_host *host, const char *store
 static enum store_verdict apply(struct store_call *call, const struct value *current) {
   const struct asked *asked = call->ctx;
   enum moonkeep_code code;
+  unsigned *in_update = provided_in_update(asked->api->provided);
+  ++*in_update;
   const char *json = asked->fn(asked->ctx, current ? current->json : NULL);
+  --*in_update;
   if (!json) return STORE_KEEP;
   call->value = make_value(asked->api, json, 0, &code);
   if (call->value) return STORE_WRITE;

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "script/fault.h"
+#include "script/provided.h"
 #include "script/script.h"
 #include "script/task.h"
 
@@ -33,6 +34,7 @@ static enum store_verdict refuse(struct store_call *call, const struct value *cu
 
 void waiter_drop(struct waiter *waiter) {
   struct store_call *call = waiter->call;
+  provided_drop(waiter);
   waiter->call = NULL;
   bounds_give(waiter->script, waiter->taken_bytes);
   waiter->taken_bytes = 0;

@@ -16,10 +16,11 @@ struct script;
 struct task;
 
 struct waiter {
-  struct script *script;   /* borrowed */
-  struct task *task;       /* borrowed; NULL: the script's main chunk */
-  struct store_call *call; /* owned, but the store's while it is under way */
-  size_t taken_bytes;      /* of the script's memory, for the call */
+  struct script *script;        /* borrowed */
+  struct task *task;            /* borrowed; NULL: the script's main chunk */
+  struct store_call *call;      /* owned, but the store's while it is under way */
+  struct moonkeep_call *served; /* a call on a function of the server's, see provided.h; NULL: none */
+  size_t taken_bytes;           /* of the script's memory, for the call */
   bool under_way;
   bool in_transaction;     /* the function of one runs: no store call but that transaction's own */
   bool admitted;           /* its task has waited for room and may make a call */

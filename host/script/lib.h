@@ -26,6 +26,10 @@ void lib_open_test(lua_State *L);      /* global test, in place of bot; not by l
 
 void lib_push_moonkeep(lua_State *L); /* what require "moonkeep" gives, as a plain table; once a state */
 
+/* Pushes what the server provides by this name (provided.h); false: it provides none, and nothing is pushed.
+ */
+bool lib_push_provided(lua_State *L, const char *name);
+
 /* Whether this state's script has all of Lua's libraries (--trust). */
 bool lib_trusts(lua_State *L);
 

@@ -1,6 +1,7 @@
 /* require(name)
  *
  *   "moonkeep", "cjson"  the host's own
+ *   what the server provides (lib_provided.c): it goes before a file of that name
  *   "lib.text"           lib/text.lua or lib/text/init.lua in the scripts folder; run once for each script
  *
  * Where scripts are trusted, what the folder does not have is Lua's own require's.
@@ -106,11 +107,31 @@ static bool is_ours(lua_State *L, const char *name, size_t len) {
   return ours;
 }
 
+/* (name): makes what the server provides by it a loaded module, and pushes that; false: it provides none. */
+static bool take_provided(lua_State *L, const char *name) {
+  const struct script *script = script_of(L);
+  const char *dir = script->scripts->options.dir;
+  if (!lib_push_provided(L, name)) return false;
+  const char *stem = luaL_gsub(L, name, ".", "/");
+  if (file_exists(lua_pushfstring(L, "%s/%s.lua", dir, stem)) ||
+      file_exists(lua_pushfstring(L, "%s/%s/init.lua", dir, stem)))
+    log_write(script_log(script), LOG_INFO, script->name,
+              "require \"%s\" gives what the server provides; the file of that name is not read", name);
+  lua_settop(L, 2);
+  lua_pushvalue(L, 2);
+  lib_provide(L, name);
+  return true;
+}
+
 /* upvalue: Lua's own, or nil */
 static int base_require(lua_State *L) {
   size_t len;
   const char *name = luaL_checklstring(L, 1, &len);
   lua_settop(L, 1);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &loaded_key);
+  bool loaded = lua_getfield(L, -1, name) != LUA_TNIL;
+  lua_settop(L, 1);
+  if (!loaded && take_provided(L, name)) return 1;
   if (lua_isfunction(L, lua_upvalueindex(1)) && !is_ours(L, name, len)) {
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_pushvalue(L, 1);

@@ -18,6 +18,7 @@
 #include "base/timers.h"
 #include "store/store.h"
 
+struct provided;
 struct scripts;
 struct trial;
 
@@ -62,7 +63,8 @@ struct scripts_options {
   const char *only_file;
   const char *const *only; /* NULL: all */
   size_t only_count;
-  struct trial *trial; /* see trial.h: its scripts get `test` in place of `bot`; NULL: none */
+  struct provided *provided; /* see provided.h; borrowed; NULL: nothing is */
+  struct trial *trial;       /* see trial.h: its scripts get `test` in place of `bot`; NULL: none */
 };
 
 /* Errors: invalid (the folder is missing or not a folder: the message says how to make one), memory. A folder

@@ -159,6 +159,20 @@ $(BUILD)/mutants/%: tests/history/mutants/%.patch $(MUTANT_OF)
 -include $(OBJECTS:.o=.d) $(TEST_SOURCES:%.c=$(BUILD)/%.d) $(TEST_HELPERS:%.c=$(BUILD)/%.d) \
   $(CHECKER:%.c=$(BUILD)/%.d)
 
+# The example of a game server, which knows the library by its header alone, and its players.
+ARENA = $(BUILD)/tests/arena/server $(BUILD)/tests/arena/players
+ARENA_SOURCES = $(filter-out %/players.c,$(wildcard tests/arena/*.c))
+ARENA_CFLAGS = -D_GNU_SOURCE -Iinclude $(CFLAGS)
+$(BUILD)/tests/arena/server: $(ARENA_SOURCES) $(wildcard tests/arena/*.h) include/moonkeep.h $(BUILD)/libmoonkeep.a
+	@mkdir -p $(@D)
+	$(SAY) LINK $@
+	$(Q)$(CC) $(ARENA_CFLAGS) $(LDFLAGS) -o $@ $(ARENA_SOURCES) $(BUILD)/libmoonkeep.a $(LIBS)
+
+$(BUILD)/tests/arena/players: tests/arena/players.c
+	@mkdir -p $(@D)
+	$(SAY) LINK $@
+	$(Q)$(CC) $(ARENA_CFLAGS) $(LDFLAGS) -o $@ $< -lm
+
 # ---- what has to be installed ----
 
 BUILD_DEPS = pkg-config liblua5.4-dev lua-cjson-dev libsqlite3-dev libuv1-dev libxxhash-dev libmicrohttpd-dev libedit2
@@ -187,7 +201,7 @@ run: $(BUILD)/moonkeep
 	@sh tests/demo.sh "$(BUILD)/moonkeep"
 
 test: $(BUILD)/.test-deps
-	@$(MAKE) --no-print-directory $(BUILD)/moonkeep $(TESTS) $(if $(SANITIZE),,library module)
+	@$(MAKE) --no-print-directory $(BUILD)/moonkeep $(TESTS) $(ARENA) $(if $(SANITIZE),,library module)
 	@BUILD="$(BUILD)" sh tests/run.sh $(ONLY)
 
 # ---- for those who change it ----

@@ -72,6 +72,7 @@ layers_hold() {
   layer host/api 'api/|host\.h|script/(scripts|provided)\.h|store/store\.h|base/|moonkeep\.h'
   layer host/link 'link/|host\.h|script/(scripts|snippet|prompt)\.h|store/(store|stats)\.h|base/|moonkeep\.h'
   layer host/cli 'cli/|link/|host\.h|script/(scripts|conf|trial)\.h|store/(store|stats|moment|bulk|foreign|recall|inspect|salvage)\.h|base/|moonkeep\.h'
+  layer tests/arena '(pace|rules|wire|world)\.h'
   only() { # what, where it may be: grep patterns
     local found
     found=$(grep -rnE "#include <($1)" host | grep -vE "^host/($2)" || true)

@@ -37,10 +37,6 @@ void rules_hit(struct rules *rules, const struct player *by, const struct player
        by->name, player->name, (double)world_distance(by, player));
 }
 
-static void killed(struct rules *rules, const char *by, const char *player) {
-  emit(rules, NULL, NULL, "{\"event\":\"killed\",\"by\":\"%s\",\"player\":\"%s\"}", by, player);
-}
-
 /* A request on its way through the scripts. One that no script has answered when all have finished was in
  * vain: nobody knows the word, or its handler has failed. */
 struct request {
@@ -83,65 +79,66 @@ void rules_ask(struct rules *rules, const struct player *player, const char *wor
        number, arguments ? words + arguments : "");
 }
 
-/* ---- actions: what the scripts want done ---- */
+/* ---- functions: what the scripts can do, as `require "server.game"` ---- */
 
-/* The field of a flat JSON object, as text. The rules send names, numbers and plain ASCII: nothing is escaped
- * in them but '"' and '\\'. */
-static bool field(const char *json, const char *name, char *out, size_t size) {
-  char quoted[32];
-  snprintf(quoted, sizeof quoted, "\"%s\":", name);
-  const char *at = strstr(json, quoted);
-  if (!at) return false;
-  at += strlen(quoted);
-  bool string = *at == '"';
+/* The next of a call's arguments, as text: ["ann",12] has ann, then 12. The rules send names, numbers and
+ * plain ASCII, in which '"' and '\\' alone are escaped. */
+static bool argument(const char **args, char *out, size_t size) {
+  const char *at = *args + strspn(*args, "[,");
+  bool string = *at == '"', any = *at && *at != ']';
   if (string) at++;
-  while (*at && size > 1 && (string ? *at != '"' : !strchr(",}", *at))) {
+  while (*at && size > 1 && (string ? *at != '"' : !strchr(",]", *at))) {
     if (*at == '\\' && at[1]) at++;
     *out++ = *at++;
     size--;
   }
   *out = '\0';
-  return true;
+  *args = string && *at ? at + 1 : at;
+  return any;
 }
 
-static long number_field(const char *json, const char *name) {
-  char text[32];
-  return field(json, name, text, sizeof text) ? strtol(text, NULL, 10) : 0;
-}
-
-static void on_hurt(struct rules *rules, struct player *player, const char *json) {
-  char by[NAME_BYTES];
-  if (field(json, "by", by, sizeof by) && world_hurt(rules->world, player, (int)number_field(json, "amount")))
-    killed(rules, by, player->name);
-}
-
-static void on_tell(struct rules *rules, struct player *player, const char *json) {
-  char text[LINE_BYTES];
-  if (field(json, "text", text, sizeof text)) wire_tell(rules->socket, player, text);
-}
-
-static void on_answer(struct rules *rules, struct player *player, const char *json) {
-  char text[LINE_BYTES], line[LINE_BYTES + 32];
-  if (!field(json, "text", text, sizeof text)) return;
-  long number = number_field(json, "number");
-  if (number > player->answered) player->answered = number;
-  snprintf(line, sizeof line, "answer %ld %s", number, text);
-  wire_tell(rules->socket, player, line);
-}
-
-static void on_action(void *ctx, const char *json, size_t len) {
-  static const struct {
-    const char *name;
-    void (*act)(struct rules *rules, struct player *player, const char *json);
-  } actions[] = {{"hurt", on_hurt}, {"tell", on_tell}, {"answer", on_answer}};
-  struct rules *rules = ctx;
-  char name[NAME_BYTES], player_name[NAME_BYTES];
-  (void)len;
-  if (!field(json, "action", name, sizeof name) || !field(json, "player", player_name, sizeof player_name))
+/* hurt(player, amount): whether this was the end of him. */
+static void game_hurt(void *ctx, struct moonkeep_call *call, const char *args) {
+  const struct rules *rules = ctx;
+  char name[NAME_BYTES], amount[NAME_BYTES];
+  if (!argument(&args, name, sizeof name) || !argument(&args, amount, sizeof amount)) {
+    moonkeep_raise(call, MOONKEEP_INVALID, "hurt needs a player and an amount");
     return;
-  struct player *player = world_find(rules->world, player_name);
-  for (size_t i = 0; player && i < sizeof actions / sizeof *actions; i++)
-    if (strcmp(actions[i].name, name) == 0) actions[i].act(rules, player, json);
+  }
+  struct player *player = world_find(rules->world, name); /* who has left feels nothing */
+  bool died = player && world_hurt(rules->world, player, atoi(amount));
+  moonkeep_return(call, died ? "true" : "false");
+}
+
+/* tell(player, text) */
+static void game_tell(void *ctx, struct moonkeep_call *call, const char *args) {
+  const struct rules *rules = ctx;
+  char name[NAME_BYTES], text[LINE_BYTES];
+  if (!argument(&args, name, sizeof name) || !argument(&args, text, sizeof text)) {
+    moonkeep_raise(call, MOONKEEP_INVALID, "tell needs a player and a text");
+    return;
+  }
+  const struct player *player = world_find(rules->world, name);
+  if (player) wire_tell(rules->socket, player, text);
+  moonkeep_return(call, NULL);
+}
+
+/* answer(player, number, text): to the request with this number. */
+static void game_answer(void *ctx, struct moonkeep_call *call, const char *args) {
+  const struct rules *rules = ctx;
+  char name[NAME_BYTES], number[NAME_BYTES], text[LINE_BYTES], line[LINE_BYTES + 32];
+  if (!argument(&args, name, sizeof name) || !argument(&args, number, sizeof number) ||
+      !argument(&args, text, sizeof text)) {
+    moonkeep_raise(call, MOONKEEP_INVALID, "answer needs a player, a number and a text");
+    return;
+  }
+  struct player *player = world_find(rules->world, name);
+  if (player) {
+    if (atol(number) > player->answered) player->answered = atol(number);
+    snprintf(line, sizeof line, "answer %s %s", number, text);
+    wire_tell(rules->socket, player, line);
+  }
+  moonkeep_return(call, NULL);
 }
 
 /* ---- the host ---- */
@@ -157,6 +154,15 @@ static void on_changed(void *ctx, const char *script, const char *what) {
   printf("%s %s at tick %ld\n", script, what, rules->world->tick);
 }
 
+/* The scripts are not loaded yet: when they are, what they require is there. */
+static void prepare(void *ctx, struct moonkeep_host *host) {
+  static const struct moonkeep_entry game[] = {
+      {"hurt", game_hurt}, {"tell", game_tell}, {"answer", game_answer}};
+  struct moonkeep_error error;
+  if (moonkeep_provide_module(host, "server.game", game, sizeof game / sizeof *game, ctx, &error))
+    fprintf(stderr, "arena: %s\n", error.message);
+}
+
 int rules_open(struct rules *rules, const char *data, const char *scripts, struct world *world, int socket) {
   struct moonkeep_options options = {.size = sizeof options,
                                      .data = data,
@@ -166,8 +172,8 @@ int rules_open(struct rules *rules, const char *data, const char *scripts, struc
                                      .lock_wait_ms = 5000,
                                      .ctx = rules,
                                      .log = on_log,
-                                     .action = on_action,
-                                     .changed = on_changed};
+                                     .changed = on_changed,
+                                     .prepare = prepare};
   struct moonkeep_error error;
   *rules = (struct rules){.world = world, .socket = socket};
   if (moonkeep_open(&rules->host, &options, &error) == MOONKEEP_OK) return 0;

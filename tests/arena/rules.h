@@ -1,7 +1,7 @@
 /* The rules: scripts in Lua, in a moonkeep host, that decide what a hit costs, what is found, what is traded.
  *
- * The arena raises events for them and does what they act; neither waits for the other. This is all that a
- * game needs of moonkeep. One thread, the one that has opened them. */
+ * The arena raises events for them, and provides functions that they call. This is all that a game needs of
+ * moonkeep. One thread, the one that has opened them. */
 #ifndef ARENA_RULES_H
 #define ARENA_RULES_H
 

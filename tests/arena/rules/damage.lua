@@ -1,6 +1,7 @@
 -- What a hit costs. The store is asked in the middle of it: what is in its cache is there at once, so that the damage
 -- is done in the tick in which the hit was made.
 local bags = require "lib.bags"
+local game = require "server.game"
 
 local arena = rootServer.dataStore.arena
 
@@ -20,5 +21,7 @@ bot.on("hit", function(event)
   local attack = best(arena:get("bag:" .. event.by, bags.empty()), STRENGTH)
   local defence = best(arena:get("bag:" .. event.player, bags.empty()), PROTECTION)
   local amount = math.max(1, 15 + attack - defence - event.distance // 2)
-  bot.act{action = "hurt", player = event.player, by = event.by, amount = math.tointeger(amount)}
+  if game.hurt(event.player, math.tointeger(amount)) then
+    bot.emit("killed", {by = event.by, player = event.player})
+  end
 end)

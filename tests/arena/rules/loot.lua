@@ -1,6 +1,7 @@
 -- What players get without asking: the bag that everybody begins with, and what is found on those who fell.
 local moonkeep = require "moonkeep"
 local bags = require "lib.bags"
+local game = require "server.game"
 
 local arena = rootServer.dataStore.arena
 
@@ -17,7 +18,7 @@ bot.on("joined", function(event)
     return bag
   end)
   local last = arena:get("asked:" .. event.player, {number = 0})
-  bot.act{action = "tell", player = event.player, text = "hello " .. last.number}
+  game.tell(event.player, "hello " .. last.number)
 end)
 
 bot.on("killed", function(event)
@@ -27,9 +28,5 @@ bot.on("killed", function(event)
     bags.earn(bag, BOUNTY)
     return bag
   end, bags.empty())
-  bot.act{
-    action = "tell",
-    player = event.by,
-    text = ("told found %s %s on %s"):format(item, bag.items[item].kind, event.player),
-  }
+  game.tell(event.by, ("told found %s %s on %s"):format(item, bag.items[item].kind, event.player))
 end)

@@ -3,6 +3,8 @@
 -- A datagram may be lost in both directions, and the server may be killed at any moment: so a player's program sends a
 -- request again, with the same number, until it is answered. The number and the answer are saved in the transaction
 -- that does what was asked. When the request comes again, the answer comes out of the store, and nothing is done twice.
+local game = require "server.game"
+
 local asks = {}
 
 local arena = rootServer.dataStore.arena
@@ -26,20 +28,15 @@ function asks.on(word, fn)
       return answer, other, text
     end)
     -- Only now, when it is on disk, does anybody hear of it.
-    if answer then bot.act{action = "answer", player = player, number = number, text = answer} end
-    if other then bot.act{action = "tell", player = other, text = "told " .. text} end
+    if answer then game.answer(player, number, answer) end
+    if other then game.tell(other, "told " .. text) end
   end)
 end
 
 -- The same for what changes nothing: fn(player, arguments…) returns the answer.
 function asks.look(word, fn)
   bot.on("ask " .. word, function(event)
-    bot.act{
-      action = "answer",
-      player = event.player,
-      number = event.number,
-      text = fn(event.player, words_of(event.arguments)),
-    }
+    game.answer(event.player, event.number, fn(event.player, words_of(event.arguments)))
   end)
 end
 

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,14 @@
 #include "base/mem.h"
 #include "base/note.h"
 
-enum { LOCK_RETRY_MS = 10 };
+enum {
+  LOCK_RETRY_MS = 10,
+  OWNER_RETRY_MS = 2,
+  OWNER_WAIT_MS = 500 /* for the owner to say who it is: it does so at once, but on a busy machine */
+};
+
+/* What the lock file begins with. */
+#define OWNER "process %ld"
 
 static enum moonkeep_code fail(struct err *err, const char *doing, const char *path) {
   enum moonkeep_code code = errno == ENOSPC || errno == EDQUOT ? MOONKEEP_FULL
@@ -80,15 +88,39 @@ static int try_lock(int fd, int wait_ms) {
   }
 }
 
-/* Says who has the folder, in the words that the other process left in the lock file. */
-static enum moonkeep_code taken(const struct folder *folder, struct err *err) {
-  char owner[300] = "";
-  ssize_t n = pread(folder->lock_fd, owner, sizeof owner - 1, 0);
+/* What whoever has the folder has left in the lock file; "": nothing yet. */
+static void read_owner(const struct folder *folder, char *owner, size_t size) {
+  ssize_t n = pread(folder->lock_fd, owner, size - 1, 0);
   owner[n > 0 ? n : 0] = '\0';
   owner[strcspn(owner, "\n")] = '\0';
+}
+
+static bool is_alive(const char *owner) {
+  long pid = 0;
+  return sscanf(owner, OWNER, &pid) == 1 && pid > 0 && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
+}
+
+/* Says who has the folder, in the words that the other process left in the lock file. It writes them when it
+ * has the lock: until then they are those of an earlier one, which may be dead. A process of another
+ * container seems dead for ever. */
+static enum moonkeep_code taken(const struct folder *folder, struct err *err) {
+  char owner[300];
+  for (int waited_ms = 0;; waited_ms += OWNER_RETRY_MS) {
+    read_owner(folder, owner, sizeof owner);
+    if (is_alive(owner) || waited_ms >= OWNER_WAIT_MS) break;
+    nanosleep(&(struct timespec){.tv_nsec = OWNER_RETRY_MS * 1000000L}, NULL);
+  }
   return err_set(err, MOONKEEP_BUSY,
                  "the data folder %s is in use by %s; stop it, or choose another folder with --data",
                  folder->path, *owner ? owner : "another process");
+}
+
+/* Who has it is a help for people; that it cannot be written is no reason to stop. */
+static void write_owner(const struct folder *folder, const char *owner) {
+  char text[300];
+  int n = snprintf(text, sizeof text, OWNER " (%s)\n", note_pid(), owner ? owner : "moonkeep");
+  if (n >= (int)sizeof text) n = (int)sizeof text - 1;
+  if (pwrite(folder->lock_fd, text, (size_t)n, 0) != n || ftruncate(folder->lock_fd, n) != 0) errno = 0;
 }
 
 static enum moonkeep_code take_lock(struct folder *folder, const char *owner, int wait_ms, struct err *err) {
@@ -96,11 +128,7 @@ static enum moonkeep_code take_lock(struct folder *folder, const char *owner, in
   if (folder->lock_fd < 0) return fail(err, "write to", folder->path);
   if (try_lock(folder->lock_fd, wait_ms) != 0)
     return errno == EWOULDBLOCK ? taken(folder, err) : fail(err, "lock", folder->path);
-  /* Who has it is a help for people; that it cannot be written is no reason to stop. */
-  char text[300];
-  int n = snprintf(text, sizeof text, "process %ld (%s)\n", note_pid(), owner ? owner : "moonkeep");
-  if (n >= (int)sizeof text) n = (int)sizeof text - 1;
-  if (ftruncate(folder->lock_fd, 0) == 0 && pwrite(folder->lock_fd, text, (size_t)n, 0) != n) errno = 0;
+  write_owner(folder, owner);
   return MOONKEEP_OK;
 }
 

@@ -117,6 +117,21 @@ static enum moonkeep_code begin_file(struct archive *archive, uint64_t after, in
   return code ? code : disk_sync_fd(archive->fd, archive->path, err);
 }
 
+/* What a crash has torn off is none; what cannot be read may be one. */
+static bool has_groups(const char *dir, const struct archive *archive, const char *name, uint64_t after) {
+  struct archive_file file = {.epoch = archive->epoch, .after = after};
+  struct archive_reader reader;
+  struct archive_group group;
+  struct err ignored;
+  bool end = false;
+  if (disk_size(archive->path) <= (int64_t)sizeof(struct head)) return false;
+  memcpy(file.name, name, sizeof file.name);
+  if (archive_open_file(&reader, dir, &file, &ignored)) return true;
+  enum moonkeep_code code = archive_next(&reader, &group, &end, &ignored);
+  archive_end(&reader);
+  return code || !end;
+}
+
 enum moonkeep_code archive_create(struct archive *archive, const char *dir, uint64_t epoch, uint64_t after,
                                   int64_t at_ms, struct err *err) {
   char name[ARCHIVE_NAME_BYTES];
@@ -124,7 +139,7 @@ enum moonkeep_code archive_create(struct archive *archive, const char *dir, uint
   name_of(name, epoch, after);
   enum moonkeep_code code = disk_make_folder(dir, err);
   if (!code && !(archive->path = disk_join(dir, name))) code = err_memory(err);
-  if (!code && disk_size(archive->path) > (int64_t)sizeof(struct head))
+  if (!code && has_groups(dir, archive, name, after))
     code = err_set(err, MOONKEEP_INVALID, "%s has groups already", archive->path);
   if (!code) code = disk_create(&archive->fd, archive->path, err);
   if (!code) code = begin_file(archive, after, at_ms, err);

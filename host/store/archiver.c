@@ -311,12 +311,38 @@ static enum moonkeep_code read_journal(struct archiver *archiver, const struct e
   return !code && archiver->waiting.failed ? err_memory(err) : code;
 }
 
+static void forget_left(struct archiver *archiver) {
+  archive_close(&archiver->archive);
+  buf_clear(&archiver->waiting);
+  buf_clear(&archiver->writing);
+  archiver->unsynced = false;
+}
+
+/* Nobody is in a hurry to fold: what leaves the journal before the archive has it would be missing for ever,
+ * were this process killed in between. What cannot be written is tried again by the thread. */
+static void write_left(struct archiver *archiver) {
+  struct err err;
+  take(archiver);
+  enum moonkeep_code code = write_out(archiver, &err);
+  if (!code) code = archive_sync(&archiver->archive, &err);
+  if (!code) {
+    wrote(archiver);
+    synced(archiver, clock_wall_ms(archiver->clock));
+    return;
+  }
+  log_write(archiver->log, LOG_ERROR, "backup", "the archive does not have yet what a crash has left: %s",
+            err.message);
+  if (archiver->writing.len > 0) return;
+  archiver->unsynced = false; /* it may be there or not: only a backup is sure */
+  atomic_store(&archiver->wants_backup, true);
+}
+
 void archiver_look(struct archiver *archiver, const struct engine *engine) {
   struct err err;
   uint64_t last;
   int64_t at_ms;
   if (archiver->mode == STORE_ARCHIVE_OFF) return;
-  buf_clear(&archiver->waiting);
+  forget_left(archiver);
   archiver->epoch = engine->epoch;
   enum moonkeep_code code = archive_last(archiver->dir, engine->epoch, &last, &at_ms, &err);
   if (!code) {
@@ -324,6 +350,7 @@ void archiver_look(struct archiver *archiver, const struct engine *engine) {
     archiver->synced_ms = at_ms;
     code = read_journal(archiver, engine, last, &err);
   }
+  if (!code && archiver->waiting.len > 0 && engine->id == archiver->id) write_left(archiver);
   if (!code) return;
   log_write(archiver->log, LOG_ERROR, "backup", "the archive may lack what a crash has left: %s",
             err.message);
@@ -334,11 +361,11 @@ bool archiver_start(struct archiver *archiver, const struct engine *engine) {
   if (archiver->mode == STORE_ARCHIVE_OFF) return true;
   /* What was looked at may since have been restored, or given another epoch. */
   if (archiver->epoch != engine->epoch || archiver->added_seq > engine->last_seq) {
-    buf_clear(&archiver->waiting);
+    forget_left(archiver);
     archiver->epoch = engine->epoch;
   }
   archiver->added_seq = engine->last_seq;
-  if (archiver->waiting.len == 0) archiver->written_seq = engine->last_seq;
+  if (archiver->waiting.len == 0 && archiver->writing.len == 0) archiver->written_seq = engine->last_seq;
   if (pthread_create(&archiver->thread, NULL, archiver_main, archiver) != 0) return false;
   pthread_setname_np(archiver->thread, "archiver");
   return archiver->running = true;

@@ -31,6 +31,7 @@ struct archiver {
   const struct clock *clock;
   const struct log *log;
   bool open;
+  int64_t id; /* of the database that the archive is about; 0: not known */
 
   pthread_mutex_t lock; /* guards the following */
   pthread_cond_t more;  /* for the thread: there is something to do */
@@ -58,8 +59,9 @@ struct archiver {
 bool archiver_open(struct archiver *archiver, enum store_archive mode, const char *dir,
                    const struct clock *clock, const struct log *log);
 
-/* Takes over what a crash has left in the journal and not yet in the archive. What fails is told in the log
- * and leaves a gap. May be called again, for another file in the first one's place. */
+/* Takes over what a crash has left in the journal and not yet in the archive: it is written before it is
+ * folded, where the file is the one that `id` says. What fails is told in the log and leaves a gap. May be
+ * called again, for another file in the first one's place. */
 void archiver_look(struct archiver *archiver, const struct engine *engine);
 
 /* The engine is as it will be used. False: no thread could be made. */

@@ -217,9 +217,9 @@ enum moonkeep_code engine_open_archived(struct engine *engine, const struct fold
   return code;
 }
 
-static enum moonkeep_code finish(struct engine *engine, struct err *err) {
-  enum moonkeep_code code = engine_fold_all(engine, err);
-  if (code) return code;
+enum moonkeep_code engine_finish(struct engine *engine, struct err *err) {
+  enum moonkeep_code code = engine->db ? engine_fold_all(engine, err) : MOONKEEP_OK;
+  if (code || !engine->db) return code;
   int rc = sqlite3_wal_checkpoint_v2(engine->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
   if (rc != SQLITE_OK && (rc & 0xFF) != SQLITE_BUSY) return sql_fail(engine->db, rc, "checkpoint", err);
   /* The last one to close may now take the empty log away. */
@@ -228,7 +228,7 @@ static enum moonkeep_code finish(struct engine *engine, struct err *err) {
 }
 
 enum moonkeep_code engine_close(struct engine *engine, bool clean, struct err *err) {
-  enum moonkeep_code code = clean && engine->db ? finish(engine, err) : MOONKEEP_OK;
+  enum moonkeep_code code = clean ? engine_finish(engine, err) : MOONKEEP_OK;
   disconnect(engine);
   buf_deinit(&engine->fresh);
   return code;

@@ -68,7 +68,10 @@ struct engine {
 enum moonkeep_code engine_open(struct engine *engine, const struct folder *folder, const char *path,
                                size_t cache_bytes, const struct log *log, struct err *err);
 
-/* Clean: everything is folded and checkpointed first, and the write-ahead log is gone. Otherwise, or after an
+/* Before engine_close: everything is folded and checkpointed, so that the file alone says all. */
+enum moonkeep_code engine_finish(struct engine *engine, struct err *err);
+
+/* Clean: engine_finish first, and the write-ahead log is gone. Otherwise, or after an
  * error, the files stay as they are. Closes in any case. */
 enum moonkeep_code engine_close(struct engine *engine, bool clean, struct err *err);
 

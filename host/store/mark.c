@@ -1,5 +1,6 @@
 #include "store/mark.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
 #include <string.h>
@@ -127,6 +128,7 @@ void marker_close(struct marker *marker, bool clean) {
   marker->mark.stamp = clean ? mark_stamp(marker->folder) : 0;
   if (clean) memset(marker->mark.salts, 0, sizeof marker->mark.salts);
   write_mark(marker);
+  if (clean && marker->fd >= 0 && fdatasync(marker->fd) != 0) errno = 0; /* a lower bound is left */
   if (marker->fd >= 0) close(marker->fd);
   marker->fd = -1;
 }

@@ -53,7 +53,8 @@ void marker_open(struct marker *marker, const struct folder *folder, const struc
 /* The engine's last group is on the disk. */
 void marker_follow(struct marker *marker, const struct engine *engine);
 
-/* After engine_close; clean: the file alone says all. */
+/* After engine_finish, and before the log is taken away; clean: the file alone says all. Then it is synced.
+ */
 void marker_close(struct marker *marker, bool clean);
 
 #endif

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "store/archive.h"
+#include "store/archiver.h"
 #include "store/check.h"
 #include "store/disk.h"
 #include "store/rebuild.h"
@@ -31,6 +31,7 @@ struct opening {
   bool fresh;    /* there was no store file */
   bool restored; /* a backup has taken its place: that happens once */
   bool doubtful; /* something about the files was wrong */
+  bool lost;     /* the log was: the file has said less than it should */
 };
 
 static void say(const struct opening *opening, enum log_level level) {
@@ -323,7 +324,8 @@ static enum moonkeep_code open_checked(struct opening *opening, struct err *err)
   if (is_damage(code, opening)) return restore_and_open(opening, why.message, err);
   if (code || opening->restored) return code;
   code = adopt(opening, err);
-  if (!code && says_less(opening)) code = complete(opening, err);
+  opening->lost = !code && says_less(opening);
+  if (opening->lost) code = complete(opening, err);
   /* Left open it would hold the log, which the next try, in this process, may have to set aside. */
   if (code && !opening->restored) engine_close(opening->engine, false, &ignored);
   if (code || opening->restored) return code;
@@ -331,10 +333,11 @@ static enum moonkeep_code open_checked(struct opening *opening, struct err *err)
 }
 
 /* Whether another program has written to the file since the last stop. Of a stop that was not clean it is
- * known only where that program took the log away. */
+ * known only where that program took the log away, and then all that was in it is in the file. */
 static bool was_edited(const struct opening *opening, uint32_t stamp, bool log_was_there) {
   const struct mark *mark = &opening->mark;
-  if (!mark->known || opening->fresh || opening->restored || mark->id != opening->engine->id) return false;
+  if (!mark->known || opening->fresh || opening->restored || opening->lost || mark->id != opening->engine->id)
+    return false;
   return mark->clean ? mark->stamp != 0 && mark->stamp != stamp : !log_was_there;
 }
 
@@ -348,9 +351,10 @@ enum moonkeep_code start_engine(struct start *start, struct engine *engine, stru
   if (finished && !code)
     log_write(start->log, LOG_WARN, "store", "finished a restore that had been cut short");
   mark_read(start->folder, &opening.mark);
+  if (start->archiver) start->archiver->id = opening.mark.id;
   opening.doubtful = opening.mark.faulty;
   uint32_t stamp = mark_stamp(start->folder);
-  bool log_was_there = is_there(&opening, LOG);
+  bool log_was_there = faccessat(start->folder->fd, LOG, F_OK, 0) == 0;
   if (!code) code = look_for_file(&opening, err);
   if (!code) code = opening.restored ? open_engine(&opening, err) : open_checked(&opening, err);
   if (!code && was_edited(&opening, stamp, log_was_there)) {

@@ -271,10 +271,14 @@ enum moonkeep_code store_close(struct store *store, struct err *err) {
   stop(&store->reader.inbox, &reader_stop);
   reader_join(&store->reader);
   struct err ignored;
-  enum moonkeep_code code = engine_close(&store->commit.engine, !store->commit.broken, err ? err : &ignored);
+  bool broken = store->commit.broken;
+  enum moonkeep_code code = broken ? MOONKEEP_OK : engine_finish(&store->commit.engine, err ? err : &ignored);
   store->commit.marker.mark.faulty = atomic_load(&store->mender.faulty);
-  marker_close(&store->commit.marker, !code && !store->commit.broken);
-  if (!code && store->commit.broken)
+  /* In this order: an empty log beside a mark that says nothing of a stop is one that was cut short, while a
+   * log that is gone was taken away by another program. */
+  marker_close(&store->commit.marker, !code && !broken);
+  engine_close(&store->commit.engine, false, &ignored);
+  if (!code && broken)
     code = err_set(err, MOONKEEP_IO,
                    "the store was closed after a disk error; its last changes are in the journal and will be "
                    "taken over when it is opened again");

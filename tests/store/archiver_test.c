@@ -38,7 +38,7 @@ static struct store *open_archived(const char *dir, enum store_archive mode) {
 
 /* Valid until it is asked for another folder. */
 static const char *backups_of(const char *dir) {
-  static char path[512];
+  static char path[600];
   snprintf(path, sizeof path, "%s/backups", dir);
   return path;
 }
@@ -337,6 +337,80 @@ TEST(a_folder_that_vanishes_breaks_the_archive_and_a_backup_mends_it) {
   CHECK(newest.seq == 3 || strstr(buf_text(&changes), "p appData c 3\n"));
   buf_deinit(&changes);
   mem_free(all);
+}
+
+/* ---- what a crash leaves ---- */
+
+/* Makes a change and dies; the archive has it, the journal too. */
+static void change_and_die(const char *dir, const char *key) {
+  pid_t pid = fork();
+  if (pid == 0) {
+    struct store *store = open_archived(dir, STORE_ARCHIVE_SYNC);
+    sync_set(store, "appData", key, "1");
+    kill(getpid(), SIGKILL);
+  }
+  waitpid(pid, NULL, 0);
+}
+
+/* Valid until the eighth path after. */
+static const char *last_file(const char *dir) {
+  struct archive_file *files;
+  struct err err;
+  size_t count;
+  CHECK_INT(archive_list(backups_of(dir), &files, &count, &err), MOONKEEP_OK);
+  CHECK(count > 0);
+  const char *path = temp_path(backups_of(dir), files[count - 1].name);
+  mem_free(files);
+  return path;
+}
+
+TEST(a_file_whose_first_group_is_torn_is_begun_anew) {
+  const char *dir = temp_dir();
+  sync_close(open_archived(dir, STORE_ARCHIVE_SYNC));
+  change_and_die(dir, "a");
+  const char *path = last_file(dir);
+  CHECK(truncate(path, disk_size(path) - 3) == 0);
+  struct store *store = open_archived(dir, STORE_ARCHIVE_SYNC);
+  sync_set(store, "appData", "b", "2");
+  sync_close(store);
+  check_changes(dir, "p appData a 1\np appData b 2\n");
+}
+
+/* Dies when a file of the archive is made, and what is in the journal must be there still; or when the
+ * archive has it, and what is folded then must not be missing. */
+static int die_at, operations;
+
+static int die_there(const char *doing, const char *path) {
+  (void)doing;
+  if (strstr(path, "backups") && ++operations == die_at) kill(getpid(), SIGKILL);
+  return 0;
+}
+
+TEST(a_start_that_is_killed_leaves_no_gap) {
+  bool ended = false;
+  for (die_at = 1; !ended; die_at++) {
+    const char *dir = temp_dir();
+    sync_close(open_archived(dir, STORE_ARCHIVE_SYNC));
+    change_and_die(dir, "a");
+    unlink(last_file(dir)); /* as if it had died before it had written it */
+    pid_t pid = fork();
+    if (pid == 0) {
+      operations = 0;
+      disk_set_gate(die_there);
+      struct store *store = open_archived(dir, STORE_ARCHIVE_ON);
+      kill(getpid(), operations < die_at ? SIGTERM : SIGKILL);
+      sync_close(store);
+    }
+    int status;
+    waitpid(pid, &status, 0);
+    ended = WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM;
+    struct store *store = open_archived(dir, STORE_ARCHIVE_SYNC);
+    sync_set(store, "appData", "b", "2");
+    sync_close(store);
+    check_changes(dir, "p appData a 1\np appData b 2\n");
+    temp_remove(dir);
+  }
+  CHECK(die_at > 4);
 }
 
 /* ---- no memory ---- */

@@ -33,6 +33,10 @@ static void put_json(struct report *report, const struct inspected *file) {
   if (file->counted)
     buf_printf(out, ",\"keys\":%llu,\"damaged\":%llu", (unsigned long long)file->keys,
                (unsigned long long)file->damaged);
+  if (*file->left_out) {
+    buf_puts(out, ",\"left_out\":");
+    put_any_text(out, file->left_out, strlen(file->left_out));
+  }
   if (file->kind == INSPECTED_ARCHIVE) put_archive_json(out, file);
   if (!file->good) {
     buf_puts(out, ",\"error\":");
@@ -52,6 +56,7 @@ static void put_text(struct report *report, const struct inspected *file) {
     buf_printf(out, ", %llu key%s", (unsigned long long)file->keys, file->keys == 1 ? "" : "s");
   if (file->damaged > 0) buf_printf(out, ", %llu damaged", (unsigned long long)file->damaged);
   if (file->kind == INSPECTED_ARCHIVE) put_archive_text(out, file);
+  if (*file->left_out) buf_printf(out, " (tables that are no stores, and in no backup: %s)", file->left_out);
   if (!file->good) {
     buf_puts(out, ": ");
     console_put(console, CONSOLE_OUT, out, file->why->message, strlen(file->why->message));

@@ -117,6 +117,10 @@ static enum moonkeep_code export_all(struct export *export, const char *path, st
   export->to_file = path != NULL;
   enum moonkeep_code code = path ? outfile_open(&export->file, path, err) : MOONKEEP_OK;
   if (code) return code;
+  const char *left_out = export->moment ? moment_left_out(export->moment) : "";
+  if (*left_out)
+    console_complain(&export->cli->console, "tables of other programs that are no stores are left out: %s",
+                     left_out);
   code = write_rows(export, err);
   progress_end(&export->progress);
   moment_close(export->moment); /* before anybody is waited for */

@@ -1,7 +1,9 @@
 #include "store/check.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "store/journal.h"
 #include "store/row.h"
 #include "store/schema.h"
@@ -187,6 +189,14 @@ static enum moonkeep_code check_journal(struct checking *checking, struct err *e
 
 /* ---- all of it ---- */
 
+static enum moonkeep_code name_strangers(struct checking *checking, struct err *err) {
+  struct buf names = {0};
+  enum moonkeep_code code = schema_name_strangers(checking->db, &names, err);
+  snprintf(checking->found->left_out, sizeof checking->found->left_out, "%s", buf_text(&names));
+  buf_deinit(&names);
+  return code;
+}
+
 static enum moonkeep_code check_all(struct checking *checking, struct err *err) {
   int64_t version;
   enum moonkeep_code code = schema_recognise(checking->db, checking->path, &version, err);
@@ -194,6 +204,7 @@ static enum moonkeep_code check_all(struct checking *checking, struct err *err) 
     code = err_set(err, MOONKEEP_CORRUPT, "%s is empty, it is no store", checking->path);
   if (!code && version == SCHEMA_VERSION) code = schema_check_own_tables(checking->db, checking->path, err);
   if (!code) code = check_structure(checking, err);
+  if (!code) code = name_strangers(checking, err);
   if (!code) code = check_journal(checking, err);
   if (!code && checking->check->full) code = schema_buckets(checking->db, check_bucket, checking, err);
   return code;

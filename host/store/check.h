@@ -28,8 +28,9 @@ struct check_found {
   uint64_t damaged; /* rows */
   uint64_t faults;  /* of the structure; counted up to 100 */
   uint64_t epoch, last_seq;
-  int64_t id;      /* of the database, 0: it has none */
-  int64_t last_ms; /* when the newest group that is still in the journal was written; 0: there is none */
+  int64_t id;        /* of the database, 0: it has none */
+  char left_out[96]; /* tables of other programs that are no stores, "": none */
+  int64_t last_ms;   /* when the newest group that is still in the journal was written; 0: there is none */
 };
 
 /* corrupt: something is damaged; the sentence says what was found first. `closed`: go_on said so. Others: it

@@ -18,6 +18,7 @@ static void tell(const struct inspect *inspect, const char *name, enum inspected
   struct inspected inspected = {.name = name,
                                 .kind = kind,
                                 .until = "",
+                                .left_out = found ? found->left_out : "",
                                 .good = code == MOONKEEP_OK,
                                 .counted = inspect->full && found,
                                 .keys = found ? found->keys : 0,

@@ -21,6 +21,7 @@ struct inspected {
   bool good;
   bool counted; /* keys and damaged are known */
   uint64_t keys, damaged;
+  const char *left_out;   /* tables of other programs that are no stores; "": none */
   uint64_t files, groups; /* of the archive */
   const char *until;      /* the moment up to which it brings the newest backup forward; "": none */
   const struct err *why;  /* when it is not good */

@@ -127,8 +127,10 @@ static void succeeded(struct keeper *keeper, const struct snapshot *snapshot, in
   keeper->failures = 0;
   keeper->due_ms = began_ms + keeper->every_ms;
   tell_state(keeper, NULL);
-  log_write(keeper->log, LOG_INFO, "backup", "%s: %llu keys, %llu KiB, verified", snapshot->name,
-            (unsigned long long)snapshot->keys, (unsigned long long)(snapshot->bytes >> 10));
+  const char *left_out = snapshot->left_out;
+  log_write(keeper->log, *left_out ? LOG_WARN : LOG_INFO, "backup", "%s: %llu keys, %llu KiB, verified%s%s",
+            snapshot->name, (unsigned long long)snapshot->keys, (unsigned long long)(snapshot->bytes >> 10),
+            *left_out ? "; without the tables of other programs: " : "", left_out);
   archiver_rotate(keeper->archiver);
   take_old_ones_away(keeper);
   archive_thin(keeper->dir, keeper->log);

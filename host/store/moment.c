@@ -20,7 +20,8 @@ struct moment {
   struct scan scan;
   struct store_call *call; /* owned: where the scan puts what it finds */
   bool scanning, scanned;
-  size_t taken; /* of the rows that the call holds */
+  struct buf left_out; /* names of tables that are no stores */
+  size_t taken;        /* of the rows that the call holds */
 };
 
 /* ---- the stores ---- */
@@ -51,6 +52,19 @@ static enum moonkeep_code add_name(struct moment *moment, const char *name, size
 
 static enum moonkeep_code add_table(void *ctx, const char *name, struct err *err) {
   return add_name(ctx, name, strlen(name), err);
+}
+
+static enum moonkeep_code refuse_the_only(void *ctx, const char *name, struct err *err) {
+  const struct moment *moment = ctx;
+  return strcmp(name, moment->only) == 0 ? schema_refuse_stranger(name, err) : MOONKEEP_OK;
+}
+
+static enum moonkeep_code look_for_strangers(struct moment *moment, struct err *err) {
+  sqlite3 *db = moment->view.scans;
+  if (moment->only) return schema_strangers(db, true, refuse_the_only, moment, err);
+  enum moonkeep_code code = schema_name_strangers(db, &moment->left_out, err);
+  buf_text(&moment->left_out); /* ends it with a NUL */
+  return code || !moment->left_out.failed ? code : err_memory(err);
 }
 
 /* A store that is new may be in the journal alone. */
@@ -100,6 +114,7 @@ static enum moonkeep_code begin(struct moment *moment, bool settled, bool backup
                    moment->path);
   if (!settled && !backup) code = check_settled(moment, err);
   if (!code) code = schema_buckets(moment->view.scans, add_table, moment, err);
+  if (!code) code = look_for_strangers(moment, err);
   return code ? code : add_from_journal(moment, err);
 }
 
@@ -148,9 +163,14 @@ void moment_close(struct moment *moment) {
   leave_tidy(moment);
   view_close(&moment->view);
   store_call_free(moment->call);
+  buf_deinit(&moment->left_out);
   mem_free(moment->names);
   mem_free(moment->path);
   mem_free(moment);
+}
+
+const char *moment_left_out(const struct moment *moment) {
+  return moment->left_out.data;
 }
 
 enum moonkeep_code moment_place(struct moment *moment, uint64_t *epoch, uint64_t *seq, struct err *err) {

@@ -39,6 +39,10 @@ struct moment_options {
  * as store_open. */
 enum moonkeep_code moment_open(struct moment **out, const struct moment_options *options, struct err *err);
 
+/* The tables of other programs that are no stores, and so are not in it: "other, players"; "": there are
+ * none. Borrowed until moment_close. */
+const char *moment_left_out(const struct moment *moment);
+
 /* Where it stands in the order of changes: the epoch, and the newest group that it shows. */
 enum moonkeep_code moment_place(struct moment *moment, uint64_t *epoch, uint64_t *seq, struct err *err);
 

@@ -115,33 +115,125 @@ static enum moonkeep_code (*const migrations[SCHEMA_VERSION])(sqlite3 *, struct 
     to_version_2,
 };
 
-/* ---- */
+/* ---- whose a table is ---- */
+
+#define COLUMNS "key TEXT PRIMARY KEY, value TEXT NOT NULL, expires_at INTEGER, sum INTEGER"
+
+/* Of a row `s` of sqlite_schema: a table that can be written to and read as a bucket's, whoever has made it.
+ */
+#define LISTED "FROM pragma_table_list(s.name) AS l WHERE"
+#define COLUMN "FROM pragma_table_info(s.name) AS c WHERE"
+#define FITS                                                                                                 \
+  "s.type='table' AND s.tbl_name=s.name AND s.sql NOT LIKE 'CREATE VIRTUAL%'"                                \
+  " AND EXISTS(SELECT 1 " LISTED " l.schema='main' AND l.type='table' AND l.wr=0)"                           \
+  " AND (SELECT count(*) " COLUMN " upper(c.type)='TEXT' AND c.pk=(c.name='key') AND"                        \
+  "      c.name IN ('key', 'value') OR"                                                                      \
+  "      c.type LIKE '%INT%' AND c.pk=0 AND c.name IN ('expires_at', 'sum'))=4"                              \
+  " AND NOT EXISTS(SELECT 1 " COLUMN " c.name NOT IN ('key', 'value', 'expires_at', 'sum') AND"              \
+  "                (c.pk OR c.\"notnull\" AND c.dflt_value IS NULL))"
+#define NAMES_OF(types)                                                                                      \
+  "SELECT name, " FITS " FROM sqlite_schema AS s"                                                            \
+  " WHERE lower(type) IN (" types ")"
+
+/* The buckets that have a trigger or an index of ours: `_economy_inserted` is one of economy's. */
+#define GUARDED(suffix, len)                                                                                 \
+  "SELECT substr(name, 2, length(name)-" len ") AS store FROM sqlite_schema WHERE name GLOB '_*" suffix "'"
+#define GUARDED_BUCKETS                                                                                      \
+  GUARDED("_inserted", "10")                                                                                 \
+  " UNION " GUARDED("_updated", "9") " UNION " GUARDED("_deleted", "9") " UNION " GUARDED("_expires", "9")
+#define LOST_BUCKETS                                                                                         \
+  "SELECT count(*) FROM (" GUARDED_BUCKETS                                                                   \
+  ") WHERE NOT EXISTS (SELECT 1 FROM sqlite_schema AS s WHERE s.name=store AND " FITS ")"
+
+enum moonkeep_code schema_refuse_stranger(const char *name, struct err *err) {
+  return err_key(
+      err, MOONKEEP_INVALID_KEY, name, strlen(name),
+      "the store file has a table (or a view or an index) \"%.63s\" that another program has made and "
+      "that is no store; choose another name for the store, or rename that one, while no host "
+      "runs: ALTER TABLE \"%.63s\" RENAME TO \"_%.63s\"",
+      name, name, name);
+}
+
+/* What the file has under this name, in whatever case. */
+static enum moonkeep_code look_for(sqlite3 *db, const char *name, bool *there, bool *is_bucket,
+                                   struct err *err) {
+  sqlite3_stmt *find;
+  *there = *is_bucket = false;
+  enum moonkeep_code code =
+      sql_prepare(db, NAMES_OF("'table', 'view', 'index'") " AND name=?1 COLLATE NOCASE", &find, err);
+  if (code) return code;
+  sqlite3_bind_text(find, 1, name, -1, SQLITE_STATIC);
+  int rc = sqlite3_step(find);
+  *there = rc == SQLITE_ROW;
+  if (*there) *is_bucket = sqlite3_column_int(find, 1) == 1;
+  if (!*there && rc != SQLITE_DONE) code = sql_fail(db, rc, "look for the table of a store", err);
+  sqlite3_finalize(find);
+  return code;
+}
 
 enum moonkeep_code schema_make_bucket(sqlite3 *db, const char *name, struct err *err) {
-  if (sqlite3_table_column_metadata(db, "main", name, NULL, NULL, NULL, NULL, NULL, NULL) == SQLITE_OK)
-    return MOONKEEP_OK;
-  enum moonkeep_code code = run_for_bucket(
-      db, "CREATE TABLE \"$\"(key TEXT PRIMARY KEY, value TEXT NOT NULL, expires_at INTEGER, sum INTEGER)",
-      name, "make the table of a store", err);
+  bool there, is_bucket;
+  enum moonkeep_code code = look_for(db, name, &there, &is_bucket, err);
+  if (!code && there && !is_bucket) {
+    schema_refuse_stranger(name, err);
+    return err->code = MOONKEEP_INVALID;
+  }
+  if (code || there) return code;
+  code = run_for_bucket(db, "CREATE TABLE \"$\"(" COLUMNS ")", name, "make the table of a store", err);
   return code ? code : add_guards(db, name, err);
 }
 
-enum moonkeep_code schema_buckets(sqlite3 *db,
-                                  enum moonkeep_code (*visit)(void *ctx, const char *name, struct err *),
-                                  void *ctx, struct err *err) {
+/* Calls visit with the names of those that are buckets, or are none. */
+static enum moonkeep_code each_name(sqlite3 *db, const char *sql, bool buckets,
+                                    enum moonkeep_code (*visit)(void *ctx, const char *name, struct err *),
+                                    void *ctx, struct err *err) {
   sqlite3_stmt *statement;
-  enum moonkeep_code code =
-      sql_prepare(db, "SELECT name FROM sqlite_schema WHERE type='table' ORDER BY name", &statement, err);
+  enum moonkeep_code code = sql_prepare(db, sql, &statement, err);
   if (code) return code;
   int rc;
   while (!code && (rc = sqlite3_step(statement)) == SQLITE_ROW) {
     const char *name = (const char *)sqlite3_column_text(statement, 0);
     if (!name) code = err_memory(err);
-    if (name && schema_is_bucket_name(name)) code = visit(ctx, name, err);
+    if (name && schema_is_bucket_name(name) && (sqlite3_column_int(statement, 1) == 1) == buckets)
+      code = visit(ctx, name, err);
   }
   if (!code && rc != SQLITE_DONE) code = sql_fail(db, rc, "list the stores", err);
   sqlite3_finalize(statement);
   return code;
+}
+
+/* One bit in the schema must not make a bucket look like a stranger's table, and so vanish. */
+static enum moonkeep_code check_buckets(sqlite3 *db, struct err *err) {
+  int64_t lost;
+  enum moonkeep_code code = sql_number(db, LOST_BUCKETS, "list the stores", &lost, err);
+  if (code || lost == 0) return code;
+  return err_set(err, MOONKEEP_CORRUPT,
+                 "the store file is damaged: the schema of one of its stores has changed");
+}
+
+enum moonkeep_code schema_buckets(sqlite3 *db,
+                                  enum moonkeep_code (*visit)(void *ctx, const char *name, struct err *),
+                                  void *ctx, struct err *err) {
+  enum moonkeep_code code = check_buckets(db, err);
+  return code ? code : each_name(db, NAMES_OF("'table'") " ORDER BY name", true, visit, ctx, err);
+}
+
+enum moonkeep_code schema_strangers(sqlite3 *db, bool all,
+                                    enum moonkeep_code (*visit)(void *ctx, const char *name, struct err *),
+                                    void *ctx, struct err *err) {
+  const char *sql =
+      all ? NAMES_OF("'table', 'view', 'index'") " ORDER BY name" : NAMES_OF("'table'") " ORDER BY name";
+  return each_name(db, sql, false, visit, ctx, err);
+}
+
+static enum moonkeep_code add_name(void *ctx, const char *name, struct err *err) {
+  struct buf *out = ctx;
+  buf_printf(out, "%s%s", out->len > 0 ? ", " : "", name);
+  return out->failed ? err_memory(err) : MOONKEEP_OK;
+}
+
+enum moonkeep_code schema_name_strangers(sqlite3 *db, struct buf *out, struct err *err) {
+  return schema_strangers(db, false, add_name, out, err);
 }
 
 enum moonkeep_code schema_recognise(sqlite3 *db, const char *path, int64_t *version, struct err *err) {
@@ -218,5 +310,5 @@ enum moonkeep_code schema_check_own_tables(sqlite3 *db, const char *path, struct
     if (faults != 0)
       return err_set(err, own_checks[i].code, "the store file %s is damaged: %s", path, own_checks[i].fault);
   }
-  return MOONKEEP_OK;
+  return check_buckets(db, err);
 }

@@ -5,9 +5,11 @@
 #ifndef STORE_SCHEMA_H
 #define STORE_SCHEMA_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sqlite3.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 
 enum {
@@ -29,19 +31,35 @@ enum moonkeep_code schema_migrate(sqlite3 *db, int64_t version, struct err *err)
 
 /* Whether the host's own tables are as it has made them; corrupt: they are not. No checksum stands over them,
  * and damage could hide rows of the journal without a word. They are small when a file is opened, so all of
- * their pages are looked at. */
+ * their pages are looked at. The same for the schema of each bucket, whose triggers and index remember it:
+ * one bit there must not make a bucket look like a stranger's table. */
 enum moonkeep_code schema_check_own_tables(sqlite3 *db, const char *path, struct err *err);
 
-/* Makes the table of a bucket where it is missing, inside the caller's transaction. */
+/* Makes the table of a bucket where it is missing, inside the caller's transaction. invalid: another program
+ * has made something of that name. */
 enum moonkeep_code schema_make_bucket(sqlite3 *db, const char *name, struct err *err);
 
 /* Whether a table of this name can be a bucket: a letter, then at most 62 letters, digits or `_`, and not
  * `sqlite_` at the start, in whatever case. */
 int schema_is_bucket_name(const char *name);
 
-/* Calls visit with the name of each bucket that has a table; it goes on while visit returns MOONKEEP_OK. */
+/* Calls visit with the name of each bucket that has a table; it goes on while visit returns MOONKEEP_OK.
+ * corrupt: the schema of one is not as it was made. A
+ * table that other programs have made is one if it has a bucket's columns. */
 enum moonkeep_code schema_buckets(sqlite3 *db,
                                   enum moonkeep_code (*visit)(void *ctx, const char *name, struct err *),
                                   void *ctx, struct err *err);
+
+/* The same for what others have made in the file that has a name which a bucket could have, and is none:
+ * their tables, and with `all` views and indexes too. Such a name is taken. */
+enum moonkeep_code schema_strangers(sqlite3 *db, bool all,
+                                    enum moonkeep_code (*visit)(void *ctx, const char *name, struct err *),
+                                    void *ctx, struct err *err);
+
+/* Adds the names of such tables to a text: "other, players". */
+enum moonkeep_code schema_name_strangers(sqlite3 *db, struct buf *out, struct err *err);
+
+/* The error of whoever names one. */
+enum moonkeep_code schema_refuse_stranger(const char *name, struct err *err);
 
 #endif

@@ -223,6 +223,7 @@ static enum moonkeep_code close_file(struct copy *copy, enum moonkeep_code code,
 
 static enum moonkeep_code write_file(struct copy *copy, struct moment *moment, struct err *err) {
   enum moonkeep_code code = moment_place(moment, &copy->info->epoch, &copy->info->seq, err);
+  snprintf(copy->info->left_out, sizeof copy->info->left_out, "%s", moment_left_out(moment));
   if (!code) code = make_file(copy, err);
   if (!code) code = copy_rows(copy, moment, err);
   if (!code) code = write_place(copy, err);

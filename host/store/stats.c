@@ -86,6 +86,6 @@ void store_stats(struct store *store, struct store_stats *stats) {
 void store_each_bucket(struct store *store, void (*visit)(void *ctx, const char *name), void *ctx) {
   for (struct map_link *l = map_next(&store->buckets, NULL); l; l = map_next(&store->buckets, l)) {
     const struct bucket *bucket = list_of(l, struct bucket, link);
-    if (bucket->exists) visit(ctx, bucket->name);
+    if (bucket->exists && !bucket->strange) visit(ctx, bucket->name);
   }
 }

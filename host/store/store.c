@@ -33,7 +33,8 @@ enum moonkeep_code store_check_name(const char *name, struct err *err) {
 enum moonkeep_code store_bucket(struct store *store, const char *name, struct bucket **out, struct err *err) {
   struct map_link *link = map_find(&store->buckets, name, strlen(name));
   *out = link ? list_of(link, struct bucket, link) : NULL;
-  if (*out) return MOONKEEP_OK;
+  if (*out && !(*out)->strange) return MOONKEEP_OK;
+  if (*out) return schema_refuse_stranger(name, err);
   if (store_check_name(name, err)) return err->code;
   enum moonkeep_code code = keys_claim(store, name, err);
   if (code) return code;
@@ -50,6 +51,27 @@ static enum moonkeep_code know_bucket(void *ctx, const char *name, struct err *e
   if (!bucket) return err_memory(err);
   bucket->exists = true;
   return MOONKEEP_OK;
+}
+
+/* What is written to it could never leave the journal. */
+static enum moonkeep_code know_stranger(void *ctx, const char *name, struct err *err) {
+  struct bucket *bucket = new_bucket(ctx, name);
+  if (!bucket) return err_memory(err);
+  return bucket->exists = bucket->strange = true, MOONKEEP_OK;
+}
+
+static enum moonkeep_code know_buckets(struct store *store, struct err *err) {
+  struct buf left_out = {0};
+  sqlite3 *db = store->commit.engine.db;
+  enum moonkeep_code code = schema_buckets(db, know_bucket, store, err);
+  if (!code) code = schema_strangers(db, true, know_stranger, store, err);
+  if (!code) code = schema_name_strangers(db, &left_out, err);
+  if (left_out.len > 0)
+    log_write(store->log, LOG_INFO, "store",
+              "%s has tables of other programs, which are no stores and come into no backup: %.300s",
+              store->path, buf_text(&left_out));
+  buf_deinit(&left_out);
+  return code;
 }
 
 static void free_bucket(struct map_link *link, void *ctx) {
@@ -220,7 +242,7 @@ static enum moonkeep_code open_file(struct store *store, struct err *err) {
   enum moonkeep_code code = start_file(store, err);
   if (code) return code;
   marker_open(&store->commit.marker, &store->folder, engine);
-  code = schema_buckets(engine->db, know_bucket, store, err);
+  code = know_buckets(store, err);
   if (!code && !make_queues(store))
     code = err_set(err, MOONKEEP_MEMORY, "cannot start the store's threads: out of memory");
   else if (!code && !start_threads(store)) {

@@ -39,6 +39,7 @@ struct bucket {
   struct map_link link; /* in store->buckets */
   struct map entries;
   bool exists;    /* it has been written, durably */
+  bool strange;   /* the name is taken by what another program has made in the file: nobody gets it */
   size_t pending; /* changes on their way to it */
   char name[STORE_NAME_BYTES + 1];
 };

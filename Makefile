@@ -177,7 +177,7 @@ $(BUILD)/tests/arena/players: tests/arena/players.c
 
 BUILD_DEPS = pkg-config liblua5.4-dev lua-cjson-dev libsqlite3-dev libuv1-dev libxxhash-dev libmicrohttpd-dev libedit2
 TEST_DEPS = $(BUILD_DEPS) fish groff-base curl lua-busted lua-socket lua5.1 lua5.4 luarocks patch sqlite3 tmux valgrind zsh
-LINT_DEPS = $(TEST_DEPS) clang clang-format cppcheck lua-check shellcheck libclang-rt-14-dev llvm
+LINT_DEPS = $(TEST_DEPS) libhiredis-dev liblmdb-dev clang clang-format cppcheck lua-check shellcheck libclang-rt-14-dev llvm
 
 # Looks what is missing and installs it, saying so. $(1): packages, $(2): the stamp that remembers.
 define install
@@ -227,18 +227,33 @@ FUZZ_SECONDS ?= 20
 fuzz: $(BUILD)/.lint-deps
 	@BUILD="$(BUILD)" FUZZ_SECONDS=$(FUZZ_SECONDS) COVERAGE=$(COVERAGE) bash tests/fuzz/run.sh $(ONLY)
 
-# What it costs: see tests/README.md. BENCH: options of tests/bench/bench.c.
+# What it costs, beside other systems: see tests/README.md. BENCH: options of tests/bench/bench.c. Peers that cannot be
+# installed are left out, and said so.
+BENCH_DEPS = redis-server libhiredis-dev liblmdb-dev tarantool lua5.4 lua-cjson lua-sql-sqlite3 gnuplot-nox
 BENCH_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/bench/*.c))
+BENCH_TOOLS = tests/bench/tools.c tests/bench/workload.c tests/bench/proc.c
+BENCH_LIBS = $(foreach it,hiredis lmdb,$(shell pkg-config --libs $(it) 2>/dev/null))
 $(BUILD)/tests/bench/bench: $(BENCH_OBJECTS) $(LIBRARY)
 	$(SAY) LINK $@
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) $(BENCH_LIBS)
+
+# The stopwatch for peers in Lua, whose own Lua it finds when it is loaded.
+$(BUILD)/tests/bench/tools.so: $(BENCH_TOOLS) tests/bench/bench.h tests/bench/tools.h
+	@mkdir -p $(@D)
+	$(SAY) LINK $@
+	$(Q)$(CC) $(CPPFLAGS) -Itests $(PKG_CFLAGS) -std=c11 -g $(OPTIMISE) $(WARNINGS) $(WERROR) -fPIC -shared -o $@ \
+	  $(BENCH_TOOLS) -lm
 
 -include $(BENCH_OBJECTS:.o=.d)
 
-bench: $(BUILD)/.deps
-	@$(MAKE) --no-print-directory $(BUILD)/tests/bench/bench
+$(BUILD)/.bench-deps: $(BUILD)/.deps
+	@for it in $(BENCH_DEPS); do sh tests/install.sh $$it || echo "moonkeep: the bench goes on without $$it"; done
+	@touch $@
+
+bench: $(BUILD)/.bench-deps
+	@$(MAKE) --no-print-directory $(BUILD)/tests/bench/bench $(BUILD)/tests/bench/tools.so $(BUILD)/moonkeep
 	@rm -rf "$(BUILD)/bench" && mkdir -p "$(BUILD)/bench/data"
-	@"$(BUILD)/tests/bench/bench" --json "$(BUILD)/bench/store.json" $(BENCH) "$(BUILD)/bench/data"
+	@"$(BUILD)/tests/bench/bench" --json "$(BUILD)/bench/bench.json" $(BENCH) "$(BUILD)/bench/data"
 	@rm -rf "$(BUILD)/bench/data"
 
 # What a backup costs those who work meanwhile. BENCH: options of tests/bench/backup/backup.c.

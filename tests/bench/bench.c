@@ -1,140 +1,72 @@
-/* `make bench`: update, set and get from Lua beside plain C with SQLite doing upserts in transactions of the
- * same size; in turn, in one run. What counts are the ratios: the rates are this machine's, at this moment.
+/* `make bench`: moonkeep beside other ways to keep data that has to be on the disk before it is acknowledged.
+ * All in turn, in one run, on the same keys and values. What counts are the ratios: the rates are this
+ * machine's, at this moment.
  *
- *     bench DIR [--rounds N] [--seconds S] [--sustained S] [--json FILE] [--only "update object uniform
- * 1000"]
+ *     bench DIR [--rounds N] [--seconds S] [--sustained S] [--quick] [--full] [--json FILE]
+ *               [--only "update object uniform 1000"] [--sides "Redis,plain C"]
  *
- * Each measurement is a process of its own, so that nothing of one is left for the next, and the bytes that
- * it wrote can be told. What is shown is the median of the rounds, by rate. */
+ * What is shown is the median of the rounds, by rate. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bench/bench.h"
-
-enum { ROUNDS_MOST = 99 };
+#include "bench/report.h"
+#include "bench/rounds.h"
+#include "bench/targets.h"
 
 static const char *dir, *json_path, *only = ""; /* only: what the name of a measurement has to begin with */
-static int rounds = 3;
-static double seconds = 2, sustained = 60;
-static FILE *json;
+static int rounds = 5;
+static double seconds = 1, sustained = 15;
+static bool full;
 
-void bench_must(bool ok, const char *what) {
-  if (ok) return;
-  fprintf(stderr, "bench: %s failed\n", what);
-  exit(1);
-}
+/* ---- what is compared ---- */
 
-/* ---- processes ---- */
-
-struct side { /* one of those that are compared */
-  const char *name;
-  void (*fill)(const struct load *);
-  void (*measure)(const struct load *, struct figures *);
+enum {
+  STORES = MOON | PLAIN | REDIS | TARANTOOL | LMDB,
+  EVERYBODY = STORES | INCR | LUASQL | ARCHIVED,
+  DISK = APPEND | OVERWRITE
 };
 
-static const struct side moon = {"moonkeep", moon_fill, moon_measure};
-static const struct side plain = {"plain C", plain_fill, plain_measure};
+struct cell {
+  enum shape shape;
+  const char *op;
+  bool zipf;
+  unsigned tasks;
+  unsigned who;
+};
 
-static void await(pid_t child) {
-  int status;
-  bench_must(waitpid(child, &status, 0) == child && status == 0, "a measurement");
-}
+/* Of everything that could be crossed, what says most; --full crosses it all. */
+static const struct cell cells[] = {
+    {OBJECT, "update", false, 1, STORES | LUASQL | DISK},
+    {OBJECT, "update", false, 64, STORES | DISK},
+    {OBJECT, "update", false, 1000, EVERYBODY},
+    {OBJECT, "update", true, 1000, STORES},
+    {OBJECT, "set", false, 1, STORES},
+    {OBJECT, "set", false, 64, STORES},
+    {OBJECT, "set", false, 1000, STORES},
+    {OBJECT, "get", false, 1, STORES | LUASQL},
+    {OBJECT, "get", false, 1000, STORES},
+    {COUNTER, "update", false, 1, STORES},
+    {COUNTER, "update", false, 64, STORES},
+    {COUNTER, "update", false, 1000, STORES | INCR | LUASQL},
+    {COUNTER, "update", true, 1000, STORES},
+    {DOCUMENT, "update", false, 1, STORES},
+    {DOCUMENT, "update", false, 64, STORES},
+    {DOCUMENT, "update", false, 1000, STORES | LUASQL},
+    {DOCUMENT, "update", true, 1000, STORES},
+};
+enum { CELLS = sizeof cells / sizeof *cells };
 
-static void fill(const struct side *side, const struct load *load) {
-  fflush(NULL);
-  pid_t child = fork();
-  bench_must(child >= 0, "fork");
-  if (child == 0) {
-    side->fill(load);
-    _exit(0);
-  }
-  await(child);
-}
-
-static struct figures measure(const struct side *side, const struct load *load) {
-  struct figures figures;
-  int ends[2];
-  fflush(NULL);
-  bench_must(pipe(ends) == 0, "pipe");
-  pid_t child = fork();
-  bench_must(child >= 0, "fork");
-  if (child == 0) {
-    side->measure(load, &figures);
-    bench_must(write(ends[1], &figures, sizeof figures) == sizeof figures, "write");
-    _exit(0);
-  }
-  close(ends[1]);
-  bench_must(read(ends[0], &figures, sizeof figures) == sizeof figures, "a measurement");
-  close(ends[0]);
-  await(child);
-  return figures;
-}
-
-/* ---- what is shown ---- */
-
-static int by_rate(const void *a, const void *b) {
-  const struct figures *x = a, *y = b;
-  return (x->rate > y->rate) - (x->rate < y->rate);
-}
-
-static struct figures median(struct figures *figures, int count) {
-  qsort(figures, (size_t)count, sizeof *figures, by_rate);
-  return figures[count / 2];
-}
-
-static void show(const struct side *side, const struct load *load, const struct figures *f, double ratio) {
-  char against[16] = "";
-  if (ratio > 0) snprintf(against, sizeof against, "%.2fx", ratio);
-  printf("%-9s %-7s %-9s %-8s %5u %9.0f %7s %9.2f %9.2f %9.2f %8.1f\n", side->name, load->op,
-         shape_names[load->shape], load->zipf ? "zipf" : "uniform", load->tasks, f->rate, against, f->p50,
-         f->p99, f->worst, f->written);
-  if (!json) return;
-  fprintf(json,
-          "{\"who\":\"%s\",\"op\":\"%s\",\"value\":\"%s\",\"keys\":\"%s\",\"tasks\":%u,\"seconds\":%g,"
-          "\"rate\":%.0f,"
-          "\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f,\"written_per_byte\":%.2f}\n",
-          side->name, load->op, shape_names[load->shape], load->zipf ? "zipf" : "uniform", load->tasks,
-          load->seconds, f->rate, f->p50, f->p99, f->worst, f->written);
-}
-
-static void headline(const char *what) {
-  printf("\n%s\n\n%-9s %-7s %-9s %-8s %5s %9s %7s %9s %9s %9s %8s\n", what, "", "call", "value", "keys",
-         "tasks", "calls/s", "ratio", "p50 ms", "p99 ms", "max ms", "written");
-}
-
-static bool is_wanted(const struct load *load) {
+static bool is_wanted(const char *begin, const struct load *load) {
   char name[100];
-  snprintf(name, sizeof name, "%s %s %s %u", load->op, shape_names[load->shape],
+  snprintf(name, sizeof name, "%s%s %s %s %u", begin, load->op, shape_names[load->shape],
            load->zipf ? "zipf" : "uniform", load->tasks);
   return strncmp(name, only, strlen(only)) == 0;
 }
-
-/* Both sides in turn, round by round. */
-static void compare(struct load load, int count) {
-  if (!is_wanted(&load)) return;
-  struct figures ours[ROUNDS_MOST], theirs[ROUNDS_MOST];
-  bool upserts = strcmp(load.op, "get") != 0;
-  for (int i = 0; i < count; i++) {
-    ours[i] = measure(&moon, &load);
-    if (upserts) theirs[i] = measure(&plain, &load);
-  }
-  struct figures us = median(ours, count), them = {0};
-  if (upserts) them = median(theirs, count);
-  show(&moon, &load, &us, upserts ? us.rate / them.rate : 0);
-  if (!upserts) return;
-  load.op = "upsert";
-  show(&plain, &load, &them, 0);
-}
-
-/* ---- what is measured ---- */
-
-static const unsigned task_counts[] = {1, 64, 1000};
-enum { TASK_COUNTS = 3 };
 
 static const char *dir_of(enum shape shape) {
   static char dirs[SHAPES][1024];
@@ -142,84 +74,136 @@ static const char *dir_of(enum shape shape) {
   return dirs[shape];
 }
 
-static void fill_all(void) {
-  for (int shape = 0; shape < SHAPES; shape++) {
-    struct load load = {.shape = (enum shape)shape, .dir = dir_of((enum shape)shape)};
-    bench_must(mkdir(load.dir, 0700) == 0, "making a folder");
-    fill(&moon, &load);
-    fill(&plain, &load);
+static struct load load_of(const struct cell *cell) {
+  return (struct load){.op = cell->op,
+                       .shape = cell->shape,
+                       .zipf = cell->zipf,
+                       .tasks = cell->tasks,
+                       .seconds = seconds,
+                       .dir = dir_of(cell->shape)};
+}
+
+static void compare_the_cells(enum shape shape) {
+  for (int i = 0; i < CELLS; i++) {
+    struct load load = load_of(&cells[i]);
+    if (cells[i].shape == shape && is_wanted("", &load)) rounds_compare(load, cells[i].who, rounds);
   }
 }
 
-static void measure_disk(void) {
-  double append[ROUNDS_MOST], overwrite[ROUNDS_MOST];
-  struct figures figures[ROUNDS_MOST];
-  for (int i = 0; i < rounds; i++) {
-    append[i] = disk_rate(true, seconds / 2, dir);
-    overwrite[i] = disk_rate(false, seconds / 2, dir);
-  }
-  for (int i = 0; i < rounds; i++) figures[i].rate = append[i];
-  double appending = median(figures, rounds).rate;
-  for (int i = 0; i < rounds; i++) figures[i].rate = overwrite[i];
-  double overwriting = median(figures, rounds).rate;
-  printf("4 KiB with fdatasync, a second: %.0f appending, %.0f overwriting\n", appending, overwriting);
-}
-
-static void compare_updates(void) {
-  for (int shape = 0; shape < SHAPES; shape++)
+static void cross_everything(enum shape shape) {
+  static const char *const ops[] = {"update", "set", "get"};
+  static const unsigned task_counts[] = {1, 64, 1000};
+  for (int op = 0; op < 3; op++)
     for (int zipf = 0; zipf < 2; zipf++)
-      for (int i = 0; i < TASK_COUNTS; i++)
-        compare((struct load){"update", (enum shape)shape, zipf, task_counts[i], seconds,
-                              dir_of((enum shape)shape)},
-                rounds);
+      for (int i = 0; i < 3; i++) {
+        struct cell cell = {shape, ops[op], zipf, task_counts[i], EVERYBODY | (op == 0 ? DISK : 0)};
+        struct load load = load_of(&cell);
+        if (is_wanted("", &load)) rounds_compare(load, cell.who, rounds);
+      }
 }
 
-static void compare_the_rest(const char *op) {
-  for (int i = 0; i < TASK_COUNTS; i++)
-    compare((struct load){op, OBJECT, false, task_counts[i], seconds, dir_of(OBJECT)}, rounds);
+static int fewer_rounds(void) {
+  return full || rounds < 3 ? rounds : 3;
 }
+
+static void compare_mixes(void) {
+  static const char *const mixes[] = {"A", "B", "C", "D", "F"};
+  for (int i = 0; i < 5; i++) {
+    struct load load = load_of(&(struct cell){OBJECT, mixes[i], true, 64, STORES});
+    if (is_wanted("YCSB ", &load)) rounds_compare(load, STORES, fewer_rounds());
+  }
+}
+
+static void compare_sustained(void) {
+  for (int zipf = 0; zipf < 2; zipf++) {
+    struct load load = load_of(&(struct cell){OBJECT, "update", zipf, 1000, 0});
+    load.seconds = sustained;
+    load.sustained = true;
+    if (!zipf || full)
+      if (is_wanted("sustained ", &load)) rounds_compare(load, STORES | ARCHIVED, fewer_rounds());
+  }
+}
+
+/* Whether anything of this shape is to be done, and so has to be filled. */
+static bool is_needed(enum shape shape) {
+  char name[40];
+  snprintf(name, sizeof name, " %s", shape_names[shape]);
+  bool names_it = strstr(only, name) != NULL, names_none = true;
+  for (int i = 0; i < SHAPES; i++)
+    if (strstr(only, shape_names[i])) names_none = false;
+  return names_it || (names_none && (shape == OBJECT || !*only || strchr("usg", *only)));
+}
+
+static void compare(enum shape shape) {
+  char title[80];
+  struct load load = {.shape = shape, .dir = dir_of(shape)};
+  if (!is_needed(shape)) return;
+  bench_must(mkdir(load.dir, 0700) == 0, "making a folder");
+  rounds_begin(&load, EVERYBODY | DISK);
+  snprintf(title, sizeof title, "Acknowledged, %s: %g s, median of %d", shape_names[shape], seconds, rounds);
+  report_headline(title);
+  full ? cross_everything(shape) : compare_the_cells(shape);
+  if (shape == OBJECT) {
+    report_headline("The core mixes of YCSB");
+    compare_mixes();
+    snprintf(title, sizeof title, "Sustained: %g s, with what each has to clean up, and a backup", sustained);
+    report_headline(title);
+    if (sustained > 0) compare_sustained();
+  }
+  rounds_end();
+}
+
+/* ---- options ---- */
 
 static void read_options(int argc, char **argv) {
-  static const struct option names[] = {
-      {"rounds", required_argument, NULL, 'r'},    {"seconds", required_argument, NULL, 's'},
-      {"sustained", required_argument, NULL, 'l'}, {"json", required_argument, NULL, 'j'},
-      {"only", required_argument, NULL, 'o'},      {0}};
+  static const struct option names[] = {{"rounds", required_argument, NULL, 'r'},
+                                        {"seconds", required_argument, NULL, 's'},
+                                        {"sustained", required_argument, NULL, 'l'},
+                                        {"json", required_argument, NULL, 'j'},
+                                        {"only", required_argument, NULL, 'o'},
+                                        {"sides", required_argument, NULL, 'w'},
+                                        {"quick", no_argument, NULL, 'q'},
+                                        {"full", no_argument, NULL, 'f'},
+                                        {0}};
   for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
     if (c == 'r') rounds = atoi(optarg);
     if (c == 's') seconds = atof(optarg);
     if (c == 'l') sustained = atof(optarg);
     if (c == 'j') json_path = optarg;
     if (c == 'o') only = optarg;
+    if (c == 'w') only_sides = optarg;
+    if (c == 'q') rounds = 1, seconds = 0.3, sustained = 3;
+    if (c == 'f') full = true, seconds = 10, sustained = 60;
     if (c == '?') exit(2);
   }
-  dir = argv[optind];
+  dir = argv[optind] ? realpath(argv[optind], NULL) : NULL; /* servers have working folders of their own */
   bench_must(dir != NULL && rounds >= 1 && rounds <= ROUNDS_MOST && seconds > 0, "reading the options");
+}
+
+static void introduce(void) {
+  printf(
+      "%s\n\n"
+      "%d keys; every change is on the disk before it is answered, and no value is what it was before.\n"
+      "calls/s: of the median round. ours: how many times as fast moonkeep is (median of the ratios of each "
+      "round).\n"
+      "CPU: of all processes, a call, with what is cleaned up behind. written: bytes to the disk for each "
+      "byte of key\n"
+      "and value that changed. MiB: of the process that has the data. plain C, LMDB and LuaSQL do as many "
+      "calls in one\n"
+      "transaction as there are tasks; plain C and LMDB compute nothing for an update, and read nothing.\n\n",
+      report_machine(), KEYS);
+  report_settings(all_sides, SIDES);
+  printf("\n");
 }
 
 int main(int argc, char **argv) {
   read_options(argc, argv);
-  json = json_path ? fopen(json_path, "w") : NULL;
-  bench_must(json || !json_path, "opening the JSON file");
   setvbuf(stdout, NULL, _IOLBF, 0);
-  printf("%d keys; each change is durable before it is answered; %g s a measurement, median of %d; plain C "
-         "does\n"
-         "upserts in transactions of as many as there are tasks. written: bytes to the disk for each byte of "
-         "key and\n"
-         "value that changed.\n",
-         KEYS, seconds, rounds);
-  fill_all();
-  measure_disk();
-  headline("Acknowledged");
-  compare_updates();
-  compare_the_rest("set");
-  compare_the_rest("get");
-  if (sustained > 0) {
-    char title[80];
-    snprintf(title, sizeof title, "Sustained: %g s, with folding and checkpoints", sustained);
-    headline(title);
-    compare((struct load){"update", OBJECT, false, 1000, sustained, dir_of(OBJECT)}, 1);
-    compare((struct load){"update", OBJECT, true, 1000, sustained, dir_of(OBJECT)}, 1);
-  }
-  if (json) fclose(json);
+  introduce();
+  compare(OBJECT);
+  compare(COUNTER);
+  compare(DOCUMENT);
+  targets_show();
+  if (json_path) report_json(json_path, rounds, seconds);
   return 0;
 }

@@ -24,7 +24,7 @@ enum moonkeep_code {
   MOONKEEP_INVALID_VALUE,   /* not a JSON value, or one that could not come back exactly as it went in */
   MOONKEEP_INVALID_PATTERN, /* not a LIKE pattern */
   MOONKEEP_TOO_LARGE,       /* a value or a list over its size limit */
-  MOONKEEP_NESTED,          /* a store call inside an update function */
+  MOONKEEP_NESTED,          /* a store call inside an update function or a transaction */
   MOONKEEP_FULL,            /* no space left: nothing was written */
   MOONKEEP_IO,              /* the disk or the file system failed: nothing was written */
   MOONKEEP_CORRUPT,         /* the row's checksum does not match */
@@ -174,9 +174,11 @@ const char *moonkeep_caller(const struct moonkeep_call *call);
 
 struct moonkeep_answer { /* valid until `done` returns */
   enum moonkeep_code code;
-  const char *message; /* what is wrong; "" */
-  const char *json;    /* get, update: the value, NULL: absent; select: an array of {"key":,"value":} */
-  uint64_t count;      /* deleteLike: how many; delete: 1 where the key was there; select: rows */
+  const char *message;   /* what is wrong; "" */
+  const char *json;      /* get, update: the value, NULL: absent; select: an array of {"key":,"value":}, with
+                          "expires_at_ms": where the row has one */
+  uint64_t count;        /* deleteLike: how many; delete: 1 where the key was there; select: rows */
+  int64_t expires_at_ms; /* get, update: of the value, since 1970; 0: never */
 };
 typedef void moonkeep_done(void *ctx, const struct moonkeep_answer *answer); /* NULL: need not know */
 
@@ -200,7 +202,78 @@ enum moonkeep_code moonkeep_update(struct moonkeep_host *host, const char *store
                                    const char *(*fn)(void *ctx, const char *json), moonkeep_done *done,
                                    void *ctx);
 
-/* For tools: waits until every store call has been answered. */
+/* ---- transactions ----
+ *
+ * A transaction reads and changes any keys of any stores, as one change that is made whole or not at all, and
+ * as if nothing else had happened meanwhile: the guarantees of a script's store:transaction. Its function is
+ * called on the host's thread, from moonkeep_transaction or a tick, and never waits: a key that is not at
+ * hand reads as absent, is loaded, and the function is called again from the start, as it is when another
+ * change has got in between. So whatever else it touches (its ctx) has to bear being set anew. When it
+ * returns MOONKEEP_OK what it has written is committed, and answered when that is on disk; any other code
+ * gives the transaction up: nothing is written, and the code is the answer's. What was wrong with a key or
+ * value is answered too, and nothing is written. Further codes: conflict, after a hundred runs; what the
+ * store answers.
+ *
+ *     static enum moonkeep_code pay(void *ctx, struct moonkeep_tx *tx) {
+ *       struct deal *deal = ctx;
+ *       const char *gold = moonkeep_tx_get(tx, NULL, deal->buyer);
+ *       if (!gold || atoi(gold) < deal->price) return MOONKEEP_INVALID;
+ *       moonkeep_tx_set(tx, NULL, deal->buyer, minus(gold, deal->price), 0);
+ *       …
+ *       return MOONKEEP_OK;
+ *     } */
+
+struct moonkeep_tx; /* one transaction; valid while its function runs */
+
+enum moonkeep_code moonkeep_transaction(struct moonkeep_host *host,
+                                        enum moonkeep_code (*fn)(void *ctx, struct moonkeep_tx *tx),
+                                        moonkeep_done *done, void *ctx);
+
+/* For fn alone. They see what the transaction itself has changed. A value is valid until its key is written
+ * or fn returns; NULL: absent. update keeps the key's expiry; its function may be left out where the value is
+ * still to be loaded, and returns NULL to write nothing. delete: 1 where the key was there. */
+const char *moonkeep_tx_get(struct moonkeep_tx *tx, const char *store, const char *key);
+void moonkeep_tx_set(struct moonkeep_tx *tx, const char *store, const char *key, const char *json,
+                     int64_t expires_at_ms);
+void moonkeep_tx_update(struct moonkeep_tx *tx, const char *store, const char *key,
+                        const char *(*fn)(void *ctx, const char *json), void *ctx);
+int moonkeep_tx_delete(struct moonkeep_tx *tx, const char *store, const char *key);
+
+/* ---- waiting for the store ----
+ *
+ * For tools, and for servers while they start: these wait for the disk, so not in ticks. They return the
+ * answer's code and fill the result (may be NULL), whose json is yours until moonkeep_result_free. Events,
+ * tasks and timers do not run meanwhile, other answers are given. nested: called from the `done` of a call,
+ * or in an update function or transaction. */
+
+struct moonkeep_result { /* see moonkeep_answer */
+  enum moonkeep_code code;
+  char message[768];
+  char *json;
+  uint64_t count;
+  int64_t expires_at_ms;
+};
+
+void moonkeep_result_free(struct moonkeep_result *result);
+
+enum moonkeep_code moonkeep_get_wait(struct moonkeep_host *host, const char *store, const char *key,
+                                     struct moonkeep_result *result);
+enum moonkeep_code moonkeep_set_wait(struct moonkeep_host *host, const char *store, const char *key,
+                                     const char *json, int64_t expires_at_ms, struct moonkeep_result *result);
+enum moonkeep_code moonkeep_delete_wait(struct moonkeep_host *host, const char *store, const char *key,
+                                        struct moonkeep_result *result);
+enum moonkeep_code moonkeep_delete_like_wait(struct moonkeep_host *host, const char *store,
+                                             const char *pattern, struct moonkeep_result *result);
+enum moonkeep_code moonkeep_select_wait(struct moonkeep_host *host, const char *store, const char *pattern,
+                                        uint64_t limit, struct moonkeep_result *result);
+enum moonkeep_code moonkeep_update_wait(struct moonkeep_host *host, const char *store, const char *key,
+                                        const char *(*fn)(void *ctx, const char *json), void *ctx,
+                                        struct moonkeep_result *result);
+enum moonkeep_code moonkeep_transaction_wait(struct moonkeep_host *host,
+                                             enum moonkeep_code (*fn)(void *ctx, struct moonkeep_tx *tx),
+                                             void *ctx, struct moonkeep_result *result);
+
+/* Waits until every store call has been answered; at once where the above would be nested. */
 void moonkeep_wait(struct moonkeep_host *host);
 
 /* The code's name as scripts see it, such as "invalid_key". Never NULL; any thread. */

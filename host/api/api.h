@@ -11,6 +11,11 @@
 #include "moonkeep.h"
 #include "script/provided.h"
 
+struct answered { /* a call that was answered at once: in the next tick */
+  struct list link;
+  void (*answer)(struct answered *);
+};
+
 struct moonkeep_host {
   struct host *host;
   struct moonkeep_options options; /* what it points to, but for ctx and the callbacks, is the caller's */
@@ -18,6 +23,8 @@ struct moonkeep_host {
   struct log log;
   struct provided *provided; /* owned */
   bool opened;               /* `posted` and `turn` are there */
+  unsigned answering;        /* `done` runs, within so many others */
+  struct err refused;        /* why a call was refused when it was made, last */
   struct list answered;      /* store calls that were answered at once: `done` is called in the next tick */
   uv_prepare_t turn;         /* which does that */
   uv_async_t posted;         /* wakes the host for events from any thread */
@@ -26,6 +33,27 @@ struct moonkeep_host {
 };
 
 void api_answer(struct moonkeep_host *api); /* calls `done` of what was answered at once */
+
+/* Calls `done`, where there is one; nothing may wait for the store meanwhile. */
+void api_done(struct moonkeep_host *api, moonkeep_done *done, void *ctx,
+              const struct moonkeep_answer *answer);
+
+/* Waits for the next answers. */
+void api_await(struct moonkeep_host *api);
+
+/* Whether the store may be waited for now; fills api->refused where not. */
+enum moonkeep_code api_may_wait(struct moonkeep_host *api);
+
+/* Whether the store may be called now; fills api->refused where not. */
+enum moonkeep_code api_may_call(struct moonkeep_host *api);
+
+/* The store of this name (NULL: "appData"). */
+enum moonkeep_code api_bucket(struct moonkeep_host *api, const char *store, struct bucket **bucket,
+                              struct err *err);
+
+/* The text as a value, compact; NULL: it is none, and err says why. */
+struct value *api_value(struct moonkeep_host *api, const char *json, int64_t expires_at_ms, struct err *err);
+
 enum moonkeep_code api_fail(struct moonkeep_error *out, const struct err *err);
 
 #endif

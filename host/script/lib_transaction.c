@@ -22,8 +22,6 @@
 #include "script/tx.h"
 #include "script/value.h"
 
-enum { TRIES = 100 };
-
 #define TRY  "moonkeep.try"
 #define VIEW "moonkeep.tx"
 
@@ -67,8 +65,7 @@ static struct tx_row *need_row(lua_State *L, const struct view *view, const char
 static int go_on(lua_State *L, const struct view *view, struct tx_row *row, int which);
 
 static void note_read(struct tx_row *row, const struct value *value) {
-  row->read = true;
-  row->seen = value_ref((struct value *)value);
+  tx_read(row, value_ref((struct value *)value));
 }
 
 static int load_end(lua_State *L, int status, lua_KContext which) {
@@ -291,10 +288,10 @@ static int commit_end(lua_State *L, int status, lua_KContext raised) {
   waiter_drop(waiter_of(L));
   if (done && raised) return lua_error(L);
   if (done) return lua_gettop(L) - TRY_AT;
-  if (run->number < TRIES) return attempt(L, run->number + 1);
+  if (run->number < TX_TRIES) return attempt(L, run->number + 1);
   return fault(L, MOONKEEP_CONFLICT,
                "%s:transaction: what it had read was changed by others, %d times over; nothing was written",
-               bucket_name(bucket), TRIES);
+               bucket_name(bucket), TX_TRIES);
 }
 
 static int function_end(lua_State *L, int status, lua_KContext ctx) {

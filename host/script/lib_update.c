@@ -13,6 +13,7 @@
 #include "script/fault.h"
 #include "script/lib.h"
 #include "script/lib_store.h"
+#include "script/provided.h"
 #include "script/value.h"
 
 enum { KEY = 2, FN = 3, DEFAULT = 4, OPTIONS = 5, RESULT = 6 }; /* the caller's stack */
@@ -175,10 +176,13 @@ static void run_turn(struct turn *turn) {
     err_memory(&turn->err);
     return;
   }
+  struct provided *provided = script->scripts->options.provided;
   script->can_wait = false;
   script->in_update = true;
+  if (provided) ++*provided_in_update(provided);
   waiter->ran = true;
   resume_closure(waiter, turn);
+  if (provided) --*provided_in_update(provided);
   script->in_update = was_in_update;
   script->can_wait = could_wait;
   if (!waiter->raised) return;

@@ -205,12 +205,8 @@ static struct moonkeep_call *make_call(struct provided_function *function, struc
 bool provided_call(struct provided_function *function, struct waiter *waiter, const char *args, size_t len) {
   struct moonkeep_call *call = make_call(function, waiter, args, len);
   if (!call) return false;
-  struct provided *provided = function->provided;
-  bool in_update = waiter->script->in_update;
   call->waiter = waiter;
-  provided->in_update += in_update;
   function->fn(function->ctx, call, call->args);
-  provided->in_update -= in_update;
   call->calling = false;
   provided_drop(waiter);
   waiter->served = call;

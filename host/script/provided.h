@@ -28,8 +28,8 @@ void provided_free(struct provided *provided); /* after the scripts are closed; 
 enum moonkeep_code provided_add(struct provided *provided, const char *module, const char *function,
                                 moonkeep_function *fn, void *ctx, struct err *err);
 
-/* How many functions of the server's run inside update functions, those of its own updates too (which it
- * counts itself): none of them may call the store. */
+/* How many update functions and transactions are at work: what they call of the server's may not call the
+ * store. Counted by those who run them. */
 unsigned *provided_in_update(struct provided *provided);
 
 /* Wakes the tasks whose calls have been answered. */

@@ -57,6 +57,37 @@ const struct value *tx_value(const struct tx_row *row) {
   return row->written ? row->value : row->seen;
 }
 
+void tx_read(struct tx_row *row, struct value *value) {
+  value_free(row->seen);
+  row->seen = value;
+  row->read = true;
+}
+
+static void unwrite(struct map_link *link, void *ctx) {
+  (void)ctx;
+  struct tx_row *row = list_of(link, struct tx_row, link);
+  value_free(row->value);
+  row->value = NULL;
+  row->written = false;
+}
+
+static void unread(struct map_link *link, void *ctx) {
+  (void)ctx;
+  struct tx_row *row = list_of(link, struct tx_row, link);
+  value_free(row->seen);
+  row->seen = NULL;
+  row->read = false;
+}
+
+void tx_unwrite(struct tx *tx) {
+  map_each(&tx->rows, unwrite, NULL);
+}
+
+void tx_forget(struct tx *tx) {
+  tx_unwrite(tx);
+  map_each(&tx->rows, unread, NULL);
+}
+
 void tx_write(struct tx_row *row, struct value *value) {
   value_free(row->value);
   row->value = value;

@@ -19,8 +19,8 @@ struct server {
   const char *scripts;
   struct moonkeep_call *kept[4]; /* calls to be answered later */
   int kept_count;
-  pthread_t thread;
-  bool threaded;
+  pthread_t threads[4];
+  int thread_count;
   enum moonkeep_code code; /* of a store call that was tried */
   char said[1024];         /* what the scripts have sent, a line each */
   char log[4096];
@@ -93,8 +93,11 @@ static void *answer_on_thread(void *ctx) {
 static void on_thread(void *ctx, struct moonkeep_call *call, const char *args) {
   struct server *server = ctx;
   (void)args;
-  server->threaded = true;
-  pthread_create(&server->thread, NULL, answer_on_thread, call);
+  pthread_create(&server->threads[server->thread_count++], NULL, answer_on_thread, call);
+}
+
+static void join(struct server *server) {
+  while (server->thread_count > 0) pthread_join(server->threads[--server->thread_count], NULL);
 }
 
 static void prepare(void *ctx, struct moonkeep_host *host) {
@@ -215,13 +218,9 @@ TEST(a_task_waits_until_the_server_answers) {
 TEST(other_threads_answer) {
   struct server server;
   open_server(&server, GO("for i = 1, 3 do say(arena.thread()) end"));
-  for (int i = 1; i <= 3; i++) {
-    if (i == 1) emit(&server);
-    while (!server.threaded) tick(&server);
-    pthread_join(server.thread, NULL);
-    server.threaded = false;
-  }
+  emit(&server);
   tick_until_done(&server, 1);
+  join(&server);
   CHECK_STR(server.said, "from a thread\nfrom a thread\nfrom a thread\n");
   close_server(&server);
 }
@@ -294,14 +293,13 @@ TEST(memory_runs_out_in_calls) {
   open_server(&server, GO("pcall(arena.echo, {1, 2}) pcall(arena.refuse) pcall(arena.thread, 'x')"));
   bool failed = true;
   for (long nth = 1; failed; nth++) {
-    server.threaded = false;
     server.done = 0;
     check_fail_alloc(nth);
     if (moonkeep_emit(server.host, json, sizeof json - 1, on_any_done, &server) == MOONKEEP_OK)
       tick_until_done(&server, 1);
     failed = check_alloc_failed();
     check_fail_alloc(0);
-    if (server.threaded) pthread_join(server.thread, NULL);
+    join(&server);
   }
   close_server(&server);
 }

@@ -172,11 +172,16 @@ static void look_at(struct attempt *mine, int key, const struct value *value) {
   if (!may_hold(key, word)) snprintf(mine->misled, sizeof mine->misled, "%s=%s", scenario_keys[key], word);
 }
 
+/* A commit that has found something changed: nothing is written. */
+static bool is_conflict(const struct store_call *call) {
+  return call->op == STORE_COMMIT && !call->err && !call->found;
+}
+
 static void note_answer(struct attempt *mine) {
   struct store_call *call = mine->call;
   mine->done = true;
   mine->late = is_over();
-  if (mine->late || call->err) return;
+  if (mine->late || call->err || is_conflict(call)) return;
   for (int key = mine->first; key >= 0 && key <= mine->last; key++) acknowledged(key, mine->turn);
   if (call->op != STORE_GET) return;
   char word[WORD];
@@ -252,6 +257,27 @@ static void set_pair(void) {
   set_list(P0, P1);
 }
 
+/* A transaction that has read one key (where its newest value is at hand) and writes others. */
+static void commit(int first, int last, int read) {
+  const char *word = new_word();
+  const struct value *seen;
+  struct store_call *call = store_call_new(STORE_COMMIT, bucket(), NULL, 0);
+  bool known = store_newest(scenario_store, bucket(), scenario_keys[read], 2, &seen);
+  size_t writes = (size_t)(last - first + 1);
+  call->row_count = writes + known;
+  call->rows = mem_alloc(call->row_count * sizeof *call->rows);
+  call->claims = mem_zero(call->row_count * sizeof *call->claims);
+  for (int key = first; key <= last; key++)
+    call->rows[key - first] =
+        (struct store_row){scenario_keys[key], 2, value_new(word, strlen(word), 0), NULL};
+  if (known) {
+    call->rows[writes] = (struct store_row){scenario_keys[read], 2, NULL, NULL};
+    call->claims[writes] =
+        (struct store_claim){.read = true, .kept = true, .seen = value_ref((struct value *)seen)};
+  }
+  submit(call, first, last, word);
+}
+
 static enum store_verdict change(struct store_call *call, const struct value *current) {
   struct attempt *mine = call->ctx;
   if (!is_over()) look_at(mine, mine->first, current);
@@ -320,7 +346,7 @@ static void judge_in_time(struct attempt *mine) {
   if (code && code != MOONKEEP_IO && code != MOONKEEP_FULL && code != MOONKEEP_UNKNOWN)
     FAIL("a call ends in %s: %s", moonkeep_code_name(code), call->err->message);
   if (*mine->misled) FAIL("a call is shown %s", mine->misled);
-  if (code && code != MOONKEEP_UNKNOWN)
+  if ((code && code != MOONKEEP_UNKNOWN) || is_conflict(call))
     for (int key = mine->first; key >= 0 && key <= mine->last; key++) refused(key, mine->turn);
   if (!code && call->op == STORE_SCAN) judge_scan(call);
 }
@@ -384,7 +410,7 @@ static bool first_half(bool wide) {
 static bool second_half(bool wide) {
   set(K5), flush(), get(X0);
   if (!finish()) return false;
-  set_pair(), update(K0), delete (K2), set(D1), get(K3);
+  set_pair(), update(K0), commit(P0, P1, K0), delete (K2), set(D1), get(K3);
   if (wide) write_much();
   if (!finish()) return false;
   scan();
@@ -423,8 +449,8 @@ static void change_something(bool wide) {
   case 3:
   case 4:
   case 5: update(any_key()); break;
-  case 6:
-  case 7: set_pair(); break;
+  case 6: set_pair(); break;
+  case 7: commit(P0, P1, K0 + (int)check_below(6)); break;
   case 8: set_list(first, first + (int)check_below((uint64_t)(P0 - first))); break;
   case 9: delete (any_key()); break;
   case 10: delete_like_d(); break;

@@ -22,7 +22,7 @@ struct waiter {
   struct moonkeep_call *served; /* a call on a function of the server's, see provided.h; NULL: none */
   size_t taken_bytes;           /* of the script's memory, for the call */
   bool under_way;
-  bool in_transaction;     /* the function of one runs: no store call but that transaction's own */
+  lua_State *in_transaction; /* where the function of one runs: no store call but that transaction's own */
   bool admitted;           /* its task has waited for room and may make a call */
   int64_t called_ms;       /* when the call was made that has waited for room; 0: it has not waited */
   lua_State *L;            /* an update's caller; its arguments stand in the frame of its store call */

@@ -12,6 +12,7 @@
  */
 #include <lauxlib.h>
 
+#include "script/call.h"
 #include "script/lib.h"
 
 enum { CLOSINGS = 64 }; /* coroutine.close in __close in coroutine.close …: each level takes C stack */
@@ -208,9 +209,15 @@ static int coroutine_wrap(lua_State *L) {
 
 /* ---- the rest ---- */
 
+/* Whether a transaction's function runs on this coroutine; those that it has made may yield to it. */
+static bool is_transaction(lua_State *L) {
+  return waiter_of(L)->in_transaction == L;
+}
+
 static int coroutine_yield(lua_State *L) {
   struct script *script = script_of(L);
   if (L == script->closure) return luaL_error(L, "an update function may not yield");
+  if (is_transaction(L)) return luaL_error(L, "a transaction's function may not yield out of it");
   if (!is_own(L))
     return luaL_error(L,
                       "attempt to yield outside a coroutine of the script's own; store calls and bot.sleep "
@@ -221,7 +228,7 @@ static int coroutine_yield(lua_State *L) {
 
 static int coroutine_isyieldable(lua_State *L) {
   lua_State *co = lua_isthread(L, 1) ? lua_tothread(L, 1) : L;
-  lua_pushboolean(L, is_own(co) && co != script_of(L)->closed && lua_isyieldable(co));
+  lua_pushboolean(L, is_own(co) && !is_transaction(co) && co != script_of(L)->closed && lua_isyieldable(co));
   return 1;
 }
 

@@ -299,7 +299,7 @@ static int function_end(lua_State *L, int status, lua_KContext ctx) {
   struct run *run = lua_touserdata(L, TRY_AT);
   const struct handle *handle = store_handle(L, STORE_AT);
   bool raised = status != LUA_OK && status != LUA_YIELD;
-  run->waiter->in_transaction = false;
+  run->waiter->in_transaction = NULL;
   run->waiter = NULL;
   waiter_of(L)->admitted = false;
   struct store_call *call = call_begin(L, STORE_COMMIT, handle->bucket, NULL, 0);
@@ -308,6 +308,8 @@ static int function_end(lua_State *L, int status, lua_KContext ctx) {
   return call_wait_with(L, commit_end, raised);
 }
 
+/* The function may not yield to whoever resumes the script's coroutine: nobody might ever come back to end
+ * the transaction. Our own coroutine.yield sees to that; in a state that is not ours C's stack does. */
 static int attempt(lua_State *L, unsigned number) {
   lua_settop(L, FN_AT);
   struct run *run = lua_newuserdatauv(L, sizeof *run, 0);
@@ -317,7 +319,8 @@ static int attempt(lua_State *L, unsigned number) {
   lua_pushvalue(L, FN_AT);
   push_view(L, TRY_AT, store_handle(L, STORE_AT)->bucket);
   run->waiter = waiter_of(L);
-  run->waiter->in_transaction = true;
+  run->waiter->in_transaction = L;
+  if (!script_owns(L)) return function_end(L, lua_pcall(L, 1, LUA_MULTRET, 0), 0);
   return function_end(L, lua_pcallk(L, 1, LUA_MULTRET, 0, 0, function_end), 0);
 }
 

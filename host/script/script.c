@@ -54,6 +54,10 @@ static bool is_ours(lua_State *L) {
   return lua_getallocf(L, NULL) == allocate;
 }
 
+bool script_owns(lua_State *L) {
+  return is_ours(L);
+}
+
 struct script *script_of(lua_State *L) {
   if (!is_ours(L)) return foreign_find(L);
   uintptr_t bits = *extra(L) & ~(uintptr_t)THREAD_MARKS;

@@ -119,6 +119,7 @@ enum {
 /* The script that a state belongs to. In a state that is not ours (foreign.h) what stands for it there; NULL:
  * it knows nothing of moonkeep. Marks are kept in our own states alone. */
 struct script *script_of(lua_State *L);
+bool script_owns(lua_State *L); /* whether it is one of ours */
 bool thread_is(lua_State *L, unsigned mark);
 void thread_mark(lua_State *L, unsigned mark, bool on);
 

@@ -146,3 +146,26 @@ test("it waits through coroutines and blocks where Lua cannot yield", function()
   same({next_y(), next_y()}, {1, 2})
   same(string.gsub("a", "a", function() return store:transaction(function(tx) return tx:update("y", add(1)) end) end), "3")
 end)
+
+test("its function does not yield out of it, so that nothing is left open; what it makes itself may", function()
+  store:set("z", 0)
+  local thrown = coroutine.create(function()
+    store:transaction(function(tx)
+      same(coroutine.isyieldable(), false)
+      tx:set("z", 1)
+      coroutine.yield()
+    end)
+  end)
+  local ok, err = coroutine.resume(thrown)
+  same(ok, false)
+  yes(tostring(err):find("a transaction's function may not yield out of it", 1, true), tostring(err))
+  same(store:get("z"), 0)
+  same(store:transaction(function(tx)
+    local sum = 0
+    for n in coroutine.wrap(function()
+      for _ = 1, 3 do coroutine.yield(tx:update("z", add(1))) end
+    end) do sum = sum + n end
+    return sum
+  end), 6)
+  same(store:get("z"), 3)
+end)

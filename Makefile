@@ -267,6 +267,18 @@ bench-backup: $(BUILD)/.deps
 	@"$(BUILD)/tests/bench/backup/backup" $(BENCH) "$(BUILD)/bench-backup"
 	@rm -rf "$(BUILD)/bench-backup"
 
+# What moonkeep costs a loop that ticks. BENCH: options of tests/bench/tick/tick.c.
+$(BUILD)/tests/bench/tick/tick: tests/bench/tick/tick.c include/moonkeep.h $(BUILD)/libmoonkeep.a
+	@mkdir -p $(@D)
+	$(SAY) LINK $@
+	$(Q)$(CC) $(ARENA_CFLAGS) $(LDFLAGS) -o $@ $< $(BUILD)/libmoonkeep.a $(LIBS)
+
+bench-tick: $(BUILD)/.deps
+	@$(MAKE) --no-print-directory $(BUILD)/tests/bench/tick/tick
+	@rm -rf "$(BUILD)/bench-tick" && mkdir -p "$(BUILD)/bench-tick"
+	@"$(BUILD)/tests/bench/tick/tick" $(BENCH) "$(BUILD)/bench-tick" tests/bench/tick/scripts
+	@rm -rf "$(BUILD)/bench-tick"
+
 # What size costs: ten million keys beside a hundred thousand.
 bench-size: $(BUILD)/.deps
 	@$(MAKE) --no-print-directory $(BUILD)/moonkeep
@@ -275,4 +287,4 @@ bench-size: $(BUILD)/.deps
 clean:
 	rm -rf "$(BUILD)" "$(BUILD)-asan" "$(BUILD)-tsan" "$(BUILD)-edges"
 
-.PHONY: all library install uninstall module install-module install-program deps run test lint format asan tsan edges fuzz bench bench-backup bench-size clean
+.PHONY: all library install uninstall module install-module install-program deps run test lint format asan tsan edges fuzz bench bench-backup bench-size bench-tick clean

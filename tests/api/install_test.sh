@@ -45,14 +45,25 @@ END
 cp "$work/tool.c" "$work/tool++.cpp"
 
 installs() { make -s install BUILD="$make_build" PREFIX=/usr DESTDIR="$work/root"; }
+flags() {
+  PKG_CONFIG_SYSROOT_DIR=$work/root PKG_CONFIG_PATH=$work/root/usr/lib/pkgconfig PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1 \
+    PKG_CONFIG_ALLOW_SYSTEM_LIBS=1 pkg-config --cflags --libs moonkeep
+}
+# shellcheck disable=SC2046 # the flags are meant to be split
 builds_and_runs() { # compiler, source
-  local flags
-  flags=$(PKG_CONFIG_SYSROOT_DIR=$work/root PKG_CONFIG_PATH=$work/root/usr/lib/pkgconfig PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1 \
-    PKG_CONFIG_ALLOW_SYSTEM_LIBS=1 pkg-config --cflags --libs moonkeep)
-  # shellcheck disable=SC2086 # the flags are meant to be split
-  "$1" -Wall -Wextra -Werror -o "$2.out" "$2" $flags &&
+  "$1" -Wall -Wextra -Werror -o "$2.out" "$2" $(flags) &&
     [ "$(LD_LIBRARY_PATH=$work/root/usr/lib "$2.out" "$2.data")" = '[7]' ] &&
     [ "$("$BUILD/moonkeep" get k --data "$2.data")" = '[7]' ]
+}
+# shellcheck disable=SC2046
+# The game and its rule as README.md shows them, with the command that stands there.
+the_readmes_game_builds_and_runs() {
+  local game=$work/game
+  mkdir -p "$game/rules"
+  awk '/^```c$/ { on = 1; next } /^```$/ { on = 0 } on' README.md >"$game/game.c"
+  awk '/^-- rules\/damage.lua/ { on = 1 } /^```$/ { on = 0 } on' README.md >"$game/rules/damage.lua"
+  (cd "$game" && cc -Wall -Wextra -Werror game.c -o game $(flags) && LD_LIBRARY_PATH=$work/root/usr/lib ./game) &&
+    [ "$("$BUILD/moonkeep" get wins:ann --data "$game/data")" = "$(sed -n 's/^    cc game.c .*# //p' README.md)" ]
 }
 exports_its_own_names_alone() {
   nm -D --defined-only "$BUILD/libmoonkeep.so.0" | awk '{print $3}' | grep -q '^moonkeep_open$' &&
@@ -66,6 +77,7 @@ check installs installs
 check exports_its_own_names_alone exports_its_own_names_alone
 check a_c_program_builds_and_runs builds_and_runs cc "$work/tool.c"
 ! command -v c++ >/dev/null || check a_cplusplus_program_builds_and_runs builds_and_runs c++ "$work/tool++.cpp"
+check the_readmes_game_builds_and_runs the_readmes_game_builds_and_runs
 check uninstalls uninstalls
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -253,7 +253,7 @@ $(BUILD)/.bench-deps: $(BUILD)/.deps
 bench: $(BUILD)/.bench-deps
 	@$(MAKE) --no-print-directory $(BUILD)/tests/bench/bench $(BUILD)/tests/bench/tools.so $(BUILD)/moonkeep
 	@rm -rf "$(BUILD)/bench" && mkdir -p "$(BUILD)/bench/data"
-	@"$(BUILD)/tests/bench/bench" --json "$(BUILD)/bench/bench.json" $(BENCH) "$(BUILD)/bench/data"
+	@"$(BUILD)/tests/bench/bench" --results "$(BUILD)/bench" $(BENCH) "$(BUILD)/bench/data"
 	@rm -rf "$(BUILD)/bench/data"
 
 # What a backup costs those who work meanwhile. BENCH: options of tests/bench/backup/backup.c.

@@ -2,8 +2,12 @@
  * All in turn, in one run, on the same keys and values. What counts are the ratios: the rates are this
  * machine's, at this moment.
  *
- *     bench DIR [--rounds N] [--seconds S] [--sustained S] [--quick] [--full] [--json FILE]
+ *     bench DIR [--rounds N] [--seconds S] [--sustained S] [--quick] [--full] [--results DIR]
  *               [--only "update object uniform 1000"] [--sides "Redis,plain C"]
+ *               [--keys N]
+ *
+ * --only: what the names of measurements begin with, which are "update object uniform 1000", "YCSB A",
+ * "sustained update", "cached", "events", "large". --keys: of the large store.
  *
  * What is shown is the median of the rounds, by rate. */
 #include <getopt.h>
@@ -14,14 +18,17 @@
 #include <unistd.h>
 
 #include "bench/bench.h"
+#include "bench/beside.h"
+#include "bench/plot.h"
 #include "bench/report.h"
 #include "bench/rounds.h"
 #include "bench/targets.h"
 
-static const char *dir, *json_path, *only = ""; /* only: what the name of a measurement has to begin with */
+static const char *dir, *results_dir, *only = ""; /* only: what the name of a measurement has to begin with */
 static int rounds = 5;
 static double seconds = 1, sustained = 15;
 static bool full;
+static unsigned keys = 2000000; /* of the large store */
 
 /* ---- what is compared ---- */
 
@@ -68,9 +75,17 @@ static bool is_wanted(const char *begin, const struct load *load) {
   return strncmp(name, only, strlen(only)) == 0;
 }
 
+static const char *dir_of_name(const char *name) {
+  char path[1024];
+  snprintf(path, sizeof path, "%s/%s", dir, name);
+  const char *copy = strdup(path); /* until the end */
+  bench_must(copy != NULL, "memory");
+  return copy;
+}
+
 static const char *dir_of(enum shape shape) {
-  static char dirs[SHAPES][1024];
-  snprintf(dirs[shape], sizeof dirs[shape], "%s/%s", dir, shape_names[shape]);
+  static const char *dirs[SHAPES];
+  if (!dirs[shape]) dirs[shape] = dir_of_name(shape_names[shape]);
   return dirs[shape];
 }
 
@@ -78,27 +93,38 @@ static struct load load_of(const struct cell *cell) {
   return (struct load){.op = cell->op,
                        .shape = cell->shape,
                        .zipf = cell->zipf,
+                       .keys = KEYS,
                        .tasks = cell->tasks,
                        .seconds = seconds,
                        .dir = dir_of(cell->shape)};
 }
 
-static void compare_the_cells(enum shape shape) {
-  for (int i = 0; i < CELLS; i++) {
-    struct load load = load_of(&cells[i]);
-    if (cells[i].shape == shape && is_wanted("", &load)) rounds_compare(load, cells[i].who, rounds);
-  }
+/* ---- in which order ---- */
+
+struct plan {
+  bool counts; /* only how many there are */
+  int wanted;
+};
+
+static void take(struct plan *plan, const char *begin, struct load load, unsigned who, int times) {
+  if (!is_wanted(begin, &load)) return;
+  plan->wanted++;
+  if (!plan->counts) rounds_compare(load, who, times);
 }
 
-static void cross_everything(enum shape shape) {
+static void take_cells(struct plan *plan, enum shape shape) {
+  for (int i = 0; i < CELLS; i++)
+    if (cells[i].shape == shape) take(plan, "", load_of(&cells[i]), cells[i].who, rounds);
+}
+
+static void cross_everything(struct plan *plan, enum shape shape) {
   static const char *const ops[] = {"update", "set", "get"};
   static const unsigned task_counts[] = {1, 64, 1000};
   for (int op = 0; op < 3; op++)
     for (int zipf = 0; zipf < 2; zipf++)
       for (int i = 0; i < 3; i++) {
         struct cell cell = {shape, ops[op], zipf, task_counts[i], EVERYBODY | (op == 0 ? DISK : 0)};
-        struct load load = load_of(&cell);
-        if (is_wanted("", &load)) rounds_compare(load, cell.who, rounds);
+        take(plan, "", load_of(&cell), cell.who, rounds);
       }
 }
 
@@ -106,51 +132,57 @@ static int fewer_rounds(void) {
   return full || rounds < 3 ? rounds : 3;
 }
 
-static void compare_mixes(void) {
+static void take_mixes(struct plan *plan) {
   static const char *const mixes[] = {"A", "B", "C", "D", "F"};
-  for (int i = 0; i < 5; i++) {
-    struct load load = load_of(&(struct cell){OBJECT, mixes[i], true, 64, STORES});
-    if (is_wanted("YCSB ", &load)) rounds_compare(load, STORES, fewer_rounds());
-  }
+  for (int i = 0; i < 5; i++)
+    take(plan, "YCSB ", load_of(&(struct cell){OBJECT, mixes[i], true, 64, 0}), STORES, fewer_rounds());
 }
 
-static void compare_sustained(void) {
-  for (int zipf = 0; zipf < 2; zipf++) {
+static void take_sustained(struct plan *plan) {
+  for (int zipf = 0; zipf < (full ? 2 : 1); zipf++) {
     struct load load = load_of(&(struct cell){OBJECT, "update", zipf, 1000, 0});
     load.seconds = sustained;
     load.sustained = true;
-    if (!zipf || full)
-      if (is_wanted("sustained ", &load)) rounds_compare(load, STORES | ARCHIVED, fewer_rounds());
+    if (sustained > 0) take(plan, "sustained ", load, STORES | ARCHIVED, fewer_rounds());
   }
 }
 
-/* Whether anything of this shape is to be done, and so has to be filled. */
-static bool is_needed(enum shape shape) {
-  char name[40];
-  snprintf(name, sizeof name, " %s", shape_names[shape]);
-  bool names_it = strstr(only, name) != NULL, names_none = true;
-  for (int i = 0; i < SHAPES; i++)
-    if (strstr(only, shape_names[i])) names_none = false;
-  return names_it || (names_none && (shape == OBJECT || !*only || strchr("usg", *only)));
+static void take_all(struct plan *plan, enum shape shape) {
+  char title[80];
+  snprintf(title, sizeof title, "Acknowledged, %s: %g s, median of %d", shape_names[shape], seconds, rounds);
+  if (!plan->counts) report_headline(title);
+  full ? cross_everything(plan, shape) : take_cells(plan, shape);
+  if (shape != OBJECT) return;
+  if (!plan->counts) report_headline("The core mixes of YCSB");
+  take_mixes(plan);
+  snprintf(title, sizeof title, "Sustained: %g s, with what each has to clean up, and a backup", sustained);
+  if (!plan->counts) report_headline(title);
+  take_sustained(plan);
 }
 
 static void compare(enum shape shape) {
-  char title[80];
-  struct load load = {.shape = shape, .dir = dir_of(shape)};
-  if (!is_needed(shape)) return;
+  struct load load = {.shape = shape, .keys = KEYS, .dir = dir_of(shape)};
+  struct plan count = {.counts = true}, work = {0};
+  take_all(&count, shape);
+  if (count.wanted == 0) return;
   bench_must(mkdir(load.dir, 0700) == 0, "making a folder");
   rounds_begin(&load, EVERYBODY | DISK);
-  snprintf(title, sizeof title, "Acknowledged, %s: %g s, median of %d", shape_names[shape], seconds, rounds);
-  report_headline(title);
-  full ? cross_everything(shape) : compare_the_cells(shape);
-  if (shape == OBJECT) {
-    report_headline("The core mixes of YCSB");
-    compare_mixes();
-    snprintf(title, sizeof title, "Sustained: %g s, with what each has to clean up, and a backup", sustained);
-    report_headline(title);
-    if (sustained > 0) compare_sustained();
-  }
+  take_all(&work, shape);
   rounds_end();
+}
+
+static bool is_wanted_beside(const char *name) {
+  return strncmp(name, only, strlen(only)) == 0;
+}
+
+static void measure_beside(void) {
+  struct beside beside = {
+      .dir = dir_of_name("beside"), .rounds = rounds, .seconds = seconds < 0.5 ? seconds : 0.5, .keys = keys};
+  bench_must(mkdir(beside.dir, 0700) == 0, "making a folder");
+  printf("\nBeside: %g s, median of %d\n\n", beside.seconds, rounds);
+  if (is_wanted_beside("cached")) beside_cached(&beside);
+  if (is_wanted_beside("events")) beside_events(&beside);
+  if (is_wanted_beside("large") && keys > 0) beside_large(&beside);
 }
 
 /* ---- options ---- */
@@ -159,9 +191,10 @@ static void read_options(int argc, char **argv) {
   static const struct option names[] = {{"rounds", required_argument, NULL, 'r'},
                                         {"seconds", required_argument, NULL, 's'},
                                         {"sustained", required_argument, NULL, 'l'},
-                                        {"json", required_argument, NULL, 'j'},
+                                        {"results", required_argument, NULL, 'd'},
                                         {"only", required_argument, NULL, 'o'},
                                         {"sides", required_argument, NULL, 'w'},
+                                        {"keys", required_argument, NULL, 'k'},
                                         {"quick", no_argument, NULL, 'q'},
                                         {"full", no_argument, NULL, 'f'},
                                         {0}};
@@ -169,11 +202,12 @@ static void read_options(int argc, char **argv) {
     if (c == 'r') rounds = atoi(optarg);
     if (c == 's') seconds = atof(optarg);
     if (c == 'l') sustained = atof(optarg);
-    if (c == 'j') json_path = optarg;
+    if (c == 'd') results_dir = optarg;
     if (c == 'o') only = optarg;
     if (c == 'w') only_sides = optarg;
-    if (c == 'q') rounds = 1, seconds = 0.3, sustained = 3;
-    if (c == 'f') full = true, seconds = 10, sustained = 60;
+    if (c == 'k') keys = (unsigned)atoi(optarg);
+    if (c == 'q') rounds = 1, seconds = 0.3, sustained = 3, keys = 300000;
+    if (c == 'f') full = true, seconds = 10, sustained = 60, keys = 10000000;
     if (c == '?') exit(2);
   }
   dir = argv[optind] ? realpath(argv[optind], NULL) : NULL; /* servers have working folders of their own */
@@ -203,7 +237,12 @@ int main(int argc, char **argv) {
   compare(OBJECT);
   compare(COUNTER);
   compare(DOCUMENT);
+  measure_beside();
   targets_show();
-  if (json_path) report_json(json_path, rounds, seconds);
+  if (!results_dir) return 0;
+  char path[1024];
+  snprintf(path, sizeof path, "%s/bench.json", results_dir);
+  report_json(path, rounds, seconds);
+  plot_all(results_dir);
   return 0;
 }

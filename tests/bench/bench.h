@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { KEYS = 100000, KEY_BYTES = 13 }; /* "user:00012345" */
+enum { KEYS = 100000, KEY_BYTES = 13 }; /* "user:00012345"; KEYS: where nothing else is said */
 enum { VALUE_BYTES = 4096 };            /* more than any value has */
 
 enum shape { COUNTER, OBJECT, DOCUMENT, SHAPES }; /* an integer, some 100 bytes, some 2 KB */
@@ -19,11 +19,12 @@ struct load {
   const char *op; /* "get", "set", "update", or a core mix of YCSB: "A", "B", "C", "D", "F" */
   enum shape shape;
   bool zipf;      /* else every key is as likely as another */
+  unsigned keys;  /* that there are, at most 99,999,999 */
   unsigned tasks; /* callers that wait at the same time; of those without callers: changes in a transaction */
   double seconds;
   bool sustained;  /* a backup is made in the middle */
   unsigned turn;   /* of this measurement among all of the run: keys that D adds are its own */
-  const char *dir; /* holds what a side keeps its KEYS keys in, once it has been filled */
+  const char *dir; /* holds what a side keeps its keys in, once it has been filled */
 };
 
 struct figures {

@@ -41,7 +41,7 @@ static void fill(const struct load *load) {
   MDB_txn *txn;
   open_env(load);
   bench_must(mdb_txn_begin(env, NULL, 0, &txn) == 0, "a transaction");
-  for (unsigned i = 0; i < KEYS; i++) {
+  for (unsigned i = 0; i < load->keys; i++) {
     workload_name(i, key);
     put(txn, key, load->shape, 0);
   }

@@ -47,7 +47,7 @@ static void ask(struct lua_peer *peer, const char *line, char *answer, int size)
 
 void lua_peer_fill(struct lua_peer *peer, const struct load *load) {
   char line[64], answer[256];
-  snprintf(line, sizeof line, "fill %s %d\n", shape_names[load->shape], KEYS);
+  snprintf(line, sizeof line, "fill %s %u\n", shape_names[load->shape], load->keys);
   ask(peer, line, answer, sizeof answer);
   bench_must(strcmp(answer, "filled\n") == 0, peer->script);
 }

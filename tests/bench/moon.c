@@ -1,5 +1,7 @@
 /* moonkeep's side: a store and the script scripts/load.lua, whose tasks make the calls, on a loop like the
  * host's. */
+#include "bench/moon.h"
+
 #include <lauxlib.h>
 #include <poll.h>
 #include <stdio.h>
@@ -7,22 +9,17 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/timers.h"
 #include "bench/bench.h"
 #include "bench/tools.h"
 #include "script/script.h"
 
-struct moon {
-  struct store *store;
-  struct timers timers;
-  struct scripts *scripts;
-  struct store_backup backup;
-  bool finished;
-};
-
 static void on_action(void *ctx, const char *json, size_t len) {
+  static const char answer[] = "\"answer\":";
   struct moon *moon = ctx;
-  if (memmem(json, len, "finished", 8)) moon->finished = true;
+  if (!memmem(json, len, "finished", 8)) return;
+  const char *at = memmem(json, len, answer, sizeof answer - 1);
+  if (at) moon->answer = atof(at + sizeof answer - 1);
+  moon->finished = true;
 }
 
 static void say(void *ctx, enum log_level level, const char *who, const char *text) {
@@ -32,10 +29,8 @@ static void say(void *ctx, enum log_level level, const char *who, const char *te
 
 static const struct log bench_log = {.write = say};
 
-static void open_moon(struct moon *moon, const struct load *load, enum store_archive archive) {
-  char data[1024];
+void moon_open(struct moon *moon, const char *data, enum store_archive archive) {
   struct err err;
-  snprintf(data, sizeof data, "%s/%s", load->dir, archive == STORE_ARCHIVE_OFF ? "moonkeep" : "archived");
   *moon = (struct moon){0};
   timers_init(&moon->timers);
   struct store_options store = {.dir = data, .owner = "the bench", .log = &bench_log, .archive = archive};
@@ -60,12 +55,8 @@ static void on_backup(struct store_backup *backup, const struct store_backup_sta
   bench_must(err == NULL, "a backup");
 }
 
-/* Runs until the script says that it has finished. */
-static void run(struct moon *moon, const char *name, const struct load *load) {
-  char event[200];
+double moon_run(struct moon *moon, const char *name, const char *event) {
   struct err err;
-  snprintf(event, sizeof event, "{\"event\":\"%s\",\"shape\":\"%s\",\"tasks\":%u,\"keys\":%d}", name,
-           shape_names[load->shape], load->tasks, KEYS);
   moon->finished = false;
   bench_must(scripts_emit(moon->scripts, name, strlen(name), event, strlen(event), NULL, NULL, &err) ==
                  MOONKEEP_OK,
@@ -79,30 +70,47 @@ static void run(struct moon *moon, const char *name, const struct load *load) {
     moon->backup.done = on_backup;
     bench_must(store_backup(moon->store, &moon->backup, &err) == MOONKEEP_OK, "a backup");
   }
+  return moon->answer;
 }
 
-static void close_moon(struct moon *moon) {
+void moon_close(struct moon *moon) {
   struct err err;
   scripts_close(moon->scripts);
   timers_deinit(&moon->timers);
   bench_must(store_close(moon->store, &err) == MOONKEEP_OK, "closing the store");
 }
 
-static void fill_it(const struct load *load, enum store_archive archive) {
-  struct moon moon;
-  open_moon(&moon, load, archive);
-  run(&moon, "fill", load);
-  close_moon(&moon);
+/* ---- the side ---- */
+
+static void open_side(struct moon *moon, const struct load *load, enum store_archive archive) {
+  char data[1024];
+  snprintf(data, sizeof data, "%s/%s", load->dir, archive == STORE_ARCHIVE_OFF ? "moonkeep" : "archived");
+  moon_open(moon, data, archive);
 }
 
+static void run(struct moon *moon, const char *name, const struct load *load) {
+  char event[200];
+  snprintf(event, sizeof event, "{\"event\":\"%s\",\"shape\":\"%s\",\"tasks\":%u,\"keys\":%u}", name,
+           shape_names[load->shape], load->tasks, load->keys);
+  moon_run(moon, name, event);
+}
+
+static void fill_it(const struct load *load, enum store_archive archive) {
+  struct moon moon;
+  open_side(&moon, load, archive);
+  run(&moon, "fill", load);
+  moon_close(&moon);
+}
+
+/* Servers have run for a while when they are measured: what fits into the cache is there, here too. */
 static void measure_it(const struct load *load, struct figures *figures, enum store_archive archive) {
   struct moon moon;
-  open_moon(&moon, load, archive);
-  run(&moon, "warm", load);
+  open_side(&moon, load, archive);
+  if (load->keys <= KEYS) run(&moon, "warm", load);
   workload_start(load, 0);
   run(&moon, "load", load);
   workload_stop(figures);
-  close_moon(&moon);
+  moon_close(&moon);
   workload_settled(figures, 0);
 }
 

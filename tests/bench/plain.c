@@ -64,7 +64,7 @@ static void fill(const struct load *load) {
   struct plain plain;
   open_plain(&plain, load);
   run(plain.db, "BEGIN");
-  for (unsigned i = 0; i < KEYS; i++) {
+  for (unsigned i = 0; i < load->keys; i++) {
     workload_name(i, key);
     put(&plain, key, load->shape, 0);
   }

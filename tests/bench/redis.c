@@ -14,7 +14,7 @@
 
 /* Redis takes in 16 KiB of a connection at once, some 300 calls, and syncs what has come in together: over
  * several connections a thousand calls are one group. */
-enum { CONNECTIONS = 8, TASKS_EACH = 125 };
+enum { CONNECTIONS = 1, TASKS_EACH = 125 };
 
 struct line { /* one connection */
   redisContext *redis;
@@ -126,7 +126,7 @@ static void fill(const struct load *load) {
   char key[KEY_BYTES + 1];
   redisContext *redis = join();
   load_function(redis);
-  for (unsigned i = 0; i < KEYS; i += 1000) {
+  for (unsigned i = 0; i < load->keys; i += 1000) {
     for (unsigned j = i; j < i + 1000; j++) {
       workload_name(j, key);
       append_set(redis, key, load->shape, 0);

@@ -26,4 +26,7 @@ void rounds_end(void);
 /* Tasks and keys of `load`, so many rounds; shows what comes of it. */
 void rounds_compare(struct load load, unsigned who, int rounds);
 
+/* What `work` returns when it is called in a process of its own. */
+double apart(double (*work)(const void *), const void *ctx);
+
 #endif

@@ -34,16 +34,18 @@ static double next_random(void) { /* xorshift64*, of [0, 1) */
 }
 
 static void prepare_zipf(void) {
-  if (zeta > 0) return;
-  for (int i = 1; i <= KEYS; i++) zeta += 1 / pow(i, theta);
-  eta = (1 - pow(2.0 / KEYS, 1 - theta)) / (1 - (1 + pow(0.5, theta)) / zeta);
+  static unsigned prepared;
+  if (prepared == now.keys) return;
+  zeta = 0, prepared = now.keys;
+  for (unsigned i = 1; i <= now.keys; i++) zeta += 1 / pow(i, theta);
+  eta = (1 - pow(2.0 / now.keys, 1 - theta)) / (1 - (1 + pow(0.5, theta)) / zeta);
 }
 
 static unsigned next_zipf(void) {
   double u = next_random(), uz = u * zeta;
   if (uz < 1) return 0;
   if (uz < 1 + pow(0.5, theta)) return 1;
-  return (unsigned)(KEYS * pow(eta * u - eta + 1, 1 / (1 - theta))) % KEYS;
+  return (unsigned)(now.keys * pow(eta * u - eta + 1, 1 / (1 - theta))) % now.keys;
 }
 
 void workload_name(unsigned i, char key[KEY_BYTES + 1]) {
@@ -53,19 +55,19 @@ void workload_name(unsigned i, char key[KEY_BYTES + 1]) {
 }
 
 static unsigned any_key(void) {
-  if (!now.zipf) return (unsigned)(next_random() * KEYS);
-  /* The popular ones are spread over the table: the factor shares no divisor with KEYS. */
-  return (unsigned)(next_zipf() * UINT64_C(2654435761) % KEYS);
+  if (!now.zipf) return (unsigned)(next_random() * now.keys);
+  /* The popular ones are spread over the table: the factor is a prime. */
+  return (unsigned)(next_zipf() * UINT64_C(2654435761) % now.keys);
 }
 
 /* D reads what is new: the newest is the most popular. */
 static unsigned latest_key(void) {
   unsigned back = next_zipf();
-  return back < added ? KEYS + now.turn * ADDED_MOST + added - 1 - back : KEYS - 1 - (back - added);
+  return back < added ? now.keys + now.turn * ADDED_MOST + added - 1 - back : now.keys - 1 - (back - added);
 }
 
 static unsigned new_key(void) {
-  return KEYS + now.turn * ADDED_MOST + added++ % ADDED_MOST;
+  return now.keys + now.turn * ADDED_MOST + added++ % ADDED_MOST;
 }
 
 /* ---- what is done ---- */
@@ -184,7 +186,7 @@ void workload_start(const struct load *load, pid_t at_work) {
   char value[VALUE_BYTES];
   now = *load;
   server = at_work;
-  prepare_zipf();
+  if (load->zipf) prepare_zipf();
   random_state = (uint64_t)workload_now_us() | 1;
   memset(times, 0, sizeof times);
   calls_done = 0, worst_us = 0, added = 0, changed = 0;
@@ -217,16 +219,16 @@ void workload_settled(struct figures *figures, double besides) {
 }
 
 int workload_line(const struct load *load, char *line, int size) {
-  return snprintf(line, (size_t)size, "%s %s %d %u %g %d %u\n", load->op, shape_names[load->shape],
-                  load->zipf, load->tasks, load->seconds, load->sustained, load->turn);
+  return snprintf(line, (size_t)size, "%s %s %d %u %u %g %d %u\n", load->op, shape_names[load->shape],
+                  load->zipf, load->keys, load->tasks, load->seconds, load->sustained, load->turn);
 }
 
 bool workload_parse(const char *line, struct load *load) {
   static char op[16];
   char shape[16];
   int zipf, sustained;
-  if (sscanf(line, "%15s %15s %d %u %lf %d %u", op, shape, &zipf, &load->tasks, &load->seconds, &sustained,
-             &load->turn) != 7)
+  if (sscanf(line, "%15s %15s %d %u %u %lf %d %u", op, shape, &zipf, &load->keys, &load->tasks,
+             &load->seconds, &sustained, &load->turn) != 8)
     return false;
   load->op = op, load->zipf = zipf, load->sustained = sustained, load->shape = SHAPES;
   for (int i = 0; i < SHAPES; i++)

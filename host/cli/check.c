@@ -33,6 +33,7 @@ static void put_json(struct report *report, const struct inspected *file) {
   if (file->counted)
     buf_printf(out, ",\"keys\":%llu,\"damaged\":%llu", (unsigned long long)file->keys,
                (unsigned long long)file->damaged);
+  if (file->unusable > 0) buf_printf(out, ",\"unusable\":%llu", (unsigned long long)file->unusable);
   if (*file->left_out) {
     buf_puts(out, ",\"left_out\":");
     put_any_text(out, file->left_out, strlen(file->left_out));
@@ -50,12 +51,15 @@ static void put_text(struct report *report, const struct inspected *file) {
   struct console *console = &report->cli->console;
   buf_printf(out, "%s: ", file->name);
   console_style(console, CONSOLE_OUT, out, file->good ? STYLE_GREEN : STYLE_RED);
-  buf_puts(out, file->good ? "ok" : "damaged");
+  buf_puts(out, file->good ? "ok" : file->unusable > 0 && file->damaged == 0 ? "faulty" : "damaged");
   console_style(console, CONSOLE_OUT, out, STYLE_NONE);
   if (file->counted)
     buf_printf(out, ", %llu key%s", (unsigned long long)file->keys, file->keys == 1 ? "" : "s");
   if (file->damaged > 0) buf_printf(out, ", %llu damaged", (unsigned long long)file->damaged);
   if (file->kind == INSPECTED_ARCHIVE) put_archive_text(out, file);
+  if (file->unusable > 0)
+    buf_printf(out, ", %llu row%s of another program that cannot be used", (unsigned long long)file->unusable,
+               file->unusable == 1 ? "" : "s");
   if (*file->left_out) buf_printf(out, " (tables that are no stores, and in no backup: %s)", file->left_out);
   if (!file->good) {
     buf_puts(out, ": ");

@@ -16,6 +16,17 @@
 
 enum { TRY_MS = 2000, PAUSE_MS = 20, BLOCK_BYTES = 64 << 10 };
 
+struct export {
+  struct cli *cli;
+  struct moment *moment; /* NULL: there is no data folder */
+  struct outfile file;
+  struct outstream stream;
+  bool to_file;
+  struct buf block;
+  struct progress progress;
+  uint64_t rows, bytes, unusable;
+};
+
 /* ---- the moment ---- */
 
 /* A store that nobody has open is opened once, so that what a crash has left is taken over. */
@@ -36,8 +47,23 @@ static void ask_for_fold(int fd) {
   client_close(fd);
 }
 
-static enum moonkeep_code try_open(struct cli *cli, struct moment **moment, struct err *err) {
-  struct moment_options options = {.dir = cli->settings.data};
+/* Another program's row that is no key or no value: it is named, and the others are exported. */
+static enum moonkeep_code on_unusable(void *ctx, const struct unusable *row, struct err *err) {
+  struct export *export = ctx;
+  struct buf key = {0};
+  (void)err;
+  if (row->key) put_any_text(&key, row->key, row->key_len);
+  progress_end(&export->progress);
+  console_complain(&export->cli->console, "a row of %s is left out%s%s: %s", row->store,
+                   row->key ? ", key " : "", buf_text(&key), row->why);
+  buf_deinit(&key);
+  export->unusable++;
+  return MOONKEEP_OK;
+}
+
+static enum moonkeep_code try_open(struct export *export, struct moment **moment, struct err *err) {
+  struct cli *cli = export->cli;
+  struct moment_options options = {.dir = cli->settings.data, .unusable = on_unusable, .ctx = export};
   if (option_origin(&cli->settings, "store") != ORIGIN_PRESET) options.store = cli->settings.store;
   int fd = client_open(cli->settings.data);
   if (fd >= 0)
@@ -51,27 +77,16 @@ static enum moonkeep_code try_open(struct cli *cli, struct moment **moment, stru
   return moment_open(moment, &options, err);
 }
 
-static enum moonkeep_code open_moment(struct cli *cli, struct moment **moment, struct err *err) {
+static enum moonkeep_code open_moment(struct export *export, struct err *err) {
   int64_t until = clock_steady_ms(&clock_system) + TRY_MS;
   for (;;) {
-    enum moonkeep_code code = try_open(cli, moment, err);
+    enum moonkeep_code code = try_open(export, &export->moment, err);
     if (code != MOONKEEP_BUSY || clock_steady_ms(&clock_system) >= until) return code;
     nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
   }
 }
 
 /* ---- the rows ---- */
-
-struct export {
-  struct cli *cli;
-  struct moment *moment; /* NULL: there is no data folder */
-  struct outfile file;
-  struct outstream stream;
-  bool to_file;
-  struct buf block;
-  struct progress progress;
-  uint64_t rows, bytes;
-};
 
 /* An error of standard output is said by cli_main; then err->message is empty. */
 static enum moonkeep_code flush(struct export *export, struct err *err) {
@@ -144,7 +159,7 @@ enum exit_status command_export(struct cli *cli) {
     console_complain(&cli->console, "there is no data folder %s, so nothing is stored there",
                      cli->settings.data);
   else
-    code = open_moment(cli, &export.moment, &err);
+    code = open_moment(&export, &err);
   progress_init(&export.progress, &cli->console, "exported");
   outstream_init(&export.stream, &cli->console);
   if (!code) code = export_all(&export, file_of(cli), &err);
@@ -152,5 +167,6 @@ enum exit_status command_export(struct cli *cli) {
   outstream_close(&export.stream);
   buf_deinit(&export.block);
   if (code && !err.message[0]) return EXIT_FAILED;
-  return code ? failed(cli, &err) : EXIT_DONE;
+  if (code) return failed(cli, &err);
+  return export.unusable > 0 ? EXIT_FAILED : EXIT_DONE; /* what is exported is not all there is */
 }

@@ -88,10 +88,40 @@ static void note_row(struct checking *checking, const char *bucket, const struct
   if (checking->check->damaged) checking->check->damaged(checking->check->ctx, bucket, why);
 }
 
+static void note_unusable(struct checking *checking, const char *why) {
+  struct check_found *found = checking->found;
+  if (found->unusable++ == 0) snprintf(found->unusable_why, sizeof found->unusable_why, "%.299s", why);
+}
+
+/* Whether another program has written the row so that no store can use it. */
+static enum moonkeep_code is_unusable(struct checking *checking, sqlite3_stmt *rows, const char *bucket,
+                                      bool *is, struct err *err) {
+  struct row row;
+  struct buf scratch = {0};
+  const char *nameless = row_nameless(rows);
+  *is = true;
+  if (nameless) {
+    err_set(err, MOONKEEP_CORRUPT, "a row of %.63s was written by another program: %s", bucket, nameless);
+    note_unusable(checking, err->message);
+    return MOONKEEP_OK;
+  }
+  *is = false;
+  if (row_read(rows, bucket, &row, err) != MOONKEEP_OK || !row.foreign) return MOONKEEP_OK;
+  enum moonkeep_code code = row_adopt(bucket, &row, &scratch, err);
+  buf_deinit(&scratch);
+  if (code != MOONKEEP_CORRUPT) return code;
+  *is = true;
+  note_unusable(checking, err->message);
+  return MOONKEEP_OK;
+}
+
 static enum moonkeep_code check_row(struct checking *checking, sqlite3_stmt *rows, const char *bucket,
                                     struct err *err) {
   struct row row;
-  enum moonkeep_code code = row_read(rows, bucket, &row, err);
+  bool unusable;
+  enum moonkeep_code code = is_unusable(checking, rows, bucket, &unusable, err);
+  if (code || unusable) return code;
+  code = row_read(rows, bucket, &row, err);
   if (code && code != MOONKEEP_CORRUPT) return code;
   if (code) {
     note_row(checking, bucket, err);
@@ -125,9 +155,10 @@ static enum moonkeep_code check_batch(struct checking *checking, sqlite3_stmt *r
 static enum moonkeep_code check_bucket(void *ctx, const char *bucket, struct err *err) {
   struct checking *checking = ctx;
   sqlite3_stmt *rows = NULL;
+  /* Whoever does not look at all rows looks at those that nothing vouches for. */
   char *sql = sqlite3_mprintf("SELECT t.key, t.key, t.value, t.expires_at, t.sum, t.rowid FROM \"%w\" AS t "
-                              "NOT INDEXED WHERE t.rowid>=?1 ORDER BY t.rowid LIMIT ?2",
-                              bucket);
+                              "NOT INDEXED WHERE t.rowid>=?1%s ORDER BY t.rowid LIMIT ?2",
+                              bucket, checking->check->full ? "" : " AND t.sum IS NULL");
   enum moonkeep_code code = sql ? sql_prepare(checking->db, sql, &rows, err) : err_memory(err);
   sqlite3_free(sql);
   bool more = true;
@@ -206,7 +237,7 @@ static enum moonkeep_code check_all(struct checking *checking, struct err *err) 
   if (!code) code = check_structure(checking, err);
   if (!code) code = name_strangers(checking, err);
   if (!code) code = check_journal(checking, err);
-  if (!code && checking->check->full) code = schema_buckets(checking->db, check_bucket, checking, err);
+  if (!code) code = schema_buckets(checking->db, check_bucket, checking, err);
   return code;
 }
 

@@ -22,11 +22,13 @@ struct check {
 };
 
 struct check_found {
-  uint64_t keys;    /* rows in the tables, whole ones */
-  uint64_t foreign; /* of these: written by other programs, so that nothing vouches for them */
-  uint64_t groups;  /* in the journal */
-  uint64_t damaged; /* rows */
-  uint64_t faults;  /* of the structure; counted up to 100 */
+  uint64_t keys;          /* rows in the tables, whole ones */
+  uint64_t foreign;       /* of these: written by other programs, so that nothing vouches for them */
+  uint64_t unusable;      /* rows of other programs, beside these, that no store can use: no damage, */
+  char unusable_why[300]; /*   and the first of them, as a sentence */
+  uint64_t groups;        /* in the journal */
+  uint64_t damaged;       /* rows */
+  uint64_t faults;        /* of the structure; counted up to 100 */
   uint64_t epoch, last_seq;
   int64_t id;        /* of the database, 0: it has none */
   char left_out[96]; /* tables of other programs that are no stores, "": none */

@@ -53,6 +53,7 @@ static enum moonkeep_code gather(struct engine *engine, struct erasure *erasure,
   range_bind(&erasure->range, rows);
   while (!code && batch->count < BATCH && (rc = sqlite3_step(rows)) == SQLITE_ROW) {
     size_t len;
+    if (row_nameless(rows)) continue; /* nobody's key matches a pattern */
     const char *key = row_key(rows, erasure->shelf->name, &len, err);
     if (!key) code = err->code;
     if (!key || !like_match(erasure->pattern, erasure->pattern_len, key, len)) continue;

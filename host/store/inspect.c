@@ -18,6 +18,8 @@ static void tell(const struct inspect *inspect, const char *name, enum inspected
   struct inspected inspected = {.name = name,
                                 .kind = kind,
                                 .until = "",
+                                .unusable = found ? found->unusable : 0,
+                                .unusable_why = found ? found->unusable_why : "",
                                 .left_out = found ? found->left_out : "",
                                 .good = code == MOONKEEP_OK,
                                 .counted = inspect->full && found,
@@ -55,6 +57,9 @@ static enum moonkeep_code check_store(const struct inspect *inspect, const char 
   buf_deinit(&log_path);
   enum moonkeep_code code = check_file(path, &check, &found, err);
   if (!code) code = compare(&mark, &found, path, err);
+  /* Whoever asks for such a key gets an error, so that all is not well; a backup that has it is a good one.
+   */
+  if (!code && found.unusable > 0) code = err_set(err, MOONKEEP_CORRUPT, "%.300s", found.unusable_why);
   if (code == MOONKEEP_MEMORY) return code;
   tell(inspect, "appdata.db", INSPECTED_STORE, code, &found, err, bad);
   return MOONKEEP_OK;

@@ -21,10 +21,12 @@ struct inspected {
   bool good;
   bool counted; /* keys and damaged are known */
   uint64_t keys, damaged;
-  const char *left_out;   /* tables of other programs that are no stores; "": none */
-  uint64_t files, groups; /* of the archive */
-  const char *until;      /* the moment up to which it brings the newest backup forward; "": none */
-  const struct err *why;  /* when it is not good */
+  uint64_t unusable;        /* rows of other programs that no store can use: */
+  const char *unusable_why; /*   the first of them, as a sentence; "": there are none */
+  const char *left_out;     /* tables of other programs that are no stores; "": none */
+  uint64_t files, groups;   /* of the archive */
+  const char *until;        /* the moment up to which it brings the newest backup forward; "": none */
+  const struct err *why;    /* when it is not good */
 };
 
 struct inspect {

@@ -62,8 +62,12 @@ static bool goes_on(const struct looking *looking, size_t at, uint64_t last) {
 }
 
 static void tell(struct looking *looking, const char *name, const struct err *why) {
-  struct inspected inspected = {
-      .name = name, .kind = INSPECTED_ARCHIVE_FILE, .until = "", .left_out = "", .why = why};
+  struct inspected inspected = {.name = name,
+                                .kind = INSPECTED_ARCHIVE_FILE,
+                                .until = "",
+                                .unusable_why = "",
+                                .left_out = "",
+                                .why = why};
   looking->bad++;
   looking->inspect->told(looking->inspect->ctx, &inspected);
 }
@@ -146,6 +150,7 @@ static void tell_whole(struct looking *looking) {
                                 .files = looking->count,
                                 .groups = looking->groups,
                                 .until = looking->until_ms ? receipt_time(until, looking->until_ms) : "",
+                                .unusable_why = "",
                                 .left_out = "",
                                 .why = &why};
   err_set(&why, MOONKEEP_CORRUPT, "%u of its %zu files are damaged or do not follow on the one before",

@@ -121,16 +121,30 @@ static void take_old_ones_away(const struct keeper *keeper) {
   mem_free(all);
 }
 
+/* With what another program has put into the file and no store can use. */
+static void tell_made(const struct keeper *keeper, const struct snapshot *snapshot) {
+  struct buf text = {0};
+  buf_printf(&text, "%s: %llu keys, %llu KiB, verified", snapshot->name, (unsigned long long)snapshot->keys,
+             (unsigned long long)(snapshot->bytes >> 10));
+  if (snapshot->unusable > 0)
+    buf_printf(&text,
+               "; %llu rows of other programs that no store can use are in it as they are (`moonkeep check` "
+               "names them)",
+               (unsigned long long)snapshot->unusable);
+  if (snapshot->left_out[0])
+    buf_printf(&text, "; without the tables of other programs: %s", snapshot->left_out);
+  bool strange = snapshot->unusable > 0 || snapshot->left_out[0];
+  log_text(keeper->log, strange ? LOG_WARN : LOG_INFO, "backup", buf_text(&text));
+  buf_deinit(&text);
+}
+
 static void succeeded(struct keeper *keeper, const struct snapshot *snapshot, int64_t began_ms) {
   keeper->last = *snapshot;
   keeper->last_is_known = true;
   keeper->failures = 0;
   keeper->due_ms = began_ms + keeper->every_ms;
   tell_state(keeper, NULL);
-  const char *left_out = snapshot->left_out;
-  log_write(keeper->log, *left_out ? LOG_WARN : LOG_INFO, "backup", "%s: %llu keys, %llu KiB, verified%s%s",
-            snapshot->name, (unsigned long long)snapshot->keys, (unsigned long long)(snapshot->bytes >> 10),
-            *left_out ? "; without the tables of other programs: " : "", left_out);
+  tell_made(keeper, snapshot);
   archiver_rotate(keeper->archiver);
   take_old_ones_away(keeper);
   archive_thin(keeper->dir, keeper->log);

@@ -178,6 +178,12 @@ static void on_damaged(void *ctx, const char *bucket, const struct err *why) {
   whole->count++;
 }
 
+static void tell_unusable(const struct mender *mender, const struct check_found *found) {
+  if (found->unusable > 0)
+    log_write(mender->log, LOG_WARN, "store", "%llu row%s cannot be used: %.300s",
+              (unsigned long long)found->unusable, found->unusable == 1 ? "" : "s", found->unusable_why);
+}
+
 static void tell(const struct mender *mender, enum moonkeep_code code, const struct check_found *found,
                  const struct err *err) {
   if (code == MOONKEEP_OK)
@@ -209,6 +215,7 @@ static void check_whole(struct mender *mender) {
   mender->soonest_ms = now + AGAIN_MS;
   mender->check_ms = now + (code == MOONKEEP_CLOSED ? LOOK_MS : MEND_CHECK_MS);
   if (code != MOONKEEP_CLOSED) tell(mender, code, &found, &err);
+  if (code != MOONKEEP_CLOSED) tell_unusable(mender, &found);
   if (code == MOONKEEP_CORRUPT && found.faults > 0) atomic_store(&mender->faulty, true);
   for (struct list *link; (link = list_pop(&whole.found));)
     look_up(mender, list_of(list_of(link, struct job, link), struct mend_job, job));

@@ -18,6 +18,8 @@ struct moment {
   char (*names)[STORE_NAME_BYTES + 1]; /* owned: the stores, in order */
   size_t names_count, names_cap, at;   /* at: the store that is being read */
   struct scan scan;
+  enum moonkeep_code (*unusable)(void *ctx, const struct unusable *row, struct err *err);
+  void *ctx;               /* its */
   struct store_call *call; /* owned: where the scan puts what it finds */
   bool scanning, scanned;
   struct buf left_out; /* names of tables that are no stores */
@@ -137,6 +139,8 @@ enum moonkeep_code moment_open(struct moment **out, const struct moment_options 
   if (options->whole) moment->clock = &clock_of_the_beginning;
   moment->only = options->store;
   moment->alone = options->alone;
+  moment->unusable = options->unusable;
+  moment->ctx = options->ctx;
   moment->path = path_of(options);
   moment->call = store_call_new(STORE_SCAN, NULL, NULL, 0);
   view_init(&moment->view, moment->path, moment->clock);
@@ -170,7 +174,7 @@ void moment_close(struct moment *moment) {
 }
 
 const char *moment_left_out(const struct moment *moment) {
-  return moment->left_out.data;
+  return moment->left_out.data ? moment->left_out.data : "";
 }
 
 enum moonkeep_code moment_place(struct moment *moment, uint64_t *epoch, uint64_t *seq, struct err *err) {
@@ -191,6 +195,8 @@ static void begin_store(struct moment *moment) {
   moment->scan = (struct scan){.call = moment->call,
                                .bucket = moment->names[moment->at],
                                .journal_seq = UINT64_MAX,
+                               .unusable = moment->unusable,
+                               .unusable_ctx = moment->ctx,
                                .cap = moment->scan.cap};
   moment->scanning = true;
   moment->scanned = false;

@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "store/unusable.h"
 
 struct moment;
 
@@ -33,6 +34,10 @@ struct moment_options {
   bool alone;        /* the caller knows that nobody owns the folder: it is left tidy */
   bool settled;      /* whoever owns the folder has opened it, and is not at work on what a crash has left */
   const struct clock *clock; /* NULL: the system's; borrowed */
+  /* Called by moment_next with each row that cannot be used (unusable.h), in its place; an error of its ends
+   * the walk. NULL: such a row is an error where its key can be named, and is passed over where not. */
+  enum moonkeep_code (*unusable)(void *ctx, const struct unusable *row, struct err *err);
+  void *ctx;
 };
 
 /* busy: somebody is about to open the folder, and a moment later there will be something to read; otherwise

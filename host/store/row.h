@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sqlite3.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 
 /* For statements: `i` is the row as an index has it, `t` as the table does. */
@@ -31,8 +32,19 @@ const char *row_key(sqlite3_stmt *statement, const char *bucket, size_t *len, st
  * one that led to it. */
 enum moonkeep_code row_read(sqlite3_stmt *statement, const char *bucket, struct row *row, struct err *err);
 
+/* What another program wrote has to be JSON, and becomes compact; scratch comes to hold it. corrupt, naming
+ * the key: it is none. */
+enum moonkeep_code row_adopt(const char *bucket, struct row *row, struct buf *scratch, struct err *err);
+
+/* Whether another program wrote the row and gave it a key that no call can name: none, an empty one, no text,
+ * no UTF-8, one that is too long. Says why; NULL: it is no such row. */
+const char *row_nameless(sqlite3_stmt *statement);
+
 /* Whether the row that the index led to has the key that the index has, in column 1 and column 0. */
 bool row_has_its_key(sqlite3_stmt *statement);
+
+/* A checksum over a row as it stands there, whatever is in it. */
+int64_t row_raw_sum(sqlite3_stmt *statement, const char *bucket);
 
 /* The error of a row that is damaged. */
 enum moonkeep_code row_damaged(const char *bucket, const char *key, size_t key_len, const char *why,

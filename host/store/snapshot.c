@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "store/moment.h"
+#include "store/row.h"
 #include "store/schema.h"
 #include "store/sql.h"
 #include "store/sum.h"
@@ -160,24 +161,47 @@ static int64_t sum_of(const struct moment_row *row) {
   return sum_row(row->store, row->key, row->key_len, row->json, row->json_len, row->expires_at_ms);
 }
 
+static enum moonkeep_code be_at(struct copy *copy, const char *store, struct err *err) {
+  return strcmp(copy->store, store) == 0 ? MOONKEEP_OK : begin_store(copy, store, err);
+}
+
+/* Writes the row that was bound. */
+static enum moonkeep_code insert_row(struct copy *copy, size_t bytes, struct err *err) {
+  sqlite3_stmt *insert = copy->insert;
+  int rc = sqlite3_step(insert);
+  sqlite3_reset(insert);
+  sqlite3_clear_bindings(insert);
+  if (rc != SQLITE_DONE) return sql_fail(copy->db, rc, "write a backup", err);
+  copy->unsynced += bytes;
+  if (copy->unsynced < SYNC_BYTES) return MOONKEEP_OK;
+  copy->unsynced = 0;
+  return sql_run(copy->db, "COMMIT; BEGIN IMMEDIATE", "write a backup", err);
+}
+
 static enum moonkeep_code put(struct copy *copy, const struct moment_row *row, int64_t sum, struct err *err) {
-  if (strcmp(copy->store, row->store) != 0) {
-    enum moonkeep_code code = begin_store(copy, row->store, err);
-    if (code) return code;
-  }
+  enum moonkeep_code code = be_at(copy, row->store, err);
+  if (code) return code;
   sqlite3_stmt *insert = copy->insert;
   sqlite3_bind_text64(insert, 1, row->key, row->key_len, SQLITE_STATIC, SQLITE_UTF8);
   sqlite3_bind_text64(insert, 2, row->json, row->json_len, SQLITE_STATIC, SQLITE_UTF8);
   if (row->expires_at_ms) sqlite3_bind_int64(insert, 3, row->expires_at_ms);
   sqlite3_bind_int64(insert, 4, sum);
-  int rc = sqlite3_step(insert);
-  sqlite3_reset(insert);
-  sqlite3_clear_bindings(insert);
-  if (rc != SQLITE_DONE) return sql_fail(copy->db, rc, "write a backup", err);
-  copy->unsynced += row->key_len + row->json_len;
-  if (copy->unsynced < SYNC_BYTES) return MOONKEEP_OK;
-  copy->unsynced = 0;
-  return sql_run(copy->db, "COMMIT; BEGIN IMMEDIATE", "write a backup", err);
+  return insert_row(copy, row->key_len + row->json_len, err);
+}
+
+/* What no store can use is kept as it is, and without a checksum it stays what it is. */
+static enum moonkeep_code put_unusable(void *ctx, const struct unusable *row, struct err *err) {
+  struct copy *copy = ctx;
+  enum moonkeep_code code = be_at(copy, row->store, err);
+  if (code) return code;
+  for (int column = 1; column <= 3; column++) {
+    int rc = sqlite3_bind_value(copy->insert, column, sqlite3_column_value(row->row, column));
+    if (rc != SQLITE_OK) return sql_fail(copy->db, rc, "write a backup", err);
+  }
+  size_t bytes = (size_t)sqlite3_column_bytes(row->row, 1) + (size_t)sqlite3_column_bytes(row->row, 2);
+  copy->info->unusable++;
+  copy->info->unusable_sum = sum_chain(copy->info->unusable_sum, row_raw_sum(row->row, row->store));
+  return insert_row(copy, bytes, err);
 }
 
 static bool may_go_on(const struct snapshot_source *source, uint64_t rows) {
@@ -235,8 +259,9 @@ static enum moonkeep_code check_copy(struct copy *copy, struct err *err) {
   enum moonkeep_code code = snapshot_verify(buf_text(&copy->half), &read, err);
   if (code) return code;
   info->bytes = read.bytes;
-  bool same =
-      read.keys == info->keys && read.sum == info->sum && read.seq == info->seq && read.epoch == info->epoch;
+  bool same = read.keys == info->keys && read.unusable == info->unusable &&
+              read.unusable_sum == info->unusable_sum && read.sum == info->sum && read.seq == info->seq &&
+              read.epoch == info->epoch;
   return same ? MOONKEEP_OK
               : err_set(
                     err, MOONKEEP_CORRUPT,
@@ -290,7 +315,9 @@ static enum moonkeep_code take(struct copy *copy, struct err *err) {
                                    .whole = true,
                                    .alone = !source->settled,
                                    .settled = source->settled,
-                                   .clock = source->clock};
+                                   .clock = source->clock,
+                                   .unusable = put_unusable,
+                                   .ctx = copy};
   buf_printf(&copy->half, "%s/%s%ld-%lld", source->dir, HALF_MADE, (long)getpid(),
              (long long)copy->info->at_ms);
   enum moonkeep_code code = copy->half.failed ? err_memory(err) : snapshot_make_dir(source->dir, err);
@@ -375,6 +402,14 @@ static enum moonkeep_code check_pages(const char *path, struct err *err) {
   return code;
 }
 
+static enum moonkeep_code read_unusable(void *ctx, const struct unusable *row, struct err *err) {
+  struct snapshot *out = ctx;
+  (void)err;
+  out->unusable++;
+  out->unusable_sum = sum_chain(out->unusable_sum, row_raw_sum(row->row, row->store));
+  return MOONKEEP_OK;
+}
+
 static enum moonkeep_code read_all(struct moment *moment, struct snapshot *out, struct err *err) {
   enum moonkeep_code code = moment_place(moment, &out->epoch, &out->seq, err);
   while (!code) {
@@ -390,7 +425,8 @@ static enum moonkeep_code read_all(struct moment *moment, struct snapshot *out, 
 
 enum moonkeep_code snapshot_verify(const char *path, struct snapshot *out, struct err *err) {
   struct moment *moment;
-  struct moment_options options = {.file = path, .whole = true, .alone = true};
+  struct moment_options options = {
+      .file = path, .whole = true, .alone = true, .unusable = read_unusable, .ctx = out};
   enum moonkeep_code code = begin_reading(path, out, err);
   if (!code) code = check_pages(path, err);
   if (!code) code = moment_open(&moment, &options, err);

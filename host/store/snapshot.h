@@ -23,13 +23,15 @@ enum { SNAPSHOT_NAME_BYTES = 48 }; /* with the NUL */
 
 struct snapshot {
   char name[SNAPSHOT_NAME_BYTES];
-  int64_t at_ms;     /* since 1970, as the name says */
-  uint64_t bytes;    /* of the file */
-  uint64_t epoch;    /* of the store, as it was; every restore raises it */
-  uint64_t seq;      /* the newest group that it holds */
-  uint64_t keys;     /* also such as had expired and were still there */
-  char left_out[96]; /* tables of other programs that are no stores, and not in it; "": none */
-  int64_t sum;       /* over the keys of all stores in order, with their values and expiries */
+  int64_t at_ms;        /* since 1970, as the name says */
+  uint64_t bytes;       /* of the file */
+  uint64_t epoch;       /* of the store, as it was; every restore raises it */
+  uint64_t seq;         /* the newest group that it holds */
+  uint64_t keys;        /* also such as had expired and were still there */
+  char left_out[96];    /* tables of other programs that are no stores, and not in it; "": none */
+  uint64_t unusable;    /* rows of other programs that no store can use, and that are in it as they are, */
+  int64_t unusable_sum; /*   and a checksum over them */
+  int64_t sum;          /* over the keys of all stores in order, with their values and expiries */
 };
 
 /* The name for a moment, and back; false: no snapshot is called so. */

@@ -37,7 +37,7 @@ enum moonkeep_code sql_fail(sqlite3 *db, int rc, const char *doing, struct err *
 
 /* The prepared statements of one connection that name a bucket: `sql[kind]` has `"%w"` where the name goes,
  * twice at most. Made when first used. An embedded struct. */
-enum { SHELF_KINDS = 4 };
+enum { SHELF_KINDS = 5 };
 
 struct shelf {
   struct shelf *next;

@@ -45,6 +45,7 @@ static enum moonkeep_code read_place(sqlite3 *db, struct truth *truth, struct er
 static enum moonkeep_code read_key(const struct finding *finding, sqlite3 *db, struct err *err) {
   sqlite3_stmt *rows = NULL;
   struct row row;
+  struct buf scratch = {0};
   char *sql = sqlite3_mprintf("SELECT ?1, " ROW_COLUMNS " FROM " ROW_FROM " WHERE i.key=?1", finding->bucket,
                               finding->bucket);
   enum moonkeep_code code = sql ? sql_prepare(db, sql, &rows, err) : err_memory(err);
@@ -54,11 +55,13 @@ static enum moonkeep_code read_key(const struct finding *finding, sqlite3 *db, s
   int rc = sqlite3_step(rows);
   if (rc == SQLITE_ROW) {
     code = row_read(rows, finding->bucket, &row, err);
+    if (!code && row.foreign) code = row_adopt(finding->bucket, &row, &scratch, err);
     if (!code) code = take(finding->truth, row.json, row.json_len, row.expires_at_ms, err);
   } else if (rc != SQLITE_DONE) {
     code = sql_fail(db, rc, "read a backup", err);
   }
   sqlite3_finalize(rows);
+  buf_deinit(&scratch);
   return code;
 }
 

@@ -2,16 +2,16 @@
 
 #include <string.h>
 
-#include "base/json.h"
 #include "base/mem.h"
 #include "store/like.h"
 #include "store/row.h"
 
-enum { LOAD, SCAN, BELOW, ABOVE };
+enum { LOAD, SCAN, BELOW, ABOVE, KEYLESS };
 
 static const char *const statements[SHELF_KINDS] = {
     [LOAD] = "SELECT ?1, " ROW_COLUMNS " FROM " ROW_FROM " WHERE i.key=?1",
     [SCAN] = "SELECT i.key, " ROW_COLUMNS " FROM " ROW_FROM " WHERE i.key>=?1 ORDER BY i.key",
+    [KEYLESS] = "SELECT i.key, " ROW_COLUMNS " FROM " ROW_FROM " WHERE i.key IS NULL ORDER BY i.rowid",
     [BELOW] = "SELECT i.key, t.key FROM " ROW_FROM " WHERE i.key<?1 ORDER BY i.key DESC LIMIT 1",
     [ABOVE] = "SELECT i.key, t.key FROM " ROW_FROM " WHERE i.key>?1 ORDER BY i.key LIMIT 1",
 };
@@ -39,24 +39,12 @@ static enum moonkeep_code connect(struct view *view, sqlite3 **db, struct shelve
 
 /* ---- one row ---- */
 
-/* Rows that other programs wrote have to be JSON, and become compact. */
-static enum moonkeep_code adopt(const char *bucket, struct row *row, struct buf *scratch, struct err *err) {
-  struct err why;
-  buf_clear(scratch);
-  enum moonkeep_code code = json_compact(scratch, row->json, row->json_len, SIZE_MAX, &why);
-  if (code == MOONKEEP_MEMORY) return err_memory(err);
-  if (code) return row_damaged(bucket, row->key, row->key_len, why.message, err);
-  row->json = scratch->data;
-  row->json_len = scratch->len;
-  return MOONKEEP_OK;
-}
-
 /* Reads the statement's row. The texts are valid until the statement moves on; scratch may come to hold the
  * value. */
 static enum moonkeep_code read_row(sqlite3_stmt *rows, const char *bucket, struct row *row,
                                    struct buf *scratch, struct err *err) {
   enum moonkeep_code code = row_read(rows, bucket, row, err);
-  return code || !row->foreign ? code : adopt(bucket, row, scratch, err);
+  return code || !row->foreign ? code : row_adopt(bucket, row, scratch, err);
 }
 
 /* ---- what is not there ---- */
@@ -183,6 +171,32 @@ enum moonkeep_code view_hold(struct view *view, struct err *err) {
   return code;
 }
 
+/* Tells of a row that another program wrote and that no store can use. */
+static enum moonkeep_code tell_unusable(const struct scan *scan, sqlite3_stmt *rows, const char *why,
+                                        struct err *err) {
+  struct unusable unusable = {.store = scan->bucket, .why = why, .row = rows};
+  unusable.key = sqlite3_column_type(rows, 1) == SQLITE_TEXT ? sqlite3_column_blob(rows, 1) : NULL;
+  unusable.key_len = unusable.key ? (size_t)sqlite3_column_bytes(rows, 1) : 0;
+  return scan->unusable(scan->unusable_ctx, &unusable, err);
+}
+
+/* Rows without a key stand before all others in the index, where no scan comes by. */
+static enum moonkeep_code tell_keyless(struct view *view, const struct scan *scan, struct shelf *shelf,
+                                       struct err *err) {
+  sqlite3_stmt *rows = shelf_statement(&view->scan_shelves, shelf, KEYLESS, err);
+  if (!rows) return err->code;
+  enum moonkeep_code code = MOONKEEP_OK;
+  int rc;
+  while ((rc = sqlite3_step(rows)) == SQLITE_ROW && !code) {
+    const char *why = row_nameless(rows);
+    code = why ? tell_unusable(scan, rows, why, err)
+               : row_damaged(scan->bucket, NULL, 0, "its key is missing", err);
+  }
+  if (!code && rc != SQLITE_DONE) code = sql_fail(view->scans, rc, "read the store", err);
+  sqlite3_reset(rows);
+  return code;
+}
+
 static enum moonkeep_code begin_scan(struct view *view, struct scan *scan, struct err *err) {
   struct store_call *call = scan->call;
   forget_results(call);
@@ -201,7 +215,8 @@ static enum moonkeep_code begin_scan(struct view *view, struct scan *scan, struc
   if (!scan->rows) return err->code;
   const char *from = scan->range.from.len ? scan->range.from.data : "";
   sqlite3_bind_text64(scan->rows, 1, from, scan->range.from.len, SQLITE_STATIC, SQLITE_UTF8);
-  return check_beside(&view->scan_shelves, shelf, BELOW, from, scan->range.from.len, err);
+  code = check_beside(&view->scan_shelves, shelf, BELOW, from, scan->range.from.len, err);
+  return code || !scan->unusable ? code : tell_keyless(view, scan, shelf, err);
 }
 
 void view_end_scan(struct view *view, struct scan *scan) {
@@ -300,12 +315,30 @@ static enum moonkeep_code take_rest(struct scan *scan, bool *done, struct err *e
   return code;
 }
 
-static enum moonkeep_code take_row(struct scan *scan, bool *done, struct err *err) {
-  struct store_call *call = scan->call;
+/* Takes the statement's row. The keys of those that other programs wrote can be told whatever their values
+ * are. */
+static enum moonkeep_code take_table_row(struct scan *scan, bool *done, struct err *err) {
   struct buf scratch = {0};
   struct row row;
+  bool needs_value = scan->call->want == STORE_ROWS;
+  const char *why = "no store writes such a value or expiry";
+  enum moonkeep_code code = row_read(scan->rows, scan->bucket, &row, err);
+  if (!code) why = "its value is not JSON";
+  if (!code && needs_value && row.foreign) code = row_adopt(scan->bucket, &row, &scratch, err);
+  if (code == MOONKEEP_CORRUPT && row.foreign && scan->unusable && row_has_its_key(scan->rows))
+    code = tell_unusable(scan, scan->rows, why, err);
+  else if (!code)
+    code = take(scan, &row, done, err);
+  buf_deinit(&scratch);
+  return code;
+}
+
+static enum moonkeep_code take_row(struct scan *scan, bool *done, struct err *err) {
+  struct store_call *call = scan->call;
   bool in_journal = false;
   size_t key_len;
+  const char *nameless = row_nameless(scan->rows);
+  if (nameless) return scan->unusable ? tell_unusable(scan, scan->rows, nameless, err) : MOONKEEP_OK;
   const char *key = row_key(scan->rows, scan->bucket, &key_len, err);
   if (!key) return err->code;
   bool behind = is_behind(scan, key, key_len);
@@ -314,11 +347,7 @@ static enum moonkeep_code take_row(struct scan *scan, bool *done, struct err *er
     return behind ? take_rest(scan, done, err) : MOONKEEP_OK;
   }
   enum moonkeep_code code = take_journal(scan, key, key_len, &in_journal, done, err);
-  if (code || *done || in_journal) return code;
-  code = read_row(scan->rows, scan->bucket, &row, &scratch, err);
-  if (!code) code = take(scan, &row, done, err);
-  buf_deinit(&scratch);
-  return code;
+  return code || *done || in_journal ? code : take_table_row(scan, done, err);
 }
 
 enum moonkeep_code view_scan(struct view *view, struct scan *scan, unsigned max_rows, bool *done,

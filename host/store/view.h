@@ -14,6 +14,7 @@
 #include "store/slice.h"
 #include "store/sql.h"
 #include "store/store.h"
+#include "store/unusable.h"
 
 struct view {
   const char *path; /* borrowed, and so is the clock */
@@ -50,6 +51,10 @@ struct scan {
   struct slice journal;
   size_t next; /* of its steps: what comes behind the rows that have been walked */
   struct range range;
+  /* Called with each row that another program wrote and that cannot be used, in order; what it returns other
+   * than MOONKEEP_OK ends the scan. NULL: one whose value is wanted is an error, others are passed over. */
+  enum moonkeep_code (*unusable)(void *ctx, const struct unusable *row, struct err *err);
+  void *unusable_ctx;
   sqlite3_stmt *rows; /* NULL: it has not begun, or has to begin again */
   size_t cap;
 };

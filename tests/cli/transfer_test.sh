@@ -275,7 +275,7 @@ an_export_that_fails_leaves_the_file_as_it_was() {
   has 'no folder' "$err" 'cannot write to no/such/folder.ndjson'
   mk export .
   is 'a folder' "$status" 1
-  sqlite3 data/appdata.db "PRAGMA writable_schema=1; UPDATE appData SET value='[1' WHERE key='a'"
+  sqlite3 data/appdata.db "DROP TRIGGER _appData_updated; UPDATE appData SET value='2' WHERE key='a'"
   mk export out.ndjson
   is 'damaged' "$status:$out" '1:'
   has 'damaged' "$err" 'the row of key "a" in appData'
@@ -283,6 +283,30 @@ an_export_that_fails_leaves_the_file_as_it_was() {
   is 'nothing else' "$(find . -name '.*half*')" ''
   "$moonkeep" export >/dev/full 2>err.txt
   is 'full' $? 1
+}
+
+an_export_names_what_it_leaves_out() {
+  mk set a 1
+  sqlite3 data/appdata.db "INSERT INTO appData(key, value) VALUES('bad', '[1'), ('', '2'); CREATE TABLE other(id)"
+  mk export
+  is 'export' "$status:$out" '1:{"store":"appData","key":"a","value":1}'
+  has 'a value' "$err" 'a row of appData is left out, key "bad": its value is not JSON'
+  has 'a key' "$err" 'its key is empty'
+  has 'a table' "$err" 'left out: other'
+  mk export --store other
+  is 'no store' "$status:$out" '1:'
+  has 'no store' "$err" 'ALTER TABLE "other" RENAME TO'
+  mk export --store appData
+  is 'one store' "$status:$out" '1:{"store":"appData","key":"a","value":1}'
+  mk check
+  is 'check' "$status" 1
+  has 'check' "$out" 'appdata.db: faulty, 2 rows of another program that cannot be used'
+  has 'tables' "$out" 'in no backup: other'
+  sqlite3 data/appdata.db "DELETE FROM appData WHERE key<>'a'"
+  mk export
+  is 'afterwards' "$status" 0
+  mk check
+  is 'check afterwards' "$status" 0
 }
 
 an_export_keeps_links_modes_and_pipes() {
@@ -414,6 +438,7 @@ tests='
   an_import_goes_into_the_archive_too
   a_killed_import_leaves_nothing
   an_export_that_fails_leaves_the_file_as_it_was
+  an_export_names_what_it_leaves_out
   an_export_keeps_links_modes_and_pipes
   a_reader_that_does_not_read_keeps_no_host_from_its_log
   a_file_that_cannot_be_read_is_refused

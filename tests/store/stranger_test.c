@@ -8,8 +8,10 @@
 #include "check.h"
 #include "helpers/sync.h"
 #include "helpers/temp.h"
+#include "store/check.h"
 #include "store/moment.h"
 #include "store/snapshot.h"
+#include "store/truth.h"
 
 static const char *refusal_of(struct store *store, const char *name) {
   static struct err err;
@@ -182,4 +184,109 @@ TEST(a_store_whose_schema_is_damaged_is_restored) {
   CHECK_STR(sync_get(store, "economy", "gold"), "7");
   CHECK(strstr(store_receipt(store, &now), "schema"));
   sync_close(store);
+}
+
+/* ---- rows ---- */
+
+/* Rows that another program wrote and that no call can use: no JSON, no moment, and keys that are none. */
+static const char *folder_with_unusable(void) {
+  return folder_with(
+      "INSERT INTO appData(key, value) VALUES('bad', 'hello'), ('', '1'), (NULL, '2'), (NULL, '3'),"
+      " (CAST(x'ff6162' AS TEXT), '4'), (x'6162', '5'), ('a' || char(0) || 'b', '6'),"
+      " (printf('%.*c', 1025, 'k'), '7'), ('z', '{ \"n\" : 8 }');"
+      "INSERT INTO appData(key, value, expires_at) VALUES('when', '9', 'never')");
+}
+
+TEST(rows_that_no_call_can_use_hold_nothing_up) {
+  const char *dir = folder_with_unusable();
+  struct store *store = sync_open(dir);
+  CHECK_STR(sync_get(store, "appData", "a"), "1");
+  CHECK_STR(sync_get(store, "appData", "z"), "{\"n\":8}");
+  CHECK_STR(sync_get(store, "appData", "0"), "absent"); /* beside the empty key */
+  CHECK_STR(sync_get(store, "appData", "zz"), "absent");
+  CHECK_STR(sync_get(store, "appData", "bad"), "error: corrupt");
+  struct store_call *call = sync_call(store, STORE_GET, "appData", "bad");
+  CHECK(call->err && strcmp(call->err->key, "bad") == 0 && strstr(call->err->message, "not JSON"));
+  store_call_free(call);
+  CHECK_STR(sync_select(store, "appData", "%"), "error: corrupt");
+  CHECK_STR(sync_select(store, "appData", "z%"), "z={\"n\":8}");
+  sync_set(store, "appData", "bad", "2");
+  sync_set(store, "appData", "when", "3");
+  sync_flush(store);
+  CHECK_STR(sync_select(store, "appData", "%"), "a=1 bad=2 when=3 z={\"n\":8}");
+  CHECK_INT(sync_delete_like(store, "appData", "%"), 4);
+  sync_close(store);
+  CHECK_STR(sync_sql(dir, "SELECT group_concat(value) FROM appData"), "1,2,3,4,5,6,7");
+}
+
+TEST(keys_of_rows_that_are_not_json_are_keys) {
+  const char *dir = folder_with_unusable();
+  sync_sql(dir, "UPDATE appData SET expires_at=NULL WHERE key='when'");
+  struct store *store = sync_open(dir);
+  struct store_call *call = make_scan(sync_bucket(store, "appData"), "%");
+  call->want = STORE_COUNT;
+  sync_run(store, call);
+  CHECK(!call->err);
+  CHECK_INT(call->count, 4);
+  store_call_free(call);
+  call = make_scan(sync_bucket(store, "appData"), "%");
+  call->want = STORE_KEYS;
+  sync_run(store, call);
+  CHECK(!call->err);
+  CHECK_INT(call->found_count, 4);
+  store_call_free(call);
+  sync_close(store);
+}
+
+static const char dump[] =
+    "SELECT group_concat(typeof(key) || substr(hex(key), 1, 9) || '=' || replace(value, ' ', '') ||"
+    " coalesce(expires_at, '')) FROM (SELECT * FROM appData ORDER BY key, value)";
+
+TEST(rows_that_no_call_can_use_are_in_backups_as_they_are) {
+  const char *dir = folder_with_unusable(), *copy = temp_dir();
+  struct store *store = sync_open(dir);
+  sync_set(store, "appData", "0", "1"); /* in the journal, between them */
+  sync_set(store, "appData", "y", "1");
+  struct snapshot snapshot;
+  struct err err;
+  struct snapshot_source source = {
+      .data = dir, .dir = temp_path(dir, "backups"), .settled = true, .clock = &sync_clock};
+  if (snapshot_take(&source, &snapshot, &err)) FAIL("%s", err.message);
+  sync_close(store);
+  CHECK_INT(snapshot.keys, 4);
+  CHECK_INT(snapshot.unusable, 9);
+  size_t len;
+  char *bytes = temp_read(temp_path(source.dir, snapshot.name), &len), before[2048];
+  temp_write_bytes(temp_path(copy, "appdata.db"), bytes, len);
+  free(bytes);
+  snprintf(before, sizeof before, "%s", sync_sql(dir, dump));
+  CHECK_STR(sync_sql(copy, dump), before);
+  CHECK_STR(sync_sql(copy, "SELECT count(*) FROM appData WHERE sum IS NULL"), "9");
+}
+
+TEST(a_check_names_rows_that_no_call_can_use) {
+  const char *dir = folder_with_unusable();
+  for (int full = 0; full < 2; full++) {
+    struct check check = {.full = full};
+    struct check_found found;
+    struct err err;
+    enum moonkeep_code code = check_file(temp_path(dir, "appdata.db"), &check, &found, &err);
+    CHECK_INT(code, MOONKEEP_CORRUPT); /* the expiry may be damage */
+    CHECK_INT(found.damaged, 1);
+    CHECK_INT(found.unusable, 8);
+    CHECK(strstr(found.unusable_why, "\"bad\"") && strstr(found.unusable_why, "not JSON"));
+  }
+}
+
+/* A backup has such a row as it is; a key that held it once must not get it back as a value. */
+TEST(what_is_no_value_in_a_backup_repairs_nothing) {
+  const char *dir = folder_with("INSERT INTO appData(key, value) VALUES('bad', 'hello')");
+  struct snapshot snapshot;
+  struct err err;
+  struct truth truth;
+  struct snapshot_source source = {.data = dir, .dir = temp_path(dir, "backups"), .clock = &sync_clock};
+  if (snapshot_take(&source, &snapshot, &err)) FAIL("%s", err.message);
+  CHECK_INT(snapshot.unusable, 1);
+  CHECK(truth_find(&truth, source.dir, "appData", "bad", 3, &err) != MOONKEEP_OK);
+  truth_deinit(&truth);
 }

@@ -294,7 +294,7 @@ an_export_names_what_it_leaves_out() {
   has 'a key' "$err" 'its key is empty'
   has 'a table' "$err" 'left out: other'
   mk export --store other
-  is 'no store' "$status:$out" '1:'
+  is 'no store' "$status:$out" '2:'
   has 'no store' "$err" 'ALTER TABLE "other" RENAME TO'
   mk export --store appData
   is 'one store' "$status:$out" '1:{"store":"appData","key":"a","value":1}'

@@ -28,7 +28,7 @@ static const char *dir, *results_dir, *only = ""; /* only: what the name of a me
 static int rounds = 5;
 static double seconds = 1, sustained = 15;
 static bool full;
-static unsigned keys = 2000000; /* of the large store */
+static unsigned keys = 10000000; /* of the large store */
 
 /* ---- what is compared ---- */
 
@@ -179,10 +179,12 @@ static void measure_beside(void) {
   struct beside beside = {
       .dir = dir_of_name("beside"), .rounds = rounds, .seconds = seconds < 0.5 ? seconds : 0.5, .keys = keys};
   bench_must(mkdir(beside.dir, 0700) == 0, "making a folder");
-  printf("\nBeside: %g s, median of %d\n\n", beside.seconds, rounds);
-  if (is_wanted_beside("cached")) beside_cached(&beside);
-  if (is_wanted_beside("events")) beside_events(&beside);
-  if (is_wanted_beside("large") && keys > 0) beside_large(&beside);
+  bool cached = is_wanted_beside("cached"), events = is_wanted_beside("events");
+  bool large = is_wanted_beside("large") && keys > 0;
+  if (cached || events || large) printf("\nBeside: %g s, median of %d\n\n", beside.seconds, rounds);
+  if (cached) beside_cached(&beside);
+  if (events) beside_events(&beside);
+  if (large) beside_large(&beside);
 }
 
 /* ---- options ---- */
@@ -207,7 +209,7 @@ static void read_options(int argc, char **argv) {
     if (c == 'w') only_sides = optarg;
     if (c == 'k') keys = (unsigned)atoi(optarg);
     if (c == 'q') rounds = 1, seconds = 0.3, sustained = 3, keys = 300000;
-    if (c == 'f') full = true, seconds = 10, sustained = 60, keys = 10000000;
+    if (c == 'f') full = true, seconds = 10, sustained = 60;
     if (c == '?') exit(2);
   }
   dir = argv[optind] ? realpath(argv[optind], NULL) : NULL; /* servers have working folders of their own */

@@ -101,16 +101,25 @@ const char *report_machine(void) {
   return text;
 }
 
+static char headline[100];
+
 void report_headline(const char *what) {
-  printf("\n%s\n\n%-9s %-7s %-8s %-7s %5s %9s %7s %9s %9s %9s %9s %7s %8s %8s\n", what, "", "call", "value",
-         "keys", "tasks", "calls/s", "ours", "p50 ms", "p99 ms", "p99.9 ms", "max ms", "CPU us", "written",
-         "MiB");
+  snprintf(headline, sizeof headline, "%s", what);
+}
+
+static void put_headline(void) {
+  if (!*headline) return;
+  printf("\n%s\n\n%-9s %-7s %-8s %-7s %5s %9s %7s %9s %9s %9s %9s %7s %8s %8s\n", headline, "", "call",
+         "value", "keys", "tasks", "calls/s", "ours", "p50 ms", "p99 ms", "p99.9 ms", "max ms", "CPU us",
+         "written", "MiB");
+  *headline = '\0';
 }
 
 void report_result(const struct result *result, const struct result *ours) {
   const struct load *load = &result->load;
   const struct figures *f = &result->median;
   char against[16] = "";
+  put_headline();
   if (ours && ours != result) snprintf(against, sizeof against, "%.2fx", result_ratio(ours, result));
   printf("%-9s %-7s %-8s %-7s %5u %9.0f %7s %9.2f %9.2f %9.2f %9.2f %7.2f %8.1f %8.0f\n", result->side->name,
          load->op, shape_names[load->shape], load->zipf ? "zipf" : "uniform", load->tasks, f->rate, against,

@@ -40,7 +40,7 @@ struct figure *figure_add(const char *name, const char *unit);
 void figure_done(struct figure *figure); /* shows it, too */
 const struct figure *figure_find(const char *name);
 
-void report_headline(const char *what);
+void report_headline(const char *what); /* of what is shown next, if anything is */
 void report_result(const struct result *result, const struct result *ours); /* a line of the table */
 void report_settings(const struct side *const sides[], int count);
 void report_json(const char *path, int rounds, double seconds);

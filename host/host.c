@@ -387,6 +387,7 @@ static enum moonkeep_code load_scripts(struct host *host, const struct host_opti
                                  .clock = host->clock,
                                  .log = host->log,
                                  .cpu_budget_ms = options->cpu_budget_ms,
+                                 .budget_signal = options->budget_signal,
                                  .memory_bytes = options->memory_bytes,
                                  .trust = options->trust,
                                  .action = on_action,

@@ -30,6 +30,7 @@ struct host_options {
   const struct scripts_left_out *left_out; /* see scripts.h; borrowed by host_open alone */
   size_t left_out_count;
   int64_t cpu_budget_ms; /* see scripts_options; 0: the default, as for the next one */
+  int budget_signal;     /* see scripts_options */
   size_t memory_bytes;
   bool trust;       /* see scripts_options */
   int64_t grace_ms; /* how long sleepers and timers may go on when the host ends, and what runs in a script

@@ -42,9 +42,9 @@ enum moonkeep_code {
 /* ---- a host inside a program ----
  *
  * Thread: all functions below belong to the thread that has opened the host, but for those that say "any
- * thread". Texts are
- * UTF-8. A host writes nothing by itself: what it has to say goes to `log`. A process may have several hosts,
- * each with a data folder of its own. */
+ * thread"; the callbacks come from it too, where they do not say otherwise. Texts are UTF-8. A host writes
+ * nothing by itself (what it has to say goes to `log`) and installs no signal handler. A process may have
+ * several hosts, on one thread or on several, each with a data folder of its own. */
 
 struct moonkeep_host;
 
@@ -52,6 +52,8 @@ struct moonkeep_error { /* filled where a function fails and the pointer is not 
   enum moonkeep_code code;
   char message[768];
 };
+
+enum { MOONKEEP_ANY_SIGNAL = -1 };
 
 enum moonkeep_level { MOONKEEP_DEBUG, MOONKEEP_INFO, MOONKEEP_WARN, MOONKEEP_ERROR };
 
@@ -77,6 +79,11 @@ struct moonkeep_options {
   void (*changed)(void *ctx, const char *script, const char *what);
   const char *backups; /* the folder of the backups and the archive; NULL: `backups` in the data folder */
   int archive_sync;    /* a change counts as saved when the archive has it on disk too */
+  /* How scripts' CPU time is measured. 0: they count their steps, and every instruction of Lua costs up to
+   * twice as much; no signal is used. A number: that signal is the host's, which installs a handler for it
+   * while scripts run and has a timer on the host's thread send it; MOONKEEP_ANY_SIGNAL: a real-time signal
+   * whose action is the default. Hosts of one process may share one. */
+  int budget_signal;
   /* Called by moonkeep_open when the store is open, before the scripts are loaded: the place for
    * moonkeep_provide. Store calls may be made; moonkeep_tick and moonkeep_run may not. */
   void (*prepare)(void *ctx, struct moonkeep_host *host);

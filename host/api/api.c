@@ -143,6 +143,11 @@ static int64_t backup_every_ms(const struct moonkeep_options *options) {
   return options->backup_every_ms > 0 ? options->backup_every_ms : USUAL_MS;
 }
 
+static int budget_signal(const struct moonkeep_options *options) {
+  if (options->budget_signal == MOONKEEP_ANY_SIGNAL) return 0;
+  return options->budget_signal > 0 ? options->budget_signal : -1;
+}
+
 static enum store_archive archive_mode(const struct moonkeep_options *options) {
   if (options->archive_sync) return STORE_ARCHIVE_SYNC;
   return options->backup_every_ms < 0 ? STORE_ARCHIVE_OFF : STORE_ARCHIVE_ON;
@@ -172,6 +177,7 @@ static enum moonkeep_code open_host(struct moonkeep_host *api, struct err *err) 
       .watch = from->watch != 0,
       .listener = &api->listener,
       .cpu_budget_ms = from->cpu_budget_ms,
+      .budget_signal = budget_signal(from),
       .memory_bytes = from->memory_bytes,
       .grace_ms = from->grace_ms,
       .log = from->log ? &api->log : NULL,

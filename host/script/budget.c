@@ -20,8 +20,8 @@ enum {
   DEFAULT_MS = 1000,
   TICK_MS = 10,     /* the kernel is not more exact than its own tick of 1 to 10 ms */
   TICKS = 4,        /* at least so many in a budget */
-  COUNT = 1000,     /* instructions between two looks at the clock, without a timer */
-  POLLS_A_LOOK = 4, /* the same for budget_check */
+  COUNT = 10000,    /* instructions between two looks at the clock, without a timer */
+  POLLS_A_LOOK = 8, /* the same for budget_check */
   TRACE_BYTES = 4096,
   STUCK_MS = 2000, /* over the budget by so much: no hook, no check stops it; it is in a loop of C's */
 };
@@ -69,45 +69,45 @@ static void look(struct budget *budget) {
 
 static void on_signal(int number, siginfo_t *info, void *context);
 
-/* The handlers' signal, which all hosts of the process share. */
-static struct {
-  pthread_mutex_t lock;
-  int number; /* 0: none yet */
-  unsigned users;
-} shared = {PTHREAD_MUTEX_INITIALIZER, 0, 0};
+/* The handlers' signals, which all hosts of the process share. */
+static pthread_mutex_t signals_lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned signal_users[65]; /* by number */
 
-/* One of the real-time signals that nobody uses, so that a program around the library keeps its own. */
-static int find_signal(void) {
-  for (int number = SIGRTMAX - 1; number >= SIGRTMIN; number--) {
-    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART}, old;
-    if (sigaction(number, NULL, &old) != 0 || old.sa_handler != SIG_DFL) continue;
-    sigemptyset(&action.sa_mask);
-    if (sigaction(number, &action, NULL) == 0) return number;
-  }
-  return 0;
+/* Whether the signal is ours, or becomes ours because nobody uses it. */
+static bool claim_signal(int number) {
+  struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART}, old;
+  if (number <= 0 || number >= (int)(sizeof signal_users / sizeof *signal_users)) return false;
+  if (signal_users[number] > 0) return true;
+  if (sigaction(number, NULL, &old) != 0 || old.sa_handler != SIG_DFL) return false;
+  sigemptyset(&action.sa_mask);
+  return sigaction(number, &action, NULL) == 0;
 }
 
-static int take_signal(void) {
-  pthread_mutex_lock(&shared.lock);
-  if (shared.users == 0) shared.number = find_signal();
-  int number = shared.number;
-  if (number) shared.users++;
-  pthread_mutex_unlock(&shared.lock);
+/* The signal that is asked for, or a real-time signal; 0: there is none to be had. */
+static int take_signal(int wanted) {
+  pthread_mutex_lock(&signals_lock);
+  int number = wanted > 0 ? wanted : SIGRTMAX - 1, least = wanted > 0 ? wanted : SIGRTMIN;
+  while (number >= least && !claim_signal(number)) number--;
+  if (number < least) number = 0;
+  if (number) signal_users[number]++;
+  pthread_mutex_unlock(&signals_lock);
   return number;
 }
 
-static void give_signal(void) {
-  pthread_mutex_lock(&shared.lock);
-  if (--shared.users == 0) signal(shared.number, SIG_DFL);
-  pthread_mutex_unlock(&shared.lock);
+static void give_signal(int number) {
+  pthread_mutex_lock(&signals_lock);
+  static const struct sigaction usual = {.sa_handler = SIG_DFL};
+  if (--signal_users[number] == 0) sigaction(number, &usual, NULL);
+  pthread_mutex_unlock(&signals_lock);
 }
 
 static bool open_timer(struct budget *budget) {
 #if defined(__SANITIZE_THREAD__)
   return false;
 #endif
-  int number = take_signal();
+  int number = budget->signal < 0 ? 0 : take_signal(budget->signal);
   if (!number) return false;
+  budget->taken = number;
   struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = number};
   event.sigev_value.sival_ptr = budget;
   event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
@@ -116,7 +116,7 @@ static bool open_timer(struct budget *budget) {
   sigaddset(&set, number);
   pthread_sigmask(SIG_UNBLOCK, &set, NULL);
   if (timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &budget->timer) == 0) return true;
-  give_signal();
+  give_signal(number);
   return false;
 }
 
@@ -124,7 +124,7 @@ static bool open_timer(struct budget *budget) {
 static void close_timer(struct budget *budget) {
   if (!budget->opened || budget->counting) return;
   timer_delete(budget->timer);
-  give_signal();
+  give_signal(budget->taken);
 }
 
 static void set_timer(struct budget *budget, int64_t ns) {
@@ -159,7 +159,7 @@ static void open_for_this_thread(struct budget *budget) {
   budget->opened = true;
   budget->counting = !open_timer(budget);
 #if !defined(__SANITIZE_THREAD__)
-  if (budget->counting && first)
+  if (budget->counting && first && budget->signal >= 0)
     log_write(budget->log, LOG_WARN, "scripts",
               "no timer for the CPU budget (%s): scripts run slower, since they count their steps instead",
               strerror(errno));
@@ -179,8 +179,9 @@ static void begin_ticking(struct budget *budget) {
 
 /* ---- frames ---- */
 
-void budget_init(struct budget *budget, int64_t limit_ms, const struct log *log) {
-  *budget = (struct budget){.limit_ns = (limit_ms ? limit_ms : DEFAULT_MS) * 1000000, .log = log};
+void budget_init(struct budget *budget, int64_t limit_ms, int signal, const struct log *log) {
+  *budget =
+      (struct budget){.limit_ns = (limit_ms ? limit_ms : DEFAULT_MS) * 1000000, .signal = signal, .log = log};
   budget->tick = 1;
 }
 

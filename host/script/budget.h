@@ -9,8 +9,9 @@
  * coroutine that runs. So a script that keeps within its budget pays nothing, and from there on every
  * instruction of it meets the hook, which stops it: by a yield that nobody ever answers, since no script can
  * catch that; where Lua cannot yield by an error, again at every instruction, until something can. C
- * functions that loop ask budget_check. Where there is no such timer (and under ThreadSanitizer, which holds
- * signals back) the hook is always set and looks at the clock itself.
+ * functions that loop ask budget_check. Where there is no such timer (in a program around the library, whose
+ * signals are its own, and under ThreadSanitizer, which holds signals back) the hook is always set and looks
+ * at the clock itself: each instruction then costs more.
  *
  * A coroutine that was stopped is never resumed, reset or closed: what it has to close stays open, and it is
  * the collector's. */
@@ -48,6 +49,8 @@ struct budget { /* of all scripts of a host */
   int64_t limit_ns;
   volatile bool ticking; /* the timer is set */
   bool counting;         /* there is no timer: the hook counts */
+  int signal;            /* see scripts_options.budget_signal */
+  int taken;             /* the one that the timer sends */
   bool opened;
   bool off; /* nothing is measured: the code is not ours to stop */
   timer_t timer;
@@ -58,8 +61,8 @@ struct budget { /* of all scripts of a host */
   int64_t last_ns; /* CPU time at the last one */
 };
 
-/* Nothing is started before the first frame. limit_ms is the budget. */
-void budget_init(struct budget *budget, int64_t limit_ms, const struct log *log);
+/* Nothing is started before the first frame. limit_ms is the budget; signal: see scripts_options. */
+void budget_init(struct budget *budget, int64_t limit_ms, int signal, const struct log *log);
 void budget_deinit(struct budget *budget);
 
 /* A frame around code of this script that runs on L. can_yield: L is resumed, not called. */

@@ -23,14 +23,14 @@ struct waiter {
   size_t taken_bytes;           /* of the script's memory, for the call */
   bool under_way;
   lua_State *in_transaction; /* where the function of one runs: no store call but that transaction's own */
-  bool admitted;           /* its task has waited for room and may make a call */
-  int64_t called_ms;       /* when the call was made that has waited for room; 0: it has not waited */
-  lua_State *L;            /* an update's caller; its arguments stand in the frame of its store call */
-  int64_t expires_at_ms;   /* the new expiry that the update asks for; 0: none */
-  struct buf default_json; /* of the update's default, where that is a table and the call has to wait */
-  bool ran;                /* the update's function was called; what came of it is on top of L */
-  bool raised;             /*   and that is an error */
-  char *stopped;           /* owned: the function was stopped, as this says; NULL: it was not */
+  bool admitted;             /* its task has waited for room and may make a call */
+  int64_t called_ms;         /* when the call was made that has waited for room; 0: it has not waited */
+  lua_State *L;              /* an update's caller; its arguments stand in the frame of its store call */
+  int64_t expires_at_ms;     /* the new expiry that the update asks for; 0: none */
+  struct buf default_json;   /* of the update's default, where that is a table and the call has to wait */
+  bool ran;                  /* the update's function was called; what came of it is on top of L */
+  bool raised;               /*   and that is an error */
+  char *stopped;             /* owned: the function was stopped, as this says; NULL: it was not */
 };
 
 void waiter_init(struct waiter *waiter, struct script *script, struct task *task);

@@ -78,7 +78,7 @@ struct scripts *scripts_make(const struct scripts_options *options) {
   if (!scripts->options.clock) scripts->options.clock = &clock_system;
   list_init(&scripts->bots);
   if (!scripts->options.memory_bytes) scripts->options.memory_bytes = MEMORY_BYTES;
-  budget_init(&scripts->budget, options->cpu_budget_ms, options->log);
+  budget_init(&scripts->budget, options->cpu_budget_ms, options->budget_signal, options->log);
   list_init(&scripts->all);
   list_init(&scripts->others);
   list_init(&scripts->ready);

@@ -42,8 +42,11 @@ struct scripts_options {
   const struct clock *clock; /* NULL: the system's */
   const struct log *log;
   int64_t cpu_budget_ms; /* how long a task may compute without giving way; 0: a second */
-  bool trust;            /* scripts get the whole of Lua's libraries: files, processes, the debugger */
-  size_t memory_bytes;   /* the most that a script may use; 0: 64 MiB */
+  /* The signal by which CPU time is measured; 0: a real-time signal that nobody uses; -1: none, the process's
+   * signals are not ours, and scripts count their steps instead. */
+  int budget_signal;
+  bool trust;          /* scripts get the whole of Lua's libraries: files, processes, the debugger */
+  size_t memory_bytes; /* the most that a script may use; 0: 64 MiB */
   /* An action of a script: a JSON object that carries "script". Called on the host thread, text valid until
    * it returns. `name` and `text` are set where the action is a `send`
    * ({"action":"send","channel":…,"text":…}). */

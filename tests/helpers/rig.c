@@ -45,6 +45,7 @@ void rig_init(struct rig *rig) {
   rig->wall_ms = 1700000000000;
   rig->steady_ms = 1000;
   rig->cpu_budget_ms = 60000;
+  rig->budget_signal = getenv("COUNT_STEPS") ? -1 : 0;
   rig->grace_ms = 10000;
   rig->clock = (struct clock){wall_ms, steady_ms, rig};
   rig->log = (struct log){write_line, rig, LOG_DEBUG};
@@ -85,6 +86,7 @@ enum moonkeep_code rig_try_open(struct rig *rig, struct err *err) {
                                     .clock = &rig->clock,
                                     .log = &rig->log,
                                     .cpu_budget_ms = rig->cpu_budget_ms,
+                                    .budget_signal = rig->budget_signal,
                                     .memory_bytes = rig->memory_bytes,
                                     .trust = rig->trust,
                                     .action = take_action,

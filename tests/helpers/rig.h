@@ -28,6 +28,7 @@ struct rig {
   size_t left_out_count;
   struct store *store;
   struct scripts *scripts;
+  int budget_signal;     /* -1 with COUNT_STEPS in the environment: as in a program around the library */
   int64_t cpu_budget_ms; /* of the scripts; rig_init makes it a minute: slow machines are not their fault */
   size_t memory_bytes;   /* 0: the usual */
   bool trust;

@@ -4,10 +4,11 @@
  *
  *     bench DIR [--rounds N] [--seconds S] [--sustained S] [--quick] [--full] [--results DIR]
  *               [--only "update object uniform 1000"] [--sides "Redis,plain C"]
- *               [--keys N]
+ *               [--among N] [--keys N]
  *
  * --only: what the names of measurements begin with, which are "update object uniform 1000", "YCSB A",
- * "sustained update", "cached", "events", "large". --keys: of the large store.
+ * "sustained update", "cached", "events", "large". --among: how many keys the comparisons
+ * have. --keys: how many the large store has, 0 for none of it.
  *
  * What is shown is the median of the rounds, by rate. */
 #include <getopt.h>
@@ -28,7 +29,7 @@ static const char *dir, *results_dir, *only = ""; /* only: what the name of a me
 static int rounds = 5;
 static double seconds = 1, sustained = 15;
 static bool full;
-static unsigned keys = 10000000; /* of the large store */
+static unsigned among = KEYS, keys = 10000000; /* in the comparisons; of the large store */
 
 /* ---- what is compared ---- */
 
@@ -93,7 +94,7 @@ static struct load load_of(const struct cell *cell) {
   return (struct load){.op = cell->op,
                        .shape = cell->shape,
                        .zipf = cell->zipf,
-                       .keys = KEYS,
+                       .keys = among,
                        .tasks = cell->tasks,
                        .seconds = seconds,
                        .dir = dir_of(cell->shape)};
@@ -161,7 +162,7 @@ static void take_all(struct plan *plan, enum shape shape) {
 }
 
 static void compare(enum shape shape) {
-  struct load load = {.shape = shape, .keys = KEYS, .dir = dir_of(shape)};
+  struct load load = {.shape = shape, .keys = among, .dir = dir_of(shape)};
   struct plan count = {.counts = true}, work = {0};
   take_all(&count, shape);
   if (count.wanted == 0) return;
@@ -197,6 +198,7 @@ static void read_options(int argc, char **argv) {
                                         {"only", required_argument, NULL, 'o'},
                                         {"sides", required_argument, NULL, 'w'},
                                         {"keys", required_argument, NULL, 'k'},
+                                        {"among", required_argument, NULL, 'a'},
                                         {"quick", no_argument, NULL, 'q'},
                                         {"full", no_argument, NULL, 'f'},
                                         {0}};
@@ -207,19 +209,22 @@ static void read_options(int argc, char **argv) {
     if (c == 'd') results_dir = optarg;
     if (c == 'o') only = optarg;
     if (c == 'w') only_sides = optarg;
+    if (c == 'a') among = (unsigned)atoi(optarg);
     if (c == 'k') keys = (unsigned)atoi(optarg);
     if (c == 'q') rounds = 1, seconds = 0.3, sustained = 3, keys = 300000;
     if (c == 'f') full = true, seconds = 10, sustained = 60;
     if (c == '?') exit(2);
   }
   dir = argv[optind] ? realpath(argv[optind], NULL) : NULL; /* servers have working folders of their own */
-  bench_must(dir != NULL && rounds >= 1 && rounds <= ROUNDS_MOST && seconds > 0, "reading the options");
+  bench_must(dir != NULL && rounds >= 1 && rounds <= ROUNDS_MOST && seconds > 0 && among > 0 &&
+                 among % 1000 == 0 && keys % 10000 == 0,
+             "reading the options");
 }
 
 static void introduce(void) {
   printf(
       "%s\n\n"
-      "%d keys; every change is on the disk before it is answered, and no value is what it was before.\n"
+      "%u keys; every change is on the disk before it is answered, and no value is what it was before.\n"
       "calls/s: of the median round. ours: how many times as fast moonkeep is (median of the ratios of each "
       "round).\n"
       "CPU: of all processes, a call, with what is cleaned up behind. written: bytes to the disk for each "
@@ -227,7 +232,7 @@ static void introduce(void) {
       "and value that changed. MiB: of the process that has the data. plain C, LMDB and LuaSQL do as many "
       "calls in one\n"
       "transaction as there are tasks; plain C and LMDB compute nothing for an update, and read nothing.\n\n",
-      report_machine(), KEYS);
+      report_machine(), among);
   report_settings(all_sides, SIDES);
   printf("\n");
 }

@@ -6,6 +6,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "bench/rounds.h"
 #include "bench/targets.h"
 
 struct result *results;
@@ -19,7 +20,7 @@ static int by_size(const void *a, const void *b) {
 }
 
 double median_of(const double *numbers, int count) {
-  double sorted[ROUNDS_MOST];
+  double sorted[ROUNDS_MOST] = {0};
   memcpy(sorted, numbers, (size_t)count * sizeof *sorted);
   qsort(sorted, (size_t)count, sizeof *sorted, by_size);
   return count % 2 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;
@@ -57,7 +58,7 @@ const struct result *result_find(const struct side *side, const char *op, enum s
 }
 
 double result_ratio(const struct result *one, const struct result *other) {
-  double ratios[ROUNDS_MOST];
+  double ratios[ROUNDS_MOST] = {0};
   for (int i = 0; i < one->rounds; i++) ratios[i] = one->each[i].rate / other->each[i].rate;
   return median_of(ratios, one->rounds);
 }
@@ -136,14 +137,25 @@ static void put_result(FILE *json, const struct result *result) {
   const struct load *load = &result->load;
   const struct figures *f = &result->median;
   fprintf(json,
-          "{\"who\":\"%s\",\"op\":\"%s\",\"value\":\"%s\",\"keys\":\"%s\",\"tasks\":%u,\"seconds\":%g,"
+          "{\"who\":\"%s\",\"op\":\"%s\",\"value\":\"%s\",\"keys\":\"%s\",\"among\":%u,\"tasks\":%u,"
+          "\"seconds\":%g,"
           "\"sustained\":%s,\"rate\":%.0f,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"p999_ms\":%.3f,\"max_ms\":%.3f,"
           "\"cpu_us\":%.3f,\"written_per_byte\":%.2f,\"memory_mib\":%.1f,\"rates\":[",
-          result->side->name, load->op, shape_names[load->shape], load->zipf ? "zipf" : "uniform",
+          result->side->name, load->op, shape_names[load->shape], load->zipf ? "zipf" : "uniform", load->keys,
           load->tasks, load->seconds, load->sustained ? "true" : "false", f->rate, f->p50, f->p99, f->p999,
           f->worst, f->cpu_us, f->written, f->memory_mb);
   for (int i = 0; i < result->rounds; i++) fprintf(json, "%s%.0f", i ? "," : "", result->each[i].rate);
   fprintf(json, "]}");
+}
+
+/* A word of its settings may stand in quotation marks. */
+static void put_side(FILE *json, const struct side *side, bool first) {
+  fprintf(json, "%s\n{\"name\":\"%s\",\"settings\":\"", first ? "" : ",", side->name);
+  for (const char *at = side->settings; *at; at++) {
+    if (*at == '"') fputc('\\', json);
+    fputc(*at, json);
+  }
+  fputs("\"}", json);
 }
 
 void report_json(const char *path, int rounds, double seconds) {
@@ -155,6 +167,8 @@ void report_json(const char *path, int rounds, double seconds) {
     fprintf(json, "%s\n", it == results ? "" : ",");
     put_result(json, it);
   }
+  fprintf(json, "],\n\"sides\":[");
+  for (int i = 0; i < SIDES; i++) put_side(json, all_sides[i], i == 0);
   fprintf(json, "],\n\"figures\":[");
   for (const struct figure *it = figures_beside; it; it = it->next)
     fprintf(json, "%s\n{\"name\":\"%s\",\"unit\":\"%s\",\"median\":%g}", it == figures_beside ? "" : ",",

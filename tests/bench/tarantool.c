@@ -20,9 +20,10 @@ static void stop(void) {
 
 const struct side tarantool_side = {
     .name = "Tarantool",
-    .settings = "wal_mode=fsync, which is what durable before acknowledged takes; 1 GiB of memory, since the "
-                "default does not hold the documents; a hash index, its fastest; fibers inside the server, "
-                "so that nothing is sent; values in its own MessagePack",
+    .settings =
+        "wal_mode=fsync, which is what durable before acknowledged takes; at most 8 GiB of memory, since the "
+        "default does not hold the documents; a hash index, its fastest; fibers inside the server, "
+        "so that nothing is sent; values in its own MessagePack",
     .start = start,
     .fill = fill,
     .measure = measure,

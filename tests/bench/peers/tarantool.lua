@@ -10,7 +10,7 @@ local fiber = require "fiber"
 
 box.cfg {
   wal_mode = "fsync", -- a change is acknowledged when it is on the disk
-  memtx_memory = 1024 * 1024 * 1024, -- the default does not hold the documents
+  memtx_memory = 8 * 1024 * 1024 * 1024, -- the most: the default does not hold the documents
   work_dir = dir,
   log = "tarantool.log",
 }

@@ -509,7 +509,7 @@ the_readme_is_real() {
 # What the documents name is there.
 files_that_the_documents_name_are_there() {
   local file document
-  for document in README.md host/README.md scripts/README.md tests/README.md; do
+  for document in README.md host/README.md scripts/README.md tests/README.md tests/bench/README.md; do
     # shellcheck disable=SC2013 # the names have no blanks
     for file in $(grep -oE '\]\([^)#:]+' "$root/$document" | cut -c3- | sort -u); do
       [ -e "$root/$(dirname "$document")/$file" ] || fail "$document names $file, which is not there"

@@ -48,6 +48,7 @@ static enum moonkeep_code fill(struct err *err, enum moonkeep_code code, const c
   if (!err) return code;
   err->code = code;
   err->key[0] = '\0';
+  err->disk = false;
   int n = vsnprintf(err->message, sizeof err->message, format, args);
   if (n >= (int)sizeof err->message) trim_cut_character(err->message, sizeof err->message - 1);
   return code;

@@ -6,6 +6,7 @@
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include "moonkeep.h"
 
@@ -13,6 +14,7 @@ struct err {
   enum moonkeep_code code;
   char message[768];
   char key[1025]; /* the key it is about, "" where there is none */
+  bool disk;      /* the disk has failed: nothing is wrong with what it holds, and another try may go well */
 };
 
 /* Fills err (which may be NULL) and returns code. The message is cut to what fits, never inside a UTF-8

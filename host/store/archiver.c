@@ -352,8 +352,9 @@ void archiver_look(struct archiver *archiver, const struct engine *engine) {
   }
   if (!code && archiver->waiting.len > 0 && engine->id == archiver->id) write_left(archiver);
   if (!code) return;
-  log_write(archiver->log, LOG_ERROR, "backup", "the archive may lack what a crash has left: %s",
-            err.message);
+  log_write(archiver->log, LOG_ERROR, "backup",
+            "the archive may lack what a crash has left: %s; a backup will be taken", err.message);
+  atomic_store(&archiver->wants_backup, true);
   buf_clear(&archiver->waiting);
 }
 

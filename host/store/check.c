@@ -51,11 +51,6 @@ static void note_fault(struct checking *checking, const char *text) {
     err_set(&checking->first, MOONKEEP_CORRUPT, "%s is damaged: %.300s", checking->path, text);
 }
 
-/* A failed read is told in words as well. */
-static bool is_about_reading(const char *text) {
-  return strstr(text, "unable to get the page") && strstr(text, "error code=10");
-}
-
 static enum moonkeep_code check_structure(struct checking *checking, struct err *err) {
   sqlite3_stmt *lines;
   const char *sql = checking->check->full ? "PRAGMA integrity_check(100)" : "PRAGMA quick_check(100)";
@@ -70,7 +65,7 @@ static enum moonkeep_code check_structure(struct checking *checking, struct err 
     const char *text = (const char *)sqlite3_column_text(lines, 0);
     if (!text)
       code = err_memory(err);
-    else if (is_about_reading(text))
+    else if (sql_is_about_reading(text))
       code = err_set(err, MOONKEEP_IO, "cannot read %s: %.300s", checking->path, text);
     else if (strcmp(text, "ok") != 0)
       note_fault(checking, text);

@@ -37,7 +37,9 @@ enum moonkeep_code disk_code(int why) {
 
 static enum moonkeep_code fail(const char *doing, const char *path, struct err *err) {
   int why = errno;
-  return err_set(err, disk_code(why), "cannot %s %s: %s", doing, path, strerror(why));
+  err_set(err, disk_code(why), "cannot %s %s: %s", doing, path, strerror(why));
+  err->disk = why == EIO;
+  return err->code;
 }
 
 int64_t disk_size(const char *path) {
@@ -91,8 +93,13 @@ static enum moonkeep_code copy_bytes(int from, int to, const char *from_path, co
 
 enum moonkeep_code disk_sync_fd(int fd, const char *path, struct err *err) {
   if (!allowed("sync", path)) return fail("sync", path, err);
-  /* EINVAL: a kind of folder that has no sync */
-  return fsync(fd) == 0 || errno == EINVAL ? MOONKEEP_OK : fail("sync", path, err);
+  struct stat st;
+  if (fsync(fd) == 0) return MOONKEEP_OK;
+  int why = errno;
+  /* There are kinds of folders that have no sync; a file that has none keeps nothing. */
+  if (why == EINVAL && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) return MOONKEEP_OK;
+  errno = why;
+  return fail("sync", path, err);
 }
 
 enum moonkeep_code disk_copy(const char *from, const char *to, struct err *err) {
@@ -132,7 +139,12 @@ enum moonkeep_code disk_sync(const char *path, struct err *err) {
 
 enum moonkeep_code disk_make_folder(const char *path, struct err *err) {
   if (!allowed("make", path)) return fail("make", path, err);
+  struct stat st;
   if (mkdir(path, 0777) != 0 && errno != EEXIST) return fail("make", path, err);
+  if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {
+    errno = ENOTDIR;
+    return fail("make", path, err);
+  }
   char *above = disk_join(path, "..");
   enum moonkeep_code code = above ? disk_sync(above, err) : err_memory(err);
   mem_free(above);

@@ -58,7 +58,7 @@ enum moonkeep_code keepsake_take(sqlite3 *db, const char *dir, const struct cloc
   *out = (struct snapshot){.at_ms = clock_wall_ms(clock)};
   buf_printf(&half, "%s/" SNAPSHOT_HALF_MADE "%ld-before", dir, (long)getpid());
   const char *path = buf_text(&half);
-  enum moonkeep_code code = half.failed ? err_memory(err) : snapshot_make_dir(dir, err);
+  enum moonkeep_code code = half.failed ? err_memory(err) : disk_make_folder(dir, err);
   if (!code) code = make_copy(db, path, err);
   if (!code) code = check_copy(path, out, err);
   if (!code) code = snapshot_take_name(path, dir, out, err);

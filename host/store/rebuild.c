@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "store/check.h"
@@ -10,7 +11,7 @@
 #include "store/engine.h"
 #include "store/replay.h"
 
-enum { PAGES_BYTES = 16 << 20 };
+enum { PAGES_BYTES = 16 << 20, TRIES = 3, PAUSE_MS = 20 };
 
 /* Backups, or an archive that begins with the first change. */
 bool rebuild_is_possible(const char *backups) {
@@ -36,15 +37,45 @@ static char *path_of(const struct rebuild *rebuild, const char *name) {
   return strchr(name, '/') ? mem_copy(name, strlen(name)) : disk_join(rebuild->backups, name);
 }
 
-/* Whether it is whole; damage is told and no failure of ours. */
+/* A disk that fails once may not fail again. */
+static bool is_worth_a_try(enum moonkeep_code code, const struct err *err, int tries) {
+  if (code == MOONKEEP_OK || !err->disk || tries >= TRIES) return false;
+  nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
+  return true;
+}
+
+static enum moonkeep_code verify(const char *path, struct snapshot *out, struct err *err) {
+  for (int tries = 1;; tries++) {
+    enum moonkeep_code code = snapshot_verify(path, out, err);
+    if (!is_worth_a_try(code, err, tries)) return code;
+  }
+}
+
+static enum moonkeep_code describe(const char *path, struct snapshot *out, struct err *err) {
+  for (int tries = 1;; tries++) {
+    enum moonkeep_code code = snapshot_describe(path, out, err);
+    if (!is_worth_a_try(code, err, tries)) return code;
+  }
+}
+
+/* Whether it is whole; damage is told and no failure of ours. One that cannot be read may be whole, and then
+ * an older one in its place would lose what it has: that is for people to decide. */
 static enum moonkeep_code try_one(const struct rebuild *rebuild, const struct snapshot *candidate,
                                   struct snapshot *chosen, bool *good, struct err *err) {
   char *path = disk_join(rebuild->backups, candidate->name);
   if (!path) return err_memory(err);
-  enum moonkeep_code code = snapshot_verify(path, chosen, err);
+  enum moonkeep_code code = verify(path, chosen, err);
   mem_free(path);
   *good = code == MOONKEEP_OK;
   if (code == MOONKEEP_MEMORY) return code;
+  if (code && err->disk) {
+    struct err why = *err;
+    return err_set(
+        err, code,
+        "the backup %s cannot be read (%.300s); it may be whole, so that no older one is taken. Try again "
+        "when the disk works, or take another one with `moonkeep restore NAME`",
+        candidate->name, why.message);
+  }
   if (code)
     log_write(rebuild->log, LOG_WARN, "store", "the backup %s cannot be used: %s", candidate->name,
               err->message);
@@ -80,19 +111,19 @@ static int furthest_first(const void *a, const void *b) {
 }
 
 /* By their place in the order of changes: a clock that was wrong once gives a name that says too much for
- * ever. Those that do not say where they stand come last. */
+ * ever. Those that do not say where they stand come last; those that cannot be read, before the one whose
+ * name is next. */
 static enum moonkeep_code list_by_place(const char *backups, struct snapshot **list, size_t *count,
                                         struct err *err) {
   enum moonkeep_code code = snapshot_list(backups, list, count, err);
-  for (size_t i = 0; !code && i < *count; i++) {
-    struct snapshot read = {0};
-    struct err ignored;
-    char *path = disk_join(backups, (*list)[i].name);
+  for (size_t i = code ? 0 : *count; !code && i-- > 0;) {
+    struct snapshot read = {0}, *entry = &(*list)[i], *older = i + 1 < *count ? entry + 1 : NULL;
+    struct err why = {0};
+    char *path = disk_join(backups, entry->name);
     if (!path) code = err_memory(err);
-    if (path && !snapshot_describe(path, &read, &ignored)) {
-      (*list)[i].epoch = read.epoch;
-      (*list)[i].seq = read.seq;
-    }
+    if (path && describe(path, &read, &why)) read = why.disk && older ? *older : (struct snapshot){0};
+    entry->epoch = read.epoch;
+    entry->seq = read.seq;
     mem_free(path);
   }
   if (!code && *count > 1) qsort(*list, *count, sizeof **list, furthest_first);

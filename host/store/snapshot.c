@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "store/disk.h"
 #include "store/moment.h"
 #include "store/row.h"
 #include "store/schema.h"
@@ -53,10 +54,8 @@ bool snapshot_moment(const char *name, int64_t *at_ms) {
 /* ---- the folder ---- */
 
 static enum moonkeep_code fail(struct err *err, const char *doing, const char *path) {
-  enum moonkeep_code code = errno == ENOSPC || errno == EDQUOT ? MOONKEEP_FULL
-                            : errno == ENOMEM                  ? MOONKEEP_MEMORY
-                                                               : MOONKEEP_IO;
-  return err_set(err, code, "cannot %s %s: %s", doing, path, strerror(errno));
+  int why = errno;
+  return err_set(err, disk_code(why), "cannot %s %s: %s", doing, path, strerror(why));
 }
 
 static int newest_first(const void *a, const void *b) {
@@ -269,14 +268,6 @@ static enum moonkeep_code check_copy(struct copy *copy, struct err *err) {
                     (unsigned long long)info->keys, (unsigned long long)read.keys);
 }
 
-static enum moonkeep_code sync_folder(const char *dir, struct err *err) {
-  int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  bool ok = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL); /* EINVAL: a kind of folder that has no sync */
-  enum moonkeep_code code = ok ? MOONKEEP_OK : fail(err, "sync the backups folder", dir);
-  if (fd >= 0) close(fd);
-  return code;
-}
-
 /* The name, which no file has: link does not replace one. Where the file system has no links, rename. */
 enum moonkeep_code snapshot_take_name(const char *half, const char *dir, struct snapshot *info,
                                       struct err *err) {
@@ -297,15 +288,7 @@ enum moonkeep_code snapshot_take_name(const char *half, const char *dir, struct 
   buf_deinit(&path);
   if (code) return code;
   unlink(half);
-  return sync_folder(dir, err);
-}
-
-enum moonkeep_code snapshot_make_dir(const char *dir, struct err *err) {
-  struct stat st;
-  if (mkdir(dir, 0777) == 0) return MOONKEEP_OK;
-  if (errno == EEXIST && stat(dir, &st) == 0 && S_ISDIR(st.st_mode)) return MOONKEEP_OK;
-  if (errno == EEXIST) errno = ENOTDIR;
-  return fail(err, "make the backups folder", dir);
+  return disk_sync(dir, err);
 }
 
 static enum moonkeep_code take(struct copy *copy, struct err *err) {
@@ -320,7 +303,7 @@ static enum moonkeep_code take(struct copy *copy, struct err *err) {
                                    .ctx = copy};
   buf_printf(&copy->half, "%s/%s%ld-%lld", source->dir, HALF_MADE, (long)getpid(),
              (long long)copy->info->at_ms);
-  enum moonkeep_code code = copy->half.failed ? err_memory(err) : snapshot_make_dir(source->dir, err);
+  enum moonkeep_code code = copy->half.failed ? err_memory(err) : disk_make_folder(source->dir, err);
   if (source->file_lock) pthread_mutex_lock(source->file_lock);
   if (!code) code = moment_open(&moment, &options, err);
   if (!code) code = write_file(copy, moment, err);
@@ -393,9 +376,13 @@ static enum moonkeep_code check_pages(const char *path, struct err *err) {
   if (!code) code = sql_prepare(db, "PRAGMA integrity_check(1)", &check, err);
   if (!code && (rc = sqlite3_step(check)) != SQLITE_ROW) code = sql_fail(db, rc, "check a backup", err);
   const char *says = code ? NULL : (const char *)sqlite3_column_text(check, 0);
-  if (!code && (!says || strcmp(says, "ok") != 0))
+  if (says && sql_is_about_reading(says)) {
+    code = err_set(err, MOONKEEP_IO, "cannot read %s: %.300s", path, says);
+    err->disk = true;
+  } else if (!code && (!says || strcmp(says, "ok") != 0)) {
     code =
         err_set(err, MOONKEEP_CORRUPT, "%s is damaged: %.300s", path, says ? says : "it cannot be checked");
+  }
   sqlite3_finalize(check);
   if (!code) code = check_own_tables(db, path, err);
   sqlite3_close(db);

@@ -62,10 +62,9 @@ struct snapshot_source {
  * read back the same), closed, busy. Nothing is left of one that fails. */
 enum moonkeep_code snapshot_take(const struct snapshot_source *source, struct snapshot *out, struct err *err);
 
-/* For whoever makes one himself: a file whose name begins so is swept away by the next start; the folder,
- * made where it is missing; and the name, once the file is verified and synced. */
+/* For whoever makes one himself: a file whose name begins so is swept away by the next start; and the name,
+ * once the file is verified and synced. */
 #define SNAPSHOT_HALF_MADE ".half-made-"
-enum moonkeep_code snapshot_make_dir(const char *dir, struct err *err);
 enum moonkeep_code snapshot_take_name(const char *half, const char *dir, struct snapshot *info,
                                       struct err *err);
 

@@ -1,5 +1,6 @@
 #include "store/sql.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -28,7 +29,14 @@ enum moonkeep_code sql_fail(sqlite3 *db, int rc, const char *doing, struct err *
     break;
   }
   const char *why = db ? sqlite3_errmsg(db) : sqlite3_errstr(rc);
-  return err_set(err, code, "cannot %s: %s (SQLite error %d)", doing, why, rc);
+  err_set(err, code, "cannot %s: %s (SQLite error %d)", doing, why, rc);
+  if (err) err->disk = code == MOONKEEP_IO && ((rc & 0xFF) == SQLITE_IOERR || (rc & 0xFF) == SQLITE_CANTOPEN);
+  return code;
+}
+
+bool sql_is_about_reading(const char *line) {
+  const char *number = strstr(line, "unable to get the page. error code=");
+  return number && (atoi(strchr(number, '=') + 1) & 0xFF) == SQLITE_IOERR; /* it may be an extended one */
 }
 
 /* Our own writes keep the checksums themselves; the triggers that clear them are for other programs. */

@@ -31,9 +31,13 @@ enum moonkeep_code sql_number(sqlite3 *db, const char *sql, const char *doing, i
 
 enum moonkeep_code sql_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **out, struct err *err);
 
-/* Makes the error of a result code: full, io, memory, corrupt, or busy where another program holds the file
- * locked. */
+/* Makes the error of a result code: full, io (and err->disk, where it is the disk that has failed), memory,
+ * corrupt, or busy where another program holds the file locked. */
 enum moonkeep_code sql_fail(sqlite3 *db, int rc, const char *doing, struct err *err);
+
+/* Whether a line of a check of the pages says that one could not be read: SQLite tells that in words as well.
+ */
+bool sql_is_about_reading(const char *line);
 
 /* The prepared statements of one connection that name a bucket: `sql[kind]` has `"%w"` where the name goes,
  * twice at most. Made when first used. An embedded struct. */

@@ -311,3 +311,76 @@ TEST(any_disk_error_at_a_start_leaves_the_archive_whole) {
 TEST(any_disk_error_while_an_earlier_state_is_brought_back) {
   strike_all("moonkeep restore", recall_on, lose_nothing);
 }
+
+/* ---- a backup that cannot be read is not one that is damaged ---- */
+
+/* Two backups, of which only the newer has b, no archive, and no store file. */
+static const char *folder_of_two_backups(void) {
+  static const char *made;
+  const char *dir = temp_dir(), *backups = temp_path(dir, "backups");
+  if (!made) {
+    struct snapshot snapshot;
+    struct err err;
+    struct snapshot_source source = {.data = dir, .dir = backups, .clock = &sync_clock};
+    for (int i = 0; i < 2; i++) {
+      struct store *store = sync_open(dir);
+      sync_set(store, "appData", i ? "b" : "a", i ? "2" : "1");
+      sync_close(store);
+      if (snapshot_take(&source, &snapshot, &err)) FAIL("%s", err.message);
+      sync_advance(1000);
+    }
+    made = dir;
+    return folder_of_two_backups();
+  }
+  CHECK(mkdir(backups, 0777) == 0);
+  copy_files(temp_path(made, "backups"), backups);
+  return dir;
+}
+
+static void start_and_look(const char *dir) {
+  struct store *store;
+  struct err err;
+  if (sync_try_open(dir, &store, &err)) {
+    CHECK_INT(err.code, MOONKEEP_IO);
+    return;
+  }
+  const char *rows = sync_select(store, "appData", "%");
+  if (strncmp(rows, "error: ", 7) != 0) CHECK_STR(rows, "a=1 b=2");
+  fault_disarm();
+  store_close(store, &err);
+}
+
+TEST(a_disk_that_does_not_read_the_newest_backup_brings_no_older_one) {
+  fault_install();
+  bool more = true;
+  for (long nth = 1; more; nth += 1 + nth / 4) {
+    for (int for_good = 0; for_good < 2; for_good++) {
+      const char *dir = folder_of_two_backups();
+      struct fault fault = {
+          .op = FAULT_READ, .files = FAULT_DB, .nth = nth, .for_good = for_good, .rc = SQLITE_IOERR_READ};
+      fault_arm(&fault);
+      start_and_look(dir);
+      more = fault_struck();
+      fault_disarm();
+      struct store *store = sync_open(dir);
+      CHECK_STR(sync_select(store, "appData", "%"), "a=1 b=2");
+      sync_close(store);
+      temp_remove(dir);
+    }
+  }
+}
+
+/* With the other backup named, whoever has decided so goes on. */
+TEST(an_older_backup_is_taken_by_its_name) {
+  fault_install();
+  const char *dir = folder_of_two_backups();
+  struct fault fault = {
+      .op = FAULT_READ, .files = FAULT_DB, .nth = 1, .for_good = true, .rc = SQLITE_IOERR_READ};
+  struct store *store;
+  struct err err;
+  fault_arm(&fault);
+  CHECK_INT(sync_try_open(dir, &store, &err), MOONKEEP_IO);
+  fault_disarm();
+  if (!strstr(err.message, "may be whole")) FAIL("%s", err.message);
+  if (!strstr(err.message, "moonkeep restore NAME")) FAIL("%s", err.message);
+}

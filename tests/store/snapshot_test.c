@@ -11,6 +11,7 @@
 #include "helpers/fault_vfs.h"
 #include "helpers/sync.h"
 #include "helpers/temp.h"
+#include "store/disk.h"
 #include "store/snapshot.h"
 
 static struct snapshot_source source_of(const char *dir, bool settled) {
@@ -239,4 +240,31 @@ TEST(what_was_left_half_made_is_taken_away_and_nothing_else) {
   snapshot_clean(dir);
   CHECK(access(temp_path(dir, ".half-made-1-2"), F_OK) != 0);
   CHECK(access(temp_path(dir, "mine.db"), F_OK) == 0);
+}
+
+/* ---- what is durable ---- */
+
+static char synced[1024]; /* paths, one a line */
+
+static int note_syncs(const char *doing, const char *path) {
+  size_t len = strlen(synced);
+  if (strcmp(doing, "sync") == 0) snprintf(synced + len, sizeof synced - len, "%s\n", path);
+  return 0;
+}
+
+TEST(a_folder_that_is_made_for_backups_is_durable_in_the_one_above) {
+  const char *dir = temp_dir();
+  sync_close(sync_open(dir));
+  synced[0] = '\0';
+  disk_set_gate(note_syncs);
+  take(dir, false);
+  disk_set_gate(NULL);
+  CHECK(strstr(synced, "/backups/..\n")); /* its own entry, */
+  CHECK(strstr(synced, "/backups\n"));    /* and the one of the backup in it */
+}
+
+TEST(a_file_that_cannot_be_synced_is_not_durable) {
+  struct err err;
+  CHECK_INT(disk_sync("/dev/null", &err), MOONKEEP_IO);
+  CHECK_INT(disk_sync(temp_dir(), &err), MOONKEEP_OK);
 }

@@ -51,7 +51,7 @@ void result_done(struct result *result) {
 const struct result *result_find(const struct side *side, const char *op, enum shape shape, bool zipf,
                                  unsigned tasks, bool sustained) {
   for (const struct result *it = results; it; it = it->next)
-    if (it->side == side && strcmp(it->load.op, op) == 0 && it->load.shape == shape &&
+    if (it->rounds > 0 && it->side == side && strcmp(it->load.op, op) == 0 && it->load.shape == shape &&
         it->load.zipf == zipf && it->load.tasks == tasks && it->load.sustained == sustained)
       return it;
   return NULL;
@@ -164,6 +164,7 @@ void report_json(const char *path, int rounds, double seconds) {
   fprintf(json, "{\"machine\":\"%s\",\"rounds\":%d,\"seconds\":%g,\"results\":[", report_machine(), rounds,
           seconds);
   for (const struct result *it = results; it; it = it->next) {
+    if (it->rounds == 0) continue; /* it has failed */
     fprintf(json, "%s\n", it == results ? "" : ",");
     put_result(json, it);
   }

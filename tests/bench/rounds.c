@@ -43,21 +43,20 @@ static void fill(const struct side *side, const struct load *load) {
   await(child, side->name);
 }
 
-static struct figures measure(const struct side *side, const struct load *load) {
-  struct figures figures;
-  int ends[2];
+/* false: it has failed, and has said why. */
+static bool measure(const struct side *side, const struct load *load, struct figures *figures) {
+  int ends[2], status;
   bench_must(pipe(ends) == 0, "pipe");
   pid_t child = split();
   if (child == 0) {
-    side->measure(load, &figures);
-    bench_must(write(ends[1], &figures, sizeof figures) == sizeof figures, "write");
+    side->measure(load, figures);
+    bench_must(write(ends[1], figures, sizeof *figures) == sizeof *figures, "write");
     _exit(0);
   }
   close(ends[1]);
-  bench_must(read(ends[0], &figures, sizeof figures) == sizeof figures, side->name);
+  bool ok = read(ends[0], figures, sizeof *figures) == sizeof *figures;
   close(ends[0]);
-  await(child, side->name);
-  return figures;
+  return waitpid(child, &status, 0) == child && status == 0 && ok;
 }
 
 double apart(double (*work)(const void *), const void *ctx) {
@@ -113,22 +112,34 @@ void rounds_end(void) {
 
 /* ---- rounds ---- */
 
-/* The disk does not care about tasks, and is asked one thing at a time. */
 static bool takes_part(unsigned i, unsigned who, const struct load *load) {
   return there & who & 1u << i && (!all_sides[i]->can || all_sides[i]->can(load));
+}
+
+static void run_round(struct result *compared[SIDES], const struct load *load, int round) {
+  for (unsigned i = 0; i < SIDES; i++) {
+    if (!compared[i]) continue;
+    if (measure(all_sides[i], load, &compared[i]->each[round])) {
+      compared[i]->rounds = round + 1;
+      continue;
+    }
+    bench_must(all_sides[i] != &moon_side, "moonkeep");
+    printf("%s has failed, and is left out from here on\n", all_sides[i]->name);
+    compared[i]->rounds = 0;
+    compared[i] = NULL;
+    there &= ~(1u << i);
+    if (all_sides[i]->stop) all_sides[i]->stop();
+  }
 }
 
 void rounds_compare(struct load load, unsigned who, int rounds) {
   struct result *compared[SIDES] = {0};
   for (unsigned i = 0; i < SIDES; i++)
     if (takes_part(i, who, &load)) compared[i] = result_add(all_sides[i], &load);
-  for (int round = 0; round < rounds; round++)
-    for (unsigned i = 0; i < SIDES; i++) {
-      if (!compared[i]) continue;
-      load.turn = turns++;
-      compared[i]->each[round] = measure(all_sides[i], &load);
-      compared[i]->rounds = round + 1;
-    }
+  for (int round = 0; round < rounds; round++) {
+    load.turn = turns++;
+    run_round(compared, &load, round);
+  }
   for (unsigned i = 0; i < SIDES; i++) {
     if (!compared[i]) continue;
     result_done(compared[i]);

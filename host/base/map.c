@@ -8,7 +8,8 @@
 
 #include "base/mem.h"
 
-enum { FIRST_SLOTS = 16 };
+/* With one item put in for each slot moved, all are moved when the table has to grow again. */
+enum { FIRST_SLOTS = 16, MOVE_SLOTS = 4 };
 
 uint64_t map_random(void) {
   uint64_t bits = 0;
@@ -22,6 +23,7 @@ void map_init(struct map *map) {
 
 void map_deinit(struct map *map) {
   mem_free(map->slots);
+  mem_free(map->old);
   *map = (struct map){0};
 }
 
@@ -29,7 +31,12 @@ uint64_t map_hash(const struct map *map, const char *key, size_t len) {
   return XXH3_64bits_withSeed(key, len, map->seed);
 }
 
+static bool is_in_old(const struct map *map, uint64_t hash) {
+  return map->old && (hash & map->old_mask) >= map->moved;
+}
+
 static struct map_link **slot_of(const struct map *map, uint64_t hash) {
+  if (is_in_old(map, hash)) return &map->old[hash & map->old_mask];
   return map->slots ? &map->slots[hash & map->mask] : (struct map_link **)&map->lone;
 }
 
@@ -47,28 +54,42 @@ static void push(struct map *map, struct map_link *link) {
   *slot = link;
 }
 
-/* Doubles the slots; without memory the chains just get longer. */
-static void grow(struct map *map) {
-  size_t slots = map->slots ? (map->mask + 1) * 2 : FIRST_SLOTS;
-  struct map_link **fresh = mem_zero(slots * sizeof *fresh);
-  if (!fresh) return;
-  struct map old = *map;
-  map->slots = fresh;
-  map->mask = slots - 1;
-  map->lone = NULL;
-  size_t old_slots = old.slots ? old.mask + 1 : 1;
-  for (size_t i = 0; i < old_slots; i++) {
-    struct map_link *link = old.slots ? old.slots[i] : old.lone;
+/* Moves the items of the next old slots to where they belong now. */
+static void move(struct map *map, size_t slots) {
+  for (; map->old && slots > 0; slots--) {
+    struct map_link *link = map->old[map->moved++];
     while (link) {
       struct map_link *next = link->next;
       push(map, link);
       link = next;
     }
+    if (map->moved <= map->old_mask) continue;
+    mem_free(map->old);
+    map->old = NULL;
   }
-  mem_free(old.slots);
+}
+
+/* Doubles the slots; without memory the chains just get longer. */
+static void grow(struct map *map) {
+  size_t slots = map->slots ? (map->mask + 1) * 2 : FIRST_SLOTS;
+  struct map_link **fresh = mem_zero(slots * sizeof *fresh), *lone = map->lone;
+  if (!fresh) return;
+  move(map, SIZE_MAX); /* nothing is left, but where memory came late */
+  map->old = map->slots;
+  map->old_mask = map->mask;
+  map->moved = 0;
+  map->slots = fresh;
+  map->mask = slots - 1;
+  map->lone = NULL;
+  while (lone) {
+    struct map_link *next = lone->next;
+    push(map, lone);
+    lone = next;
+  }
 }
 
 void map_put(struct map *map, struct map_link *link, const char *key, size_t len) {
+  move(map, MOVE_SLOTS);
   if (!map->slots || map->count > map->mask) grow(map);
   link->key = key;
   link->key_len = len;
@@ -85,13 +106,26 @@ void map_take(struct map *map, struct map_link *link) {
   map->count--;
 }
 
+static struct map_link *first_from(struct map_link *const *slots, size_t slot, size_t mask) {
+  for (; slot <= mask; slot++)
+    if (slots[slot]) return slots[slot];
+  return NULL;
+}
+
+/* The old slots come first, then the new ones. */
 struct map_link *map_next(const struct map *map, const struct map_link *link) {
   if (link && link->next) return link->next;
   if (!map->slots) return link ? NULL : map->lone;
-  size_t slot = link ? (link->hash & map->mask) + 1 : 0;
-  for (; slot <= map->mask; slot++)
-    if (map->slots[slot]) return map->slots[slot];
-  return NULL;
+  bool in_old = link ? is_in_old(map, link->hash) : map->old != NULL;
+  size_t slot = 0;
+  if (in_old) {
+    struct map_link *next =
+        first_from(map->old, link ? (link->hash & map->old_mask) + 1 : map->moved, map->old_mask);
+    if (next) return next;
+  } else if (link) {
+    slot = (link->hash & map->mask) + 1;
+  }
+  return first_from(map->slots, slot, map->mask);
 }
 
 void map_each(struct map *map, void (*visit)(struct map_link *, void *), void *ctx) {

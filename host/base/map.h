@@ -1,8 +1,9 @@
 /* A hash table from byte strings to the structs that embed their own link.
  *
- * The table allocates only its slots, and does without when it cannot grow them: putting an item in never
- * fails. Items are the caller's; a key's bytes stay valid as long as the item is in the table. Hashes are
- * seeded for each table, so that chosen keys cannot make chains long. One thread. */
+ * It grows in steps, a few items with each that is put in: to move a million at once takes longer than a game
+ * has for a tick. The table allocates only its slots, and does without when it cannot grow them: putting an
+ * item in never fails. Items are the caller's; a key's bytes stay valid as long as the item is in the table.
+ * Hashes are seeded for each table, so that chosen keys cannot make chains long. One thread. */
 #ifndef BASE_MAP_H
 #define BASE_MAP_H
 
@@ -22,6 +23,8 @@ struct map {
   size_t mask, count;
   uint64_t seed;
   struct map_link *lone; /* the single slot of a table that has no memory yet */
+  struct map_link **old; /* owned; the slots before the last growth, while any have not been moved; or NULL */
+  size_t old_mask, moved; /* how many have */
 };
 
 void map_init(struct map *map);

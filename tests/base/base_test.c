@@ -159,6 +159,35 @@ TEST(a_map_finds_what_was_put_and_not_what_was_taken) {
   check_items(true);
 }
 
+/* Items of a growing map are partly where they were and partly where they will be. */
+TEST(a_map_is_whole_at_every_step_of_its_growth) {
+  enum { COUNT = 600 };
+  static struct item items[COUNT];
+  static bool in[COUNT];
+  struct map map;
+  size_t count = 0;
+  map_init(&map);
+  for (int i = 0; i < COUNT; i++) {
+    int len = snprintf(items[i].key, sizeof items[i].key, "key%d", i);
+    map_put(&map, &items[i].link, items[i].key, (size_t)len);
+    in[i] = true;
+    count++;
+    uint64_t gone = check_below((uint64_t)i + 1);
+    if (i % 3 == 0 && in[gone]) {
+      map_take(&map, &items[gone].link);
+      in[gone] = false;
+      count--;
+    }
+    size_t walked = 0;
+    for (struct map_link *l = map_next(&map, NULL); l; l = map_next(&map, l)) walked++;
+    CHECK_INT(map.count, count);
+    CHECK_INT(walked, count);
+    for (int k = 0; k <= i; k++)
+      CHECK((map_find(&map, items[k].key, strlen(items[k].key)) == &items[k].link) == in[k]);
+  }
+  map_deinit(&map);
+}
+
 TEST(a_map_works_without_memory_for_its_slots) {
   check_items(false);
 }

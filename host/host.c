@@ -11,6 +11,9 @@
 /* How long running tasks may take to end after host_stop, where the grace period is shorter. */
 enum { PATIENCE_MS = 10000 };
 
+/* What would begin in the last sixteenth of a tick's budget would end after it. */
+enum { LAST_SHARE = 16 };
+
 /* A host goes through these in order. */
 enum phase {
   RUNNING,
@@ -38,6 +41,8 @@ struct host {
   int64_t patience_ends_ms; /* what still runs then is dropped, except at the end of input */
   bool in_a_hurry;          /* host_stop */
   bool watching;            /* changes is active */
+  int64_t until_us;         /* of clock_ticks_us: when a tick's budget is used up; 0: there is none */
+  bool answers_left;        /* in the store, for the next turn */
   bool quiet;               /* nothing was left to be done after the last turn, and nothing has come since */
   int64_t next_ms;          /* steady time of what is due next */
 };
@@ -95,12 +100,18 @@ void host_stop(struct host *host) {
 
 /* ---- the loop ---- */
 
+/* Answers get half of what is left of a tick, so that scripts have their turn, too. */
+static void hand_out_answers(struct host *host) {
+  int64_t now = host->until_us ? clock_ticks_us() : 0;
+  host->answers_left = store_pump_until(host->store, now ? now + (host->until_us - now) / 2 : 0);
+}
+
 static void on_answers(uv_poll_t *poll, int status, int events) {
   (void)status;
   (void)events;
   struct host *host = poll->data;
   host->quiet = false;
-  store_pump(host->store);
+  hand_out_answers(host);
 }
 
 static void on_changes(uv_poll_t *poll, int status, int events) {
@@ -148,11 +159,13 @@ static void on_before_sleep(uv_prepare_t *prepare) {
   enum phase phase;
   bool more;
   timers_run(&host->timers, clock_steady_ms(host->clock));
+  if (host->answers_left) hand_out_answers(host);
   do {
     phase = host->phase;
     more = host->scripts && scripts_run(host->scripts);
     advance(host);
   } while (host->phase != phase && host->phase != ENDED);
+  more = more || host->answers_left;
   store_kick(host->store, more);
   tell_listeners(host);
   set_alarm(host);
@@ -192,11 +205,12 @@ static bool has_something_to_do(struct host *host) {
 bool host_tick(struct host *host, int64_t budget_us) {
   if (host->phase == ENDED) return false;
   if (!has_something_to_do(host)) return true;
-  int64_t until_us = clock_ticks_us() + budget_us;
-  if (host->scripts) scripts_set_deadline(host->scripts, until_us);
+  host->until_us = clock_ticks_us() + budget_us - budget_us / LAST_SHARE;
+  if (host->scripts) scripts_set_deadline(host->scripts, host->until_us);
   do {
     uv_run(&host->loop, UV_RUN_NOWAIT);
-  } while (!host->quiet && host->phase != ENDED && clock_ticks_us() < until_us);
+  } while (!host->quiet && host->phase != ENDED && clock_ticks_us() < host->until_us);
+  host->until_us = 0;
   if (host->scripts) scripts_set_deadline(host->scripts, 0);
   return host->phase != ENDED;
 }

@@ -24,72 +24,95 @@ void job_err_free(struct err *err) {
   if (err != &job_no_memory) mem_free(err);
 }
 
+/* ---- a pile: what came last lies on top ---- */
+
+/* Whether it was empty before. */
+static bool pile_up(_Atomic(struct list *) *newest, struct list *link) {
+  struct list *below = atomic_load(newest);
+  do {
+    link->next = below;
+  } while (!atomic_compare_exchange_weak(newest, &below, link));
+  return !below;
+}
+
+/* Takes all of it, in the order in which it came. */
+static void take_pile(_Atomic(struct list *) *newest, struct list *out) {
+  struct list *link = atomic_exchange(newest, NULL), *turned = NULL;
+  while (link) {
+    struct list *below = link->next;
+    link->next = turned;
+    turned = link;
+    link = below;
+  }
+  while (turned) {
+    struct list *next = turned->next;
+    list_add(out, turned);
+    turned = next;
+  }
+}
+
+/* ---- inbox ---- */
+
 bool inbox_init(struct inbox *inbox) {
-  list_init(&inbox->jobs);
-  pthread_condattr_t steady;
-  if (pthread_condattr_init(&steady) != 0) return false;
-  pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
-  int rc = pthread_cond_init(&inbox->filled, &steady);
-  pthread_condattr_destroy(&steady);
-  if (rc != 0) return false;
-  if (pthread_mutex_init(&inbox->lock, NULL) == 0) return true;
-  pthread_cond_destroy(&inbox->filled);
-  return false;
+  atomic_init(&inbox->newest, NULL);
+  atomic_init(&inbox->sleeping, false);
+  list_init(&inbox->taken);
+  return sem_init(&inbox->filled, 0, 0) == 0;
 }
 
 void inbox_deinit(struct inbox *inbox) {
-  pthread_cond_destroy(&inbox->filled);
-  pthread_mutex_destroy(&inbox->lock);
+  sem_destroy(&inbox->filled);
 }
 
 void inbox_put(struct inbox *inbox, struct job *job) {
-  pthread_mutex_lock(&inbox->lock);
-  bool was_empty = list_empty(&inbox->jobs);
-  list_add(&inbox->jobs, &job->link);
-  pthread_mutex_unlock(&inbox->lock);
-  if (was_empty) pthread_cond_signal(&inbox->filled);
+  pile_up(&inbox->newest, &job->link);
+  if (atomic_exchange(&inbox->sleeping, false)) sem_post(&inbox->filled);
 }
 
+/* Whether it was woken before the deadline (NULL: there is none). */
+static bool sleep_until_filled(struct inbox *inbox, const struct timespec *deadline) {
+  int rc;
+  do {
+    rc = deadline ? sem_clockwait(&inbox->filled, CLOCK_MONOTONIC, deadline) : sem_wait(&inbox->filled);
+  } while (rc != 0 && errno == EINTR);
+  return rc == 0;
+}
+
+/* Before it sleeps it says so, and then looks once more: whoever puts a job in looks in the other order, so
+ * that one of the two sees the other. */
 struct job *inbox_take(struct inbox *inbox, int wait_ms) {
   struct timespec deadline = {0};
   if (wait_ms > 0) deadline = clock_in_ms(wait_ms);
-  pthread_mutex_lock(&inbox->lock);
-  int rc = 0;
-  while (list_empty(&inbox->jobs) && wait_ms != 0 && rc != ETIMEDOUT)
-    rc = wait_ms < 0 ? pthread_cond_wait(&inbox->filled, &inbox->lock)
-                     : pthread_cond_timedwait(&inbox->filled, &inbox->lock, &deadline);
-  struct list *link = list_pop(&inbox->jobs);
-  pthread_mutex_unlock(&inbox->lock);
+  bool in_time = wait_ms != 0;
+  take_pile(&inbox->newest, &inbox->taken);
+  while (list_empty(&inbox->taken) && in_time) {
+    atomic_store(&inbox->sleeping, true);
+    if (!atomic_load(&inbox->newest)) in_time = sleep_until_filled(inbox, wait_ms > 0 ? &deadline : NULL);
+    atomic_store(&inbox->sleeping, false);
+    take_pile(&inbox->newest, &inbox->taken);
+  }
+  struct list *link = list_pop(&inbox->taken);
   return link ? list_of(link, struct job, link) : NULL;
 }
 
+/* ---- outbox ---- */
+
 bool outbox_init(struct outbox *outbox) {
-  list_init(&outbox->jobs);
+  atomic_init(&outbox->newest, NULL);
   outbox->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (outbox->fd < 0) return false;
-  if (pthread_mutex_init(&outbox->lock, NULL) == 0) return true;
-  close(outbox->fd);
-  return false;
+  return outbox->fd >= 0;
 }
 
 void outbox_deinit(struct outbox *outbox) {
   close(outbox->fd);
-  pthread_mutex_destroy(&outbox->lock);
 }
 
 void outbox_put(struct outbox *outbox, struct job *job) {
-  pthread_mutex_lock(&outbox->lock);
-  bool was_empty = list_empty(&outbox->jobs);
-  list_add(&outbox->jobs, &job->link);
-  pthread_mutex_unlock(&outbox->lock);
-  if (was_empty) eventfd_write(outbox->fd, 1);
+  if (pile_up(&outbox->newest, &job->link)) eventfd_write(outbox->fd, 1);
 }
 
 void outbox_take_all(struct outbox *outbox, struct list *jobs) {
   eventfd_t ignored;
   eventfd_read(outbox->fd, &ignored);
-  list_init(jobs);
-  pthread_mutex_lock(&outbox->lock);
-  list_join(jobs, &outbox->jobs);
-  pthread_mutex_unlock(&outbox->lock);
+  take_pile(&outbox->newest, jobs);
 }

@@ -5,7 +5,8 @@
 #ifndef STORE_JOB_H
 #define STORE_JOB_H
 
-#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -96,11 +97,13 @@ struct scan_job {
   struct scan scan;
 };
 
-/* A thread's inbox. */
+/* A thread's inbox: anybody may put jobs in, that thread alone takes them out. There is no lock in it: who
+ * puts a job in, the host's thread above all, never waits for a thread that was interrupted in the middle. */
 struct inbox {
-  pthread_mutex_t lock;
-  pthread_cond_t filled;
-  struct list jobs;
+  _Atomic(struct list *) newest; /* jobs that were put in, each with a link to the one before */
+  struct list taken;             /* taken out together, in order; the thread's */
+  atomic_bool sleeping;          /* the thread waits for `filled` */
+  sem_t filled;
 };
 
 bool inbox_init(struct inbox *inbox);
@@ -109,16 +112,15 @@ void inbox_put(struct inbox *inbox, struct job *job);
 /* The first job; waits up to wait_ms for one (-1: for ever, 0: not at all). NULL: none came. */
 struct job *inbox_take(struct inbox *inbox, int wait_ms);
 
-/* The way back: what the threads have done, for the front. */
+/* The way back: what the threads have done, for the front; without a lock, too. */
 struct outbox {
-  pthread_mutex_t lock;
-  struct list jobs;
+  _Atomic(struct list *) newest;
   int fd; /* an eventfd, readable while there are jobs: one wake-up a batch */
 };
 
 bool outbox_init(struct outbox *outbox);
 void outbox_deinit(struct outbox *outbox);
 void outbox_put(struct outbox *outbox, struct job *job);
-void outbox_take_all(struct outbox *outbox, struct list *jobs);
+void outbox_take_all(struct outbox *outbox, struct list *jobs); /* and adds them to this list */
 
 #endif

@@ -124,6 +124,7 @@ static struct store *new_store(const struct store_options *options) {
 }
 
 static bool make_queues(struct store *store) {
+  list_init(&store->arrived);
   if (!outbox_init(&store->outbox)) return false;
   if (inbox_init(&store->commit.inbox)) {
     if (inbox_init(&store->reader.inbox)) {
@@ -305,6 +306,8 @@ enum moonkeep_code store_close(struct store *store, struct err *err) {
                    "the store was closed after a disk error; its last changes are in the journal and will be "
                    "taken over when it is opened again");
   struct list left;
+  list_init(&left);
+  list_join(&left, &store->arrived);
   outbox_take_all(&store->outbox, &left);
   for (struct list *link; (link = list_pop(&left));) {
     struct job *job = list_of(link, struct job, link);
@@ -336,11 +339,18 @@ size_t store_pending(const struct store *store) {
   return store->pending;
 }
 
-void store_pump(struct store *store) {
-  struct list jobs;
-  outbox_take_all(&store->outbox, &jobs);
-  for (struct list *link; (link = list_pop(&jobs));) front_take_in(store, list_of(link, struct job, link));
+bool store_pump_until(struct store *store, int64_t until_us) {
+  outbox_take_all(&store->outbox, &store->arrived);
+  for (struct list *link; (link = list_pop(&store->arrived));) {
+    front_take_in(store, list_of(link, struct job, link));
+    if (until_us && clock_ticks_us() >= until_us) break;
+  }
   cache_trim(store);
+  return !list_empty(&store->arrived);
+}
+
+void store_pump(struct store *store) {
+  store_pump_until(store, 0);
 }
 
 /* While callers go on calling, waiting for more of them is worth as long as a commit takes: from then on the
@@ -355,7 +365,8 @@ bool store_wait(struct store *store, int timeout_ms) {
   store_kick(store, false);
   struct pollfd poll_fd = {.fd = store->outbox.fd, .events = POLLIN};
   int n;
-  while ((n = poll(&poll_fd, 1, timeout_ms)) < 0 && errno == EINTR) {}
-  if (n > 0) store_pump(store);
-  return n > 0;
+  bool left = !list_empty(&store->arrived);
+  while ((n = poll(&poll_fd, 1, left ? 0 : timeout_ms)) < 0 && errno == EINTR) {}
+  if (n > 0 || left) store_pump(store);
+  return n > 0 || left;
 }

@@ -282,6 +282,9 @@ enum moonkeep_code store_backup(struct store *store, struct store_backup *reques
 
 int store_fd(const struct store *store); /* readable when store_pump has something to do */
 void store_pump(struct store *store);    /* hands out answers; never waits; not from `done` or `apply` */
+/* As much of that as can be begun before this moment of clock_ticks_us (0: all of it). True: some are left,
+ * which store_fd does not tell. */
+bool store_pump_until(struct store *store, int64_t until_us);
 void store_kick(struct store *store, bool busy); /* sends gathered changes on their way when the disk is free:
                                          call it before the loop goes to sleep */
 bool store_wait(struct store *store,

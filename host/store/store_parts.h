@@ -102,6 +102,7 @@ struct store {
   struct tally tally;
 
   struct outbox outbox;
+  struct list arrived; /* jobs from there that have not been looked at */
   struct archiver archiver;
   struct commit commit;
   struct reader reader;

@@ -135,6 +135,30 @@ TEST(events_come_from_any_thread) {
   close_host(host);
 }
 
+/* However small the budget is, each tick gets on. */
+TEST(ticks_without_a_budget_get_on) {
+  enum { EVENTS = 50 };
+  struct seen seen = {.answers = 0}, total = {.answers = 0};
+  const char *scripts = temp_dir();
+  temp_write(temp_path(scripts, "hits.lua"),
+             "bot.on('hit', function(event) appData:update(event.key, function(n) return n + 1 end, 0) end)");
+  struct moonkeep_host *host = open_host(temp_dir(), scripts, &seen);
+  for (int i = 0; i < EVENTS; i++) {
+    char json[64];
+    int len = snprintf(json, sizeof json, "{\"event\":\"hit\",\"key\":\"k%d\"}", i);
+    CHECK_INT(moonkeep_emit(host, json, (size_t)len, on_done, &seen), MOONKEEP_OK);
+  }
+  while (seen.answers < EVENTS) {
+    struct pollfd fd = {.fd = moonkeep_fd(host), .events = POLLIN};
+    poll(&fd, 1, moonkeep_timeout_ms(host));
+    CHECK(moonkeep_tick(host, 0));
+  }
+  moonkeep_select(host, NULL, "k%", 0, note, &total);
+  moonkeep_wait(host);
+  CHECK_INT(total.count, EVENTS);
+  close_host(host);
+}
+
 TEST(a_folder_that_is_taken_is_named) {
   struct seen seen = {.answers = 0};
   struct moonkeep_error error;

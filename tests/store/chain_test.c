@@ -1,5 +1,6 @@
 /* Calls that are made from the answer to another call, and many that wait for one another: none is lost, none
  * waits for ever, and what has been acknowledged stays to be seen. */
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -90,6 +91,30 @@ static void next_link(struct store_call *call) {
   store_call_free(call);
   unfinished--;
   if (chain->next < chain->last) start_link(chain);
+}
+
+/* Who has only so long hands out one answer, and is told that more have come. */
+TEST(answers_can_be_handed_out_a_few_at_a_time) {
+  enum { GETS = 30 };
+  struct store *store = sync_open(temp_dir());
+  struct bucket *bucket = sync_bucket(store, "appData");
+  bool at_once = false;
+  for (int i = 0; i < GETS; i++) {
+    char key[16];
+    snprintf(key, sizeof key, "unknown%d", i);
+    submit(store, make_get(bucket, key));
+  }
+  while (unfinished > 0) {
+    struct pollfd answers = {.fd = store_fd(store), .events = POLLIN};
+    int before = unfinished;
+    if (!at_once && poll(&answers, 1, 10000) != 1) FAIL("%d calls are not answered", unfinished);
+    bool left = store_pump_until(store, 1);
+    if (at_once) CHECK_INT(unfinished, before - 1);
+    CHECK(unfinished >= before - 1);
+    at_once = left;
+  }
+  CHECK(!at_once);
+  sync_close(store);
 }
 
 TEST(a_call_made_in_the_answer_to_another_leaves_the_way_to_a_scan_open) {

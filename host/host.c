@@ -235,6 +235,16 @@ static void on_changed(void *ctx, const char *script, const char *what) {
   }
 }
 
+static void on_fault(void *ctx, const char *script, const char *what, const char *message,
+                     const char *trace) {
+  struct host *host = ctx;
+  for (struct list *at = host->listeners.next, *next; at != &host->listeners; at = next) {
+    next = at->next;
+    struct host_listener *listener = list_of(at, struct host_listener, link);
+    if (listener->fault) listener->fault(listener, script, what, message, trace);
+  }
+}
+
 void host_on_action(struct host *host, struct host_listener *listener) {
   list_add(&host->listeners, &listener->link);
 }
@@ -402,11 +412,13 @@ static enum moonkeep_code load_scripts(struct host *host, const struct host_opti
                                  .log = host->log,
                                  .cpu_budget_ms = options->cpu_budget_ms,
                                  .budget_signal = options->budget_signal,
+                                 .memory = options->memory,
                                  .memory_bytes = options->memory_bytes,
                                  .trust = options->trust,
                                  .action = on_action,
                                  .ctx = host,
                                  .changed = on_changed,
+                                 .fault = on_fault,
                                  .watch = options->watch,
                                  .grace_ms = options->grace_ms,
                                  .left_out = options->left_out,

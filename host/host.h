@@ -32,7 +32,8 @@ struct host_options {
   int64_t cpu_budget_ms; /* see scripts_options; 0: the default, as for the next one */
   int budget_signal;     /* see scripts_options */
   size_t memory_bytes;
-  bool trust;       /* see scripts_options */
+  const struct mem_source *memory; /* see scripts_options; borrowed until host_close */
+  bool trust;                      /* see scripts_options */
   int64_t grace_ms; /* how long sleepers and timers may go on when the host ends, and what runs in a script
                      * that has been replaced */
   /* NULL, or one that is there before the scripts are loaded, and so misses nothing. */
@@ -57,6 +58,9 @@ struct host_listener {
   void (*action)(struct host_listener *, const char *json, size_t len); /* see scripts_options.action */
   /* A script was "loaded", "reloaded" or "unloaded" while the host runs; NULL: need not know. */
   void (*changed)(struct host_listener *, const char *script, const char *what);
+  /* See scripts_options.fault; NULL: need not know. */
+  void (*fault)(struct host_listener *, const char *script, const char *what, const char *message,
+                const char *trace);
   void (*before_sleep)(struct host_listener *); /* when what could run has run; NULL: need not know */
   struct list link;                             /* the host's */
 };

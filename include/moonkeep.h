@@ -57,6 +57,14 @@ enum { MOONKEEP_ANY_SIGNAL = -1 };
 
 enum moonkeep_level { MOONKEEP_DEBUG, MOONKEEP_INFO, MOONKEEP_WARN, MOONKEEP_ERROR };
 
+/* An error in a script that nobody has caught, or a script that could not be loaded. */
+struct moonkeep_failure { /* valid until the callback returns */
+  const char *script;
+  const char *what;    /* "error in the event \"hit\"", "not loaded", … */
+  const char *message; /* with file and line */
+  const char *trace;   /* Lua's traceback; "" */
+};
+
 /* Set `size` to sizeof(struct moonkeep_options), and all else to 0 where the default will do. Borrowed by
  * moonkeep_open; the callbacks are called until moonkeep_close returns. */
 struct moonkeep_options {
@@ -73,12 +81,25 @@ struct moonkeep_options {
   void *ctx;               /* what the callbacks get */
   /* A line for the log, from any thread. */
   void (*log)(void *ctx, enum moonkeep_level level, const char *source, const char *text);
-  /* An action of a script, a JSON object; valid until it returns. From moonkeep_tick and the like. */
+  /* An action of a script, a JSON object with a NUL behind it; valid until it returns. From moonkeep_tick and
+   * the like. */
   void (*action)(void *ctx, const char *json, size_t len);
   /* A script was "loaded", "reloaded" or "unloaded". */
   void (*changed)(void *ctx, const char *script, const char *what);
   const char *backups; /* the folder of the backups and the archive; NULL: `backups` in the data folder */
   int archive_sync;    /* a change counts as saved when the archive has it on disk too */
+  /* Something went wrong in a script, as the log says too. */
+  void (*failed)(void *ctx, const struct moonkeep_failure *failure);
+  /* The clock, where it is not the system's: milliseconds since 1970, which may jump, and since any moment,
+   * which never go back. Any thread; both or none. Expiry, `os.time`, timers, sleeps, grace periods, backups
+   * and what is thinned out follow it; budgets of time in ticks and of CPU do not. A clock that is moved by
+   * hand is looked at in the next tick. */
+  int64_t (*wall_ms)(void *ctx);
+  int64_t (*steady_ms)(void *ctx);
+  /* Memory of the scripts' Lua states: as realloc, and as free where size is 0; NULL where there is none,
+   * then the script has an error of Lua's. Small values come out of blocks of up to 64 KiB, which are given
+   * back when the script is closed. NULL: it comes from where the host's own does (moonkeep_set_memory). */
+  void *(*resize_memory)(void *ctx, void *block, size_t size);
   /* How scripts' CPU time is measured. 0: they count their steps, and every instruction of Lua costs up to
    * twice as much; no signal is used. A number: that signal is the host's, which installs a handler for it
    * while scripts run and has a timer on the host's thread send it; MOONKEEP_ANY_SIGNAL: a real-time signal
@@ -88,6 +109,14 @@ struct moonkeep_options {
    * moonkeep_provide. Store calls may be made; moonkeep_tick and moonkeep_run may not. */
   void (*prepare)(void *ctx, struct moonkeep_host *host);
 };
+
+/* Where all memory of moonkeep's own comes from, in the whole process: hosts, stores with their caches,
+ * calls, what is on its way to the disk, Lua states without resize_memory. As realloc, and as free where size
+ * is 0; any thread, at the same time; NULL: malloc. Before the first host is opened: busy while there is one.
+ * Not covered is what SQLite, libuv and the C library take for themselves (SQLite's page caches are the most
+ * of it: a few MiB a host), which have functions of their own for that (sqlite3_config,
+ * uv_replace_allocator). */
+enum moonkeep_code moonkeep_set_memory(void *(*resize)(void *ctx, void *block, size_t size), void *ctx);
 
 /* Opens the data folder and loads the scripts. Errors: busy (the message names the process that has the
  * folder), invalid, corrupt, full, io, memory. *out is NULL then, otherwise yours until moonkeep_close. */

@@ -1,6 +1,7 @@
 /* A host inside a program: opened, ticked, closed; events from any thread. */
 #include "api/api.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -40,11 +41,21 @@ static void on_changed(struct host_listener *listener, const char *script, const
   if (api->options.changed) api->options.changed(api->options.ctx, script, what);
 }
 
+static void on_fault(struct host_listener *listener, const char *script, const char *what,
+                     const char *message, const char *trace) {
+  const struct moonkeep_host *api = list_of(listener, struct moonkeep_host, listener);
+  const struct moonkeep_failure failure = {script, what, message, trace};
+  if (api->options.failed) api->options.failed(api->options.ctx, &failure);
+}
+
 /* ---- events ---- */
+
+static const char out_of_memory[] = "[{\"message\":\"out of memory\"}]";
 
 static void on_done(struct host_event *event, const struct scripts_outcome *outcome) {
   struct posted *posted = list_of(event, struct posted, event);
-  if (posted->done) posted->done(posted->ctx, outcome->errors);
+  bool untold = !outcome->ok && outcome->errors_len <= 2; /* there was no memory for what went wrong */
+  if (posted->done) posted->done(posted->ctx, untold ? out_of_memory : outcome->errors);
   mem_free(posted);
 }
 
@@ -56,8 +67,8 @@ static void refuse(struct posted *posted, const struct err *err) {
     buf_add(&errors, (unsigned char)*at < 0x20 ? " " : at, 1);
   }
   buf_puts(&errors, "\"}]");
-  if (posted->done)
-    posted->done(posted->ctx, errors.failed ? "[{\"message\":\"out of memory\"}]" : errors.data);
+  const char *text = buf_text(&errors);
+  if (posted->done) posted->done(posted->ctx, errors.failed ? out_of_memory : text);
   buf_deinit(&errors);
   mem_free(posted);
 }
@@ -108,6 +119,17 @@ enum moonkeep_code moonkeep_emit(struct moonkeep_host *host, const char *json, s
   return MOONKEEP_OK;
 }
 
+/* ---- memory ---- */
+
+static atomic_uint hosts; /* that there are: their memory has to be given back to where it came from */
+
+enum moonkeep_code moonkeep_set_memory(void *(*resize)(void *ctx, void *block, size_t size), void *ctx) {
+  const struct mem_source source = {resize, ctx};
+  if (atomic_load(&hosts) > 0) return MOONKEEP_BUSY;
+  mem_set_source(resize ? &source : NULL);
+  return MOONKEEP_OK;
+}
+
 /* ---- open and close ---- */
 
 static void on_turn(uv_prepare_t *turn) {
@@ -118,15 +140,20 @@ static void free_api(struct moonkeep_host *api) {
   provided_free(api->provided);
   pthread_mutex_destroy(&api->lock);
   mem_free(api);
+  atomic_fetch_sub(&hosts, 1);
 }
 
 static struct moonkeep_host *make(const struct moonkeep_options *options) {
   struct moonkeep_host *api = mem_zero(sizeof *api);
   if (!api) return NULL;
+  atomic_fetch_add(&hosts, 1);
   size_t size = options->size < sizeof api->options ? options->size : sizeof api->options;
   memcpy(&api->options, options, size);
   api->listener.action = on_action;
   api->listener.changed = on_changed;
+  api->listener.fault = on_fault;
+  api->clock = (struct clock){api->options.wall_ms, api->options.steady_ms, api->options.ctx};
+  api->memory = (struct mem_source){api->options.resize_memory, api->options.ctx};
   api->log = (struct log){.write = write_log, .ctx = api, .level = LOG_DEBUG};
   list_init(&api->answered);
   list_init(&api->events);
@@ -180,6 +207,8 @@ static enum moonkeep_code open_host(struct moonkeep_host *api, struct err *err) 
       .budget_signal = budget_signal(from),
       .memory_bytes = from->memory_bytes,
       .grace_ms = from->grace_ms,
+      .clock = from->wall_ms && from->steady_ms ? &api->clock : NULL,
+      .memory = from->resize_memory ? &api->memory : NULL,
       .log = from->log ? &api->log : NULL,
       .provided = api->provided,
       .opened = on_opened,

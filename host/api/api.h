@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <uv.h>
 
+#include "base/mem.h"
 #include "host.h"
 #include "moonkeep.h"
 #include "script/provided.h"
@@ -21,6 +22,8 @@ struct moonkeep_host {
   struct moonkeep_options options; /* what it points to, but for ctx and the callbacks, is the caller's */
   struct host_listener listener;
   struct log log;
+  struct clock clock;
+  struct mem_source memory;
   struct provided *provided; /* owned */
   bool opened;               /* `posted` and `turn` are there */
   unsigned answering;        /* `done` runs, within so many others */

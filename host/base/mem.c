@@ -7,6 +7,12 @@ enum { CACHED = 1024 }; /* bytes: blocks up to about this size stay in that cach
 
 static bool (*_Atomic gate)(void);
 
+static struct mem_source source; /* resize NULL: malloc and its kind */
+
+void mem_set_source(const struct mem_source *from) {
+  source = from ? *from : (struct mem_source){NULL, NULL};
+}
+
 void mem_set_gate(bool (*asked)(void)) {
   gate = asked;
 }
@@ -17,18 +23,20 @@ bool mem_allowed(void) {
 }
 
 void *mem_alloc(size_t size) {
-  return mem_allowed() ? malloc(size ? size : 1) : NULL;
+  if (!mem_allowed()) return NULL;
+  return source.resize ? source.resize(source.ctx, NULL, size ? size : 1) : malloc(size ? size : 1);
 }
 
 /* glibc's calloc does not look into the thread's cache of free blocks; its malloc does. */
 void *mem_zero(size_t size) {
-  if (size > CACHED) return mem_allowed() ? calloc(1, size) : NULL;
+  if (size > CACHED && !source.resize) return mem_allowed() ? calloc(1, size) : NULL;
   void *block = mem_alloc(size);
   return block ? memset(block, 0, size) : NULL;
 }
 
 void *mem_resize(void *block, size_t size) {
-  return mem_allowed() ? realloc(block, size ? size : 1) : NULL;
+  if (!mem_allowed()) return NULL;
+  return source.resize ? source.resize(source.ctx, block, size ? size : 1) : realloc(block, size ? size : 1);
 }
 
 char *mem_copy(const char *bytes, size_t len) {
@@ -40,5 +48,8 @@ char *mem_copy(const char *bytes, size_t len) {
 }
 
 void mem_free(void *block) {
-  free(block);
+  if (!source.resize)
+    free(block);
+  else if (block)
+    source.resize(source.ctx, block, 0);
 }

@@ -7,6 +7,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Where it comes from: as realloc, and with size 0 as free. */
+struct mem_source {
+  void *(*resize)(void *ctx, void *block, size_t size);
+  void *ctx;
+};
+
+/* From now on all of it, in the whole process; NULL: malloc's. While nothing is allocated. */
+void mem_set_source(const struct mem_source *source);
+
 void *mem_alloc(size_t size);                  /* NULL when there is none; not cleared */
 void *mem_zero(size_t size);                   /* the same, cleared */
 void *mem_resize(void *block, size_t size);    /* NULL leaves the block as it was */

@@ -4,8 +4,6 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "base/mem.h"
-
 /* A small script is not to take much more than it needs, a large one is not to ask often. */
 enum { FIRST_CHUNK_BYTES = 4 << 10, LAST_CHUNK_BYTES = 64 << 10 };
 
@@ -18,15 +16,32 @@ struct arena_chunk { /* also in front of every large block, which becomes a chun
   max_align_t blocks[];
 };
 
-void arena_init(struct arena *arena) {
-  *arena = (struct arena){.chunk_bytes = FIRST_CHUNK_BYTES};
+void arena_init(struct arena *arena, const struct mem_source *source) {
+  *arena = (struct arena){.chunk_bytes = FIRST_CHUNK_BYTES, .source = source};
+}
+
+static void *get(struct arena *arena, size_t size) {
+  if (!arena->source) return mem_alloc(size);
+  return mem_allowed() ? arena->source->resize(arena->source->ctx, NULL, size) : NULL;
+}
+
+static void *resize(struct arena *arena, void *block, size_t size) {
+  if (!arena->source) return mem_resize(block, size);
+  return mem_allowed() ? arena->source->resize(arena->source->ctx, block, size) : NULL;
+}
+
+static void give(struct arena *arena, void *block) {
+  if (arena->source)
+    arena->source->resize(arena->source->ctx, block, 0);
+  else
+    mem_free(block);
 }
 
 void arena_deinit(struct arena *arena) {
   while (arena->chunks) {
     struct arena_chunk *chunk = arena->chunks;
     arena->chunks = chunk->next;
-    mem_free(chunk);
+    give(arena, chunk);
   }
 }
 
@@ -54,7 +69,7 @@ static void keep_rest(struct arena *arena) {
 }
 
 static bool add_chunk(struct arena *arena) {
-  struct arena_chunk *chunk = mem_alloc(sizeof *chunk + arena->chunk_bytes);
+  struct arena_chunk *chunk = get(arena, sizeof *chunk + arena->chunk_bytes);
   if (!chunk) return false;
   keep_rest(arena);
   chunk->next = arena->chunks;
@@ -74,7 +89,7 @@ static struct arena_chunk *head_of(void *block) {
 }
 
 void *arena_alloc(struct arena *arena, size_t size) {
-  if (size > small_limit()) return large(mem_alloc(sizeof(struct arena_chunk) + size));
+  if (size > small_limit()) return large(get(arena, sizeof(struct arena_chunk) + size));
   if (!mem_allowed()) return NULL;
   size_t kind = kind_of(size), bytes = (kind + 1) * ARENA_STEP;
   struct arena_free *block = arena->free[kind];
@@ -92,7 +107,7 @@ void *arena_alloc(struct arena *arena, size_t size) {
 void arena_free(struct arena *arena, void *block, size_t size) {
   if (!block) return;
   if (size > small_limit()) {
-    mem_free(head_of(block));
+    give(arena, head_of(block));
     return;
   }
   struct arena_free *unused = block;
@@ -111,7 +126,7 @@ static void *keep_large(struct arena *arena, void *block) {
 void *arena_resize(struct arena *arena, void *block, size_t old_size, size_t size) {
   size_t small = small_limit();
   if (old_size > small && size > small) {
-    void *moved = large(mem_resize(head_of(block), sizeof(struct arena_chunk) + size));
+    void *moved = large(resize(arena, head_of(block), sizeof(struct arena_chunk) + size));
     return moved || size > old_size ? moved : block;
   }
   /* A small block that shrinks is simply a smaller one from now on. */

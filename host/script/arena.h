@@ -8,9 +8,12 @@
 
 #include <stddef.h>
 
+#include "base/mem.h"
+
 enum { ARENA_STEP = 16, ARENA_SMALL = 256, ARENA_SIZES = ARENA_SMALL / ARENA_STEP };
 
 struct arena {
+  const struct mem_source *source;      /* borrowed; NULL: memory is the host's */
   struct arena_free *free[ARENA_SIZES]; /* blocks to be used again, by size */
   struct arena_chunk *chunks;           /* owned */
   char *fresh;                          /* the newest chunk's part that has never been used */
@@ -18,7 +21,7 @@ struct arena {
   size_t chunk_bytes; /* of the next chunk */
 };
 
-void arena_init(struct arena *arena);
+void arena_init(struct arena *arena, const struct mem_source *source);
 void arena_deinit(struct arena *arena);
 
 /* A block of size bytes (over 0), or NULL. */

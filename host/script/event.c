@@ -128,8 +128,9 @@ static void answer(struct event *event) {
   struct scripts_outcome outcome = {.ok = !event->failed, .errors = "[]", .errors_len = 2};
   if (event->errors.len) {
     buf_putc(&event->errors, ']');
+    const char *text = buf_text(&event->errors);
     if (!event->errors.failed) {
-      outcome.errors = event->errors.data;
+      outcome.errors = text;
       outcome.errors_len = event->errors.len;
     }
   }

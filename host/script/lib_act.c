@@ -36,8 +36,9 @@ static struct buf *scratch(lua_State *L) {
 static void hand_out(lua_State *L, struct buf *json) {
   enum { KEEP_BYTES = 256 << 10 };
   const struct scripts_options *options = &script_of(L)->scripts->options;
+  const char *text = buf_text(json);
   if (json->failed) luaL_error(L, "not enough memory");
-  if (options->action) options->action(options->ctx, json->data, json->len);
+  if (options->action) options->action(options->ctx, text, json->len);
   if (json->cap > KEEP_BYTES) buf_deinit(json);
 }
 

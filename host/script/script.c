@@ -157,7 +157,7 @@ static struct script *make(struct scripts *scripts, const char *name) {
   script->limit_bytes = scripts->options.memory_bytes;
   script_init(script);
   bounds_init(script);
-  arena_init(&script->arena);
+  arena_init(&script->arena, scripts->options.memory);
   script->name = mem_copy(name, strlen(name));
   script->L = script->name ? lua_newstate(allocate, script) : NULL;
   if (script->L) return script;

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/timers.h"
 #include "store/store.h"
 
@@ -22,8 +23,8 @@ struct provided;
 struct scripts;
 struct trial;
 
-/* What came of one event. errors is a JSON array of {"script":…,"message":…}, "[]" when all went well. Valid
- * until the callback returns. */
+/* What came of one event. errors is a JSON array of {"script":…,"message":…}, "[]" when all went well; with a
+ * NUL behind it. Valid until the callback returns. */
 struct scripts_outcome {
   bool ok;
   const char *errors;
@@ -45,8 +46,9 @@ struct scripts_options {
   /* The signal by which CPU time is measured; 0: a real-time signal that nobody uses; -1: none, the process's
    * signals are not ours, and scripts count their steps instead. */
   int budget_signal;
-  bool trust;          /* scripts get the whole of Lua's libraries: files, processes, the debugger */
-  size_t memory_bytes; /* the most that a script may use; 0: 64 MiB */
+  bool trust; /* scripts get the whole of Lua's libraries: files, processes, the debugger */
+  const struct mem_source *memory; /* of the Lua states; borrowed; NULL: the host's own */
+  size_t memory_bytes;             /* the most that a script may use; 0: 64 MiB */
   /* An action of a script: a JSON object that carries "script". Called on the host thread, text valid until
    * it returns. `name` and `text` are set where the action is a `send`
    * ({"action":"send","channel":…,"text":…}). */

@@ -48,7 +48,7 @@ TEST(blocks_keep_their_bytes_whatever_happens_to_others) {
   struct arena arena;
   static struct block blocks[BLOCKS];
   memset(blocks, 0, sizeof blocks);
-  arena_init(&arena);
+  arena_init(&arena, NULL);
   for (long i = 0; i < check_rounds(200000); i++) change(&arena, &blocks[check_below(BLOCKS)]);
   for (int i = 0; i < BLOCKS; i++) arena_free(&arena, blocks[i].bytes, blocks[i].size);
   arena_deinit(&arena);
@@ -56,7 +56,7 @@ TEST(blocks_keep_their_bytes_whatever_happens_to_others) {
 
 TEST(getting_smaller_never_fails) {
   struct arena arena;
-  arena_init(&arena);
+  arena_init(&arena, NULL);
   for (size_t size = 1; size < 600; size += 7) {
     unsigned char *block = arena_alloc(&arena, 600);
     CHECK(block);
@@ -72,7 +72,7 @@ TEST(getting_smaller_never_fails) {
 
 TEST(growing_without_memory_leaves_the_block_as_it_was) {
   struct arena arena;
-  arena_init(&arena);
+  arena_init(&arena, NULL);
   char *block = arena_alloc(&arena, 100);
   strcpy(block, "here");
   check_fail_alloc(1);

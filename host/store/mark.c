@@ -45,7 +45,8 @@ void mark_read(const struct folder *folder, struct mark *mark) {
                         .clean = image.clean & 1,
                         .faulty = image.clean & 2,
                         .schema = image.schema,
-                        .stamp = image.stamp,
+                        .stamp = image.clean & 1 ? image.stamp : 0,
+                        .place = image.clean & 1 ? 0 : image.stamp,
                         .id = image.id,
                         .epoch = image.epoch,
                         .seq = image.seq};
@@ -57,6 +58,26 @@ uint32_t mark_stamp(const struct folder *folder) {
   if (fstatat(folder->fd, "appdata.db", &st, 0) != 0) return 0;
   const int64_t parts[] = {st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec};
   return (uint32_t)sum_group(0, 0, parts, sizeof parts) | 1;
+}
+
+/* 0: it cannot be known. */
+static uint32_t place_of(int fd) {
+  struct statx st;
+  if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &st) != 0) return 0;
+  bool born = st.stx_mask & STATX_BTIME;
+  const int64_t parts[] = {(int64_t)st.stx_ino, born ? st.stx_btime.tv_sec : 0,
+                           born ? st.stx_btime.tv_nsec : 0};
+  return (uint32_t)sum_group(0, 0, parts, sizeof parts) | 1;
+}
+
+bool mark_trusts_copies;
+
+bool mark_is_copy(const struct folder *folder, const struct mark *mark) {
+  if (mark_trusts_copies || !mark->known || mark->clean || mark->place == 0) return false;
+  int fd = openat(folder->fd, name, O_RDONLY | O_CLOEXEC);
+  uint32_t place = place_of(fd);
+  if (fd >= 0) close(fd);
+  return place != 0 && place != mark->place;
 }
 
 static uint32_t first_salt(const unsigned char salts[8]) {
@@ -81,7 +102,7 @@ static void write_mark(struct marker *marker) {
                         .epoch = mark->epoch,
                         .seq = mark->seq,
                         .schema = mark->schema,
-                        .stamp = mark->stamp};
+                        .stamp = mark->clean ? mark->stamp : mark->place};
   if (marker->fd < 0) return;
   memcpy(image.magic, magic, sizeof magic);
   memcpy(image.salts, mark->salts, sizeof image.salts);
@@ -117,6 +138,7 @@ void marker_open(struct marker *marker, const struct folder *folder, const struc
                                .id = engine->id,
                                .epoch = engine->epoch,
                                .seq = engine->last_seq};
+  marker->mark.place = place_of(marker->fd);
   read_salts(marker, engine);
   marker->wal_pages = engine->wal_pages;
   write_mark(marker);

@@ -22,6 +22,7 @@ struct mark {
   bool faulty;            /* the file is damaged, and has to be looked at as a whole before it is used */
   uint32_t schema;        /* the file's version */
   uint32_t stamp;         /* of the file as a clean stop has left it: see mark_stamp; 0: not known */
+  uint32_t place;         /* where the mark is, as long as the stop was not a clean one: see mark_is_copy */
   int64_t id;             /* the database's, in its _meta; 0: it had none */
   uint64_t epoch;         /* raised by every restore */
   uint64_t seq;           /* of the last group that is on the disk */
@@ -34,6 +35,11 @@ void mark_read(const struct folder *folder, struct mark *mark);
 /* The store file's size and time in one number, by which one that another program has written to is told from
  * one that nobody has touched; 0: there is none. */
 uint32_t mark_stamp(const struct folder *folder);
+
+/* Whether the mark is a copy of one that a host was writing: then so are the files beside it, which may be of
+ * different moments. It says which file it is, by the number and the birth of that file. */
+bool mark_is_copy(const struct folder *folder, const struct mark *mark);
+extern bool mark_trusts_copies; /* for tests whose disks are copies of a disk: none is ever one */
 
 /* Whether a log with these salts can be the mark's, or a later one of the same process: the mark may lag
  * behind after a loss of power, and SQLite counts the first salt up each time it begins a log anew. */

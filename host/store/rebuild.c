@@ -164,10 +164,11 @@ static enum moonkeep_code copy_backup(const struct rebuild *rebuild, const struc
 }
 
 /* What was promised of a later epoch than was reached is missing, however much that is. */
-static uint64_t missing(const struct rebuild *rebuild, const struct engine *engine, uint64_t epoch) {
-  if (rebuild->until_ms != INT64_MAX || rebuild->promised == 0 || epoch > rebuild->promised_epoch) return 0;
-  if (rebuild->promised > engine->last_seq) return rebuild->promised - engine->last_seq;
-  return epoch < rebuild->promised_epoch && rebuild->promised < engine->last_seq ? 1 : 0;
+static uint64_t missing(const struct rebuild *rebuild, uint64_t promised, const struct engine *engine,
+                        uint64_t epoch) {
+  if (rebuild->until_ms != INT64_MAX || promised == 0 || epoch > rebuild->promised_epoch) return 0;
+  if (promised > engine->last_seq) return promised - engine->last_seq;
+  return epoch < rebuild->promised_epoch && promised < engine->last_seq ? 1 : 0;
 }
 
 static enum moonkeep_code count_keys(const char *path, struct receipt *receipt, struct err *err) {
@@ -198,9 +199,14 @@ static enum moonkeep_code go_on(const struct rebuild *rebuild, const struct snap
   struct replay replay = {.dir = rebuild->backups, .until_ms = rebuild->until_ms, .epoch = chosen->epoch};
   enum moonkeep_code code = engine_fold_all(engine, err);
   if (!code && rebuild->archive) code = replay_run(&replay, engine, err);
+  uint64_t promised = rebuild->promised, of_tail = 0;
+  if (!code && rebuild->tail)
+    code = replay_tail(&replay, engine, rebuild->tail, rebuild->tail_id, &of_tail, err);
+  if (of_tail > promised) promised = of_tail;
+  if (rebuild->damaged) *rebuild->damaged = replay.damaged;
   receipt->groups = replay.groups;
   if (replay.last_ms > 0) receipt->up_to_ms = replay.last_ms;
-  receipt->missing = missing(rebuild, engine, replay.epoch);
+  receipt->missing = missing(rebuild, promised, engine, replay.epoch);
   if (replay.torn || replay.gap)
     log_write(rebuild->log, LOG_WARN, "store", "some of the archive in %s could not be used: it is damaged",
               rebuild->backups);

@@ -25,6 +25,9 @@ struct rebuild {
   const char *aside;   /* the same: the folder for the old files, "" where there are none */
   uint64_t promised;   /* the same: the group up to which all was acknowledged; 0: not known */
   uint64_t promised_epoch;
+  const char *tail; /* NULL, or a store file that is not trusted, whose journal may go on from the archive */
+  int64_t tail_id;  /* the database that it has to be */
+  bool *damaged;    /* set where the archive is, so that it leads less far than it did; NULL: nobody asks */
   const struct clock *clock; /* borrowed, as is the log */
   const struct log *log;
 };

@@ -6,6 +6,7 @@
 #include "store/archive.h"
 #include "store/journal.h"
 #include "store/store.h"
+#include "store/sum.h"
 
 enum { BATCH_GROUPS = 1000, BATCH_BYTES = 4 << 20 };
 
@@ -87,6 +88,7 @@ static enum moonkeep_code walk_epoch(struct replay *replay, uint64_t last, bool 
   }
   replay->torn |= reader.torn;
   replay->gap |= reader.gap;
+  replay->damaged |= reader.damaged;
   archive_end(&reader);
   return code;
 }
@@ -146,6 +148,69 @@ enum moonkeep_code replay_run(struct replay *replay, struct engine *engine, stru
   replay->ctx = NULL;
   if (!code) return end_batch(&batch, err);
   struct err ignored;
+  if (batch.groups > 0) engine_end_many(engine, false, &ignored);
+  return code;
+}
+
+/* ---- the journal of a file that is not trusted ---- */
+
+static bool read_row(sqlite3_stmt *rows, struct archive_group *group) {
+  *group = (struct archive_group){.seq = (uint64_t)sqlite3_column_int64(rows, 0),
+                                  .at_ms = sqlite3_column_int64(rows, 1),
+                                  .changes = sqlite3_column_blob(rows, 2),
+                                  .len = (size_t)sqlite3_column_bytes(rows, 2)};
+  return sqlite3_column_int64(rows, 3) ==
+         sum_group((int64_t)group->seq, group->at_ms, group->changes, group->len);
+}
+
+static bool is_next(const struct replay *replay, const struct archive_group *group) {
+  struct journal_reader reader;
+  journal_read(&reader, group->changes, group->len);
+  return group->seq == replay->seq + 1 && !reader.broken && reader.epoch == replay->epoch;
+}
+
+static enum moonkeep_code walk_journal(struct replay *replay, sqlite3 *db, struct err *err) {
+  struct archive_group group;
+  sqlite3_stmt *rows;
+  struct err ignored;
+  enum moonkeep_code code = MOONKEEP_OK;
+  if (sql_prepare(db, "SELECT seq, at, changes, sum FROM _journal WHERE seq>?1 ORDER BY seq", &rows,
+                  &ignored))
+    return MOONKEEP_OK;
+  sqlite3_bind_int64(rows, 1, (int64_t)replay->seq);
+  while (!code && sqlite3_step(rows) == SQLITE_ROW && read_row(rows, &group) && is_next(replay, &group)) {
+    code = replay->group(replay->ctx, &group, err);
+    replay->seq = group.seq;
+    replay->groups++;
+    replay->last_ms = group.at_ms;
+  }
+  sqlite3_finalize(rows);
+  return code;
+}
+
+static int64_t ask(sqlite3 *db, const char *sql) {
+  int64_t number = 0;
+  struct err ignored;
+  return sql_number(db, sql, "look at the store file", &number, &ignored) ? 0 : number;
+}
+
+enum moonkeep_code replay_tail(struct replay *replay, struct engine *engine, const char *path, int64_t id,
+                               uint64_t *last, struct err *err) {
+  struct batch batch = {.engine = engine};
+  struct err ignored;
+  sqlite3 *db;
+  enum moonkeep_code code = MOONKEEP_OK;
+  *last = 0;
+  if (sql_open(&db, path, false, &ignored)) return code;
+  if (ask(db, "SELECT value FROM _meta WHERE name='id'") == id) {
+    *last = (uint64_t)ask(db, "SELECT max(coalesce((SELECT max(seq) FROM _journal), 0),"
+                              " (SELECT value FROM _meta WHERE name='folded_seq'))");
+    replay->ctx = &batch; /* cppcheck-suppress autoVariables ; taken back below */
+    code = walk_journal(replay, db, err);
+    replay->ctx = NULL;
+  }
+  sqlite3_close(db);
+  if (!code) return end_batch(&batch, err);
   if (batch.groups > 0) engine_end_many(engine, false, &ignored);
   return code;
 }

@@ -23,6 +23,7 @@ struct replay {
   uint64_t groups;
   int64_t last_ms; /* when the last of them was written; 0: there was none */
   bool torn, gap;  /* something of the archive could not be used */
+  bool damaged;    /* and that is no end as a crash, or a copy, leaves it */
 };
 
 /* Calls `group` with each of them. */
@@ -31,6 +32,12 @@ enum moonkeep_code replay_walk(struct replay *replay, struct err *err);
 /* From the engine's last group on: appends the groups to its journal and folds them. After an error the
  * engine has some of them. */
 enum moonkeep_code replay_run(struct replay *replay, struct engine *engine, struct err *err);
+
+/* Goes on, after replay_run, with what the journal of a store file has, as long as no number is missing and
+ * the file is this database's. What else it says, or that it cannot be read, is of no account. *last: the
+ * newest group that it knows of. */
+enum moonkeep_code replay_tail(struct replay *replay, struct engine *engine, const char *path, int64_t id,
+                               uint64_t *last, struct err *err);
 
 /* The newest epoch that the archive knows of; 0: none. */
 uint64_t replay_newest_epoch(const char *dir);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -32,6 +33,8 @@ struct opening {
   bool restored; /* a backup has taken its place: that happens once */
   bool doubtful; /* something about the files was wrong */
   bool lost;     /* the log was: the file has said less than it should */
+  bool copied;   /* the folder was, while a host was at work in it: */
+  bool choosing; /*   then it is asked whether a backup with the archive is better than the file */
 };
 
 static void say(const struct opening *opening, enum log_level level) {
@@ -52,12 +55,19 @@ static enum moonkeep_code nothing_to_restore(const struct opening *opening, cons
                  why, because.message, opening->start->backups, opening->start->path);
 }
 
+/* Of a copy the archive is what can be trusted. Where that is damaged, and leads less far for it, the file is
+ * the better one. */
+static bool is_worse(const struct opening *opening, enum moonkeep_code code, bool damaged) {
+  if (!opening->choosing) return false;
+  return code == MOONKEEP_CORRUPT || (!code && damaged && opening->start->receipt.missing > 0);
+}
+
 /* Builds a new store file beside the old one and puts it in its place. */
 static enum moonkeep_code restore(struct opening *opening, const char *why, struct err *err) {
   struct start *start = opening->start;
   char aside[REPLACE_NAME], *path = NULL;
   struct err cause;
-  bool done;
+  bool done, damaged = false;
   opening->restored = true;
   replace_aside(aside, "damaged", clock_wall_ms(start->clock));
   struct rebuild rebuild = {.folder = start->folder,
@@ -69,12 +79,20 @@ static enum moonkeep_code restore(struct opening *opening, const char *why, stru
                             .aside = replace_has_old(start->folder) ? aside : "",
                             .promised = opening->mark.seq,
                             .promised_epoch = opening->mark.epoch,
+                            .tail = opening->copied ? start->path : NULL,
+                            .tail_id = opening->mark.id,
+                            .damaged = &damaged,
                             .clock = start->clock,
                             .log = start->log};
   log_write(start->log, LOG_WARN, "store", "%s; restoring it from %s", why, start->backups);
   enum moonkeep_code code = replace_path(start->folder, &path, &cause);
   if (!code) code = rebuild_make(&rebuild, path, &start->receipt, &cause);
   mem_free(path);
+  if (is_worse(opening, code, damaged)) {
+    start->receipt = (struct receipt){0};
+    opening->restored = false;
+    return MOONKEEP_OK;
+  }
   if (code) {
     start->receipt = (struct receipt){0};
     return nothing_to_restore(opening, why, &cause, err);
@@ -287,6 +305,51 @@ static enum moonkeep_code adopt(const struct opening *opening, struct err *err) 
   return archived >= engine->epoch || other ? raise_epoch(opening, err) : MOONKEEP_OK;
 }
 
+/* ---- a copy ---- */
+
+static const char copy[] = "the data folder is a copy that was made while a host was at work in it";
+
+/* The parts of a folder that is copied while a host writes are of different moments, and the file that is
+ * made of them can be whole and of no moment at all. Backups and archive vouch for themselves. */
+static enum moonkeep_code look_for_copy(struct opening *opening, struct err *err) {
+  const struct start *start = opening->start;
+  uint64_t last;
+  int64_t at_ms;
+  struct err ignored;
+  if (!mark_is_copy(start->folder, &opening->mark)) return MOONKEEP_OK;
+  opening->copied = opening->doubtful = true;
+  if (!start->archiver || start->archiver->mode == STORE_ARCHIVE_OFF) return MOONKEEP_OK;
+  bool archived = !archive_last(start->backups, opening->mark.epoch, &last, &at_ms, &ignored) && last > 0;
+  if (!archived || !rebuild_is_possible(start->backups)) return MOONKEEP_OK;
+  opening->choosing = true;
+  enum moonkeep_code code = restore(opening, copy, err);
+  opening->choosing = false;
+  return code;
+}
+
+/* There is nothing that says more than the file: it counts, and what it may be is told. */
+static enum moonkeep_code take_copy(struct opening *opening, struct err *err) {
+  struct start *start = opening->start;
+  struct engine *engine = opening->engine;
+  struct receipt *receipt = &start->receipt;
+  uint64_t promised = opening->mark.seq;
+  if (engine->last_seq == 0 && promised > 0)
+    return err_set(err, MOONKEEP_CORRUPT,
+                   "%s, and its store file %s holds nothing of what was saved; nothing was changed. Copy it "
+                   "again when the host has ended, or take a backup of it (`moonkeep backup`)",
+                   copy, start->path);
+  log_write(start->log, LOG_WARN, "store",
+            "%s: what it holds may be of different moments. `moonkeep backup` "
+            "makes a copy that is whole",
+            copy);
+  if (receipt->kind == RECEIPT_NONE)
+    *receipt = (struct receipt){.kind = RECEIPT_COMPLETED,
+                                .missing = promised > engine->last_seq ? promised - engine->last_seq : 0,
+                                .at_ms = clock_wall_ms(start->clock)};
+  snprintf(receipt->why, sizeof receipt->why, "%s: what it holds may be of different moments", copy);
+  return receipt_save(engine->db, receipt, err);
+}
+
 /* ---- the whole file ---- */
 
 /* Rows that do not match their checksums are repaired one by one, and cost nobody else anything. */
@@ -319,6 +382,7 @@ static enum moonkeep_code open_checked(struct opening *opening, struct err *err)
   if (code == MOONKEEP_INVALID && rebuild_is_possible(opening->start->backups))
     return restore_and_open(opening, "the store file is not an SQLite database", err);
   if (!code) code = look_at_log(opening, err);
+  if (!code) code = look_for_copy(opening, err);
   if (!code) code = open_engine(opening, err);
   struct err why = *err;
   if (is_damage(code, opening)) return restore_and_open(opening, why.message, err);
@@ -326,6 +390,7 @@ static enum moonkeep_code open_checked(struct opening *opening, struct err *err)
   code = adopt(opening, err);
   opening->lost = !code && says_less(opening);
   if (opening->lost) code = complete(opening, err);
+  if (!code && opening->copied && !opening->restored) code = take_copy(opening, err);
   /* Left open it would hold the log, which the next try, in this process, may have to set aside. */
   if (code && !opening->restored) engine_close(opening->engine, false, &ignored);
   if (code || opening->restored) return code;

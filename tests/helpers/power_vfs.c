@@ -14,6 +14,7 @@
 #include "check.h"
 #include "helpers/power_tree.h"
 #include "helpers/temp.h"
+#include "store/mark.h"
 
 enum { SECTOR = 512, NAME = 64, NAMES = 8, SYNCED = 64 };
 
@@ -427,6 +428,7 @@ static void load_folder(void) {
 }
 
 void power_on(const char *dir, const struct power *power) {
+  mark_trusts_copies = true; /* what is composed is the same disk */
   power_end();
   install();
   pthread_mutex_lock(&lock);

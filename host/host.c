@@ -40,6 +40,7 @@ struct host {
   int64_t grace_ms, grace_ends_ms;
   int64_t patience_ends_ms; /* what still runs then is dropped, except at the end of input */
   bool in_a_hurry;          /* host_stop */
+  bool may_wait;            /* host_run: the thread has nothing else to do, and may wait for the disk */
   bool watching;            /* changes is active */
   int64_t until_us;         /* of clock_ticks_us: when a tick's budget is used up; 0: there is none */
   bool answers_left;        /* in the store, for the next turn */
@@ -166,6 +167,7 @@ static void on_before_sleep(uv_prepare_t *prepare) {
     advance(host);
   } while (host->phase != phase && host->phase != ENDED);
   more = more || host->answers_left;
+  if (host->may_wait && !more) more = store_commit_here(host->store);
   store_kick(host->store, more);
   tell_listeners(host);
   set_alarm(host);
@@ -177,7 +179,9 @@ static void on_before_sleep(uv_prepare_t *prepare) {
 }
 
 void host_run(struct host *host) {
+  host->may_wait = true;
   while (host->phase != ENDED) uv_run(&host->loop, UV_RUN_ONCE);
+  host->may_wait = false;
 }
 
 /* ---- ticking ---- */

@@ -6,6 +6,7 @@
 #include "store/keeper.h"
 #include "store/mend.h"
 #include "store/receipt.h"
+#include "store/settle.h"
 
 /* Above this much journal each commit folds first, and callers feel it as waiting. What is not folded is in
  * the front's memory too, where a small change takes thrice as much: so it is less with a small cache. */
@@ -20,86 +21,13 @@ enum { LEAST_JOURNAL_BYTES = 2 << 20 };
 enum {
   IDLE_MS = 200,        /* nothing to do for so long: fold */
   FOLD_AFTER_MS = 1000, /* and so long under load */
-  UPKEEP_MS = 1000,     /* between looks at what has expired, and between tries to get a broken file back */
+  UPKEEP_MS = 1000,     /* between looks at what has expired, and where upkeep has failed */
 };
-
-/* ---- after a disk error ---- */
-
-static enum moonkeep_code post_forget(struct commit *commit, struct err *err) {
-  struct job *note = mem_zero(sizeof *note);
-  if (!note) return err_memory(err);
-  note->kind = JOB_FORGET;
-  outbox_put(commit->outbox, note);
-  return MOONKEEP_OK;
-}
-
-/* What the front has built while a change was unknown may rest on a value that is not the newest. */
-static void refuse_doubtful(struct commit *commit) {
-  if (!commit->doubtful) return;
-  commit->doubtful = false;
-  commit->min_epoch++;
-  err_set(&commit->why_refused, MOONKEEP_IO,
-          "the store file had to be opened anew after a disk error; what was on its way is not saved");
-}
-
-/* Opens the file anew and learns whether group seq is in it. The front is told first to forget what its cache
- * says, so that no answer made from the file can come before that. */
-static enum moonkeep_code reopen(struct commit *commit, uint64_t seq, bool *there, struct err *err) {
-  keeper_hold(commit->keeper);
-  mender_hold(commit->mender);
-  pthread_mutex_lock(commit->view_lock);
-  view_close(commit->view);
-  enum moonkeep_code code = engine_reopen(&commit->engine, commit->folder, seq, there, err);
-  if (!code) code = post_forget(commit, err);
-  pthread_mutex_unlock(commit->view_lock);
-  mender_let_go(commit->mender);
-  keeper_let_go(commit->keeper);
-  if (commit->broken != (code != 0))
-    log_write(commit->log, code ? LOG_ERROR : LOG_WARN, "store", "%s%s",
-              code ? "the store has stopped writing after a disk error: " : "the store file is open again",
-              code ? err->message : "");
-  commit->broken = code != 0;
-  atomic_store(&commit->has_stopped, commit->broken);
-  commit->retry_ms = clock_steady_ms(commit->clock) + UPKEEP_MS;
-  atomic_store(&commit->folded_seq, commit->engine.folded_seq);
-  if (!code && commit->doubtful)
-    archiver_break(commit->archiver, "after a disk error it is not known what it lacks");
-  if (!code) refuse_doubtful(commit);
-  return code;
-}
-
-static enum moonkeep_code refuse_broken(struct err *err) {
-  return err_set(err, MOONKEEP_IO,
-                 "the store has stopped writing after a disk error; it tries again every second");
-}
-
-static enum moonkeep_code be_whole(struct commit *commit, struct err *err) {
-  bool there;
-  if (!commit->broken) return MOONKEEP_OK;
-  if (clock_steady_ms(commit->clock) < commit->retry_ms) return refuse_broken(err);
-  return reopen(commit, 0, &there, err) ? refuse_broken(err) : MOONKEEP_OK;
-}
-
-/* A write has failed. An io error, or no memory for the log's index, leaves open whether it is on the disk;
- * then the file is asked, and when it cannot answer the caller is told so. */
-static enum moonkeep_code settle(struct commit *commit, uint64_t seq, enum moonkeep_code code,
-                                 struct err *err) {
-  if (code != MOONKEEP_IO && code != MOONKEEP_MEMORY) return code;
-  struct err why = *err;
-  bool there = false;
-  log_write(commit->log, LOG_ERROR, "store", "%s; opening the store file anew", why.message);
-  if (reopen(commit, seq, &there, err))
-    return err_set(err, MOONKEEP_UNKNOWN, "%.300s, and whether the change was saved cannot be read: %.300s",
-                   why.message, err->message);
-  if (there) return MOONKEEP_OK;
-  *err = why;
-  return code;
-}
 
 /* ---- the archive ---- */
 
 static enum moonkeep_code be_ready(struct commit *commit, struct err *err) {
-  enum moonkeep_code code = be_whole(commit, err);
+  enum moonkeep_code code = settle_be_whole(commit, err);
   return code ? code : archiver_is_well(commit->archiver, err);
 }
 
@@ -139,7 +67,7 @@ static void upkeep_result(struct commit *commit, enum moonkeep_code code, const 
 
 /* What is written after a write that failed, on the same connection, cannot be trusted. */
 static enum moonkeep_code fold_everything(struct commit *commit, struct err *err) {
-  enum moonkeep_code code = be_whole(commit, err);
+  enum moonkeep_code code = settle_be_whole(commit, err);
   if (!code) code = engine_fold_all(&commit->engine, err);
   if (code == MOONKEEP_IO) commit->broken = true;
   return code;
@@ -180,7 +108,7 @@ static void sweep(struct commit *commit) {
 
 static void upkeep(struct commit *commit, bool idle) {
   struct err err;
-  if (be_whole(commit, &err)) return;
+  if (settle_be_whole(commit, &err)) return;
   commit->more_to_do = false;
   int64_t since = commit->unfolded_since_ms;
   bool due = since && (idle || clock_steady_ms(commit->clock) - since >= FOLD_AFTER_MS);
@@ -227,21 +155,24 @@ static enum moonkeep_code save(struct commit *commit, struct group *group, struc
   return hand_to_archive(commit, code, err);
 }
 
+static void fail_group(struct commit *commit, struct group *group, const struct err *why) {
+  job_fail(&group->job, why);
+  commit->min_epoch = group->epoch + 1;
+  commit->why_refused = *why;
+  /* Those that come behind it were certainly not written. */
+  if (why->code == MOONKEEP_UNKNOWN) commit->why_refused.code = MOONKEEP_IO;
+  commit->doubtful |= why->code == MOONKEEP_UNKNOWN;
+}
+
 static void run_group(struct commit *commit, struct group *group) {
   struct err err;
-  enum moonkeep_code code = be_whole(commit, &err);
+  enum moonkeep_code code = settle_be_whole(commit, &err);
   if (group->epoch < commit->min_epoch) {
     job_fail(&group->job, &commit->why_refused);
     return;
   }
   if (!code) code = save(commit, group, &err);
-  if (!code) return;
-  job_fail(&group->job, &err);
-  commit->min_epoch = group->epoch + 1;
-  commit->why_refused = err;
-  /* Those that come behind it were certainly not written. */
-  if (code == MOONKEEP_UNKNOWN) commit->why_refused.code = MOONKEEP_IO;
-  commit->doubtful |= code == MOONKEEP_UNKNOWN;
+  if (code) fail_group(commit, group, &err);
 }
 
 static void time_group(struct commit *commit, struct group *group) {
@@ -349,7 +280,7 @@ static void run_bulk(struct commit *commit, struct bulk_job *bulk) {
 static void try_once_more(struct commit *commit) {
   struct err err;
   bool there;
-  if (commit->broken) reopen(commit, 0, &there, &err);
+  if (commit->broken) settle_reopen(commit, 0, &there, &err);
 }
 
 static void run(struct commit *commit, struct job *job) {
@@ -362,6 +293,47 @@ static void run(struct commit *commit, struct job *job) {
   if (job->kind == JOB_STOP) try_once_more(commit);
   if (!commit->in_bulk) marker_follow(&commit->marker, &commit->engine); /* before anybody is told */
   note_unfolded(commit);
+}
+
+/* ---- on the host's thread ---- */
+
+/* Nothing but the group itself is in its way. */
+static bool is_free_for(const struct commit *commit, const struct group *group) {
+  return !commit->in_bulk && !commit->broken && !commit->complained && group->epoch >= commit->min_epoch &&
+         commit->engine.journal_bytes <= journal_limit(commit);
+}
+
+/* False: another program holds the file; waiting for it is the commit thread's. */
+static bool run_here(struct commit *commit, struct group *group) {
+  struct err err;
+  int64_t began = clock_ticks_us();
+  sql_wait_for_others(commit->engine.db, false);
+  enum moonkeep_code code = save(commit, group, &err);
+  if (commit->engine.db) sql_wait_for_others(commit->engine.db, true);
+  if (code == MOONKEEP_BUSY) return false;
+  if (code) fail_group(commit, group, &err);
+  marker_follow(&commit->marker, &commit->engine);
+  note_unfolded(commit);
+  commit->here_us = clock_ticks_us();
+  group->took_us = commit->here_us - began;
+  return true;
+}
+
+bool commit_here(struct commit *commit, struct group *group) {
+  if (!inbox_borrow(&commit->inbox)) return false;
+  bool waits_for_ever = commit->unfolded_since_ms == 0;
+  bool done = is_free_for(commit, group) && run_here(commit, group);
+  if (done) outbox_add(commit->outbox, &group->job);
+  bool to_checkpoint = commit->engine.wal_pages >= COMMIT_WAL_PAGES;
+  inbox_give_back(&commit->inbox, waits_for_ever || to_checkpoint || commit->broken);
+  return done;
+}
+
+/* ---- the thread ---- */
+
+/* What was done on the host's thread did not come through the inbox. */
+static bool is_idle(const struct commit *commit) {
+  return clock_ticks_us() - commit->here_us >= IDLE_MS * INT64_C(1000);
 }
 
 static int patience_ms(const struct commit *commit) {
@@ -382,7 +354,7 @@ static void *commit_main(void *arg) {
       outbox_put(commit->outbox, job);
     }
     if (stop) return NULL;
-    if (!commit->in_bulk) upkeep(commit, job == NULL);
+    if (!commit->in_bulk) upkeep(commit, job == NULL && is_idle(commit));
   }
 }
 

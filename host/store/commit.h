@@ -1,5 +1,6 @@
 /* The commit thread: it alone writes. It takes groups as they come, makes each durable with one sync, and
- * between groups folds the journal, sweeps what has expired and checkpoints. */
+ * between groups folds the journal, sweeps what has expired and checkpoints. While it has nothing to do, the
+ * host's thread may take its place for a group: commit_here. */
 #ifndef STORE_COMMIT_H
 #define STORE_COMMIT_H
 
@@ -43,6 +44,7 @@ struct commit {
   int64_t sweep_ms;          /* steady: when the last sweep was */
   bool more_to_do;           /* the last fold or sweep was only a part */
   size_t owed_rows;          /* to be folded before the next group: twice what the last one brought */
+  int64_t here_us;           /* when commit_here was last done, on the clock of clock_ticks_us */
   bool complained;           /* upkeep has failed, and the log has it */
   struct buf changes;
 };
@@ -50,5 +52,9 @@ struct commit {
 /* The engine must be open, the inbox made. After a JOB_STOP has come back through the outbox, join. */
 bool commit_start(struct commit *commit);
 void commit_join(struct commit *commit);
+
+/* Makes the group durable on the host's thread, and puts it into the outbox without waking anybody. False:
+ * the thread is at work, or the group has to wait for another program; it is as it was. */
+bool commit_here(struct commit *commit, struct group *group);
 
 #endif

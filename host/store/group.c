@@ -52,13 +52,27 @@ void group_close(struct store *store) {
   store->open = store->spare = NULL;
 }
 
-void group_hand_over(struct store *store) {
+/* The open group is open no longer; NULL: nothing has gathered. */
+static struct group *close_open(struct store *store) {
   struct group *group = store->open;
-  if (!group || group->count == 0) return;
+  if (!group || group->count == 0) return NULL;
   store->open = NULL;
   group->seq = store->next_seq++;
   store->inflight++;
+  return group;
+}
+
+void group_hand_over(struct store *store) {
+  struct group *group = close_open(store);
+  if (group) inbox_put(&store->commit.inbox, &group->job);
+}
+
+bool group_commit_here(struct store *store) {
+  struct group *group = store->inflight == 0 ? close_open(store) : NULL;
+  if (!group) return false;
+  if (commit_here(&store->commit, group)) return true;
   inbox_put(&store->commit.inbox, &group->job);
+  return false;
 }
 
 /* The group whose outcome the newest value hangs on; NULL: the durable value is the newest. A group of an

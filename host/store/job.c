@@ -53,9 +53,23 @@ static void take_pile(_Atomic(struct list *) *newest, struct list *out) {
 
 /* ---- inbox ---- */
 
+/* What the thread does. Whoever changes SLEEPING or OVERDUE to AWAKE posts `filled`, once, and the thread
+ * takes that in before it goes on; it alone makes itself SLEEPING. */
+enum {
+  AWAKE,
+  SLEEPING, /* it waits, with nothing in hand */
+  LENT,     /* the same, and another thread has its place */
+  OVERDUE,  /* and its wait is over: it goes on when it has its place back */
+};
+
+static bool change(struct inbox *inbox, int from, int to) {
+  return atomic_compare_exchange_strong(&inbox->state, &from, to);
+}
+
 bool inbox_init(struct inbox *inbox) {
   atomic_init(&inbox->newest, NULL);
-  atomic_init(&inbox->sleeping, false);
+  atomic_init(&inbox->state, AWAKE);
+  inbox->stirred = false;
   list_init(&inbox->taken);
   return sem_init(&inbox->filled, 0, 0) == 0;
 }
@@ -66,7 +80,7 @@ void inbox_deinit(struct inbox *inbox) {
 
 void inbox_put(struct inbox *inbox, struct job *job) {
   pile_up(&inbox->newest, &job->link);
-  if (atomic_exchange(&inbox->sleeping, false)) sem_post(&inbox->filled);
+  if (change(inbox, SLEEPING, AWAKE)) sem_post(&inbox->filled);
 }
 
 /* Whether it was woken before the deadline (NULL: there is none). */
@@ -78,6 +92,15 @@ static bool sleep_until_filled(struct inbox *inbox, const struct timespec *deadl
   return rc == 0;
 }
 
+/* The wait is over without a word from anybody: as soon as nobody has its place. */
+static void get_up(struct inbox *inbox) {
+  while (!change(inbox, SLEEPING, AWAKE)) {
+    if (atomic_load(&inbox->state) != AWAKE && !change(inbox, LENT, OVERDUE)) continue;
+    sleep_until_filled(inbox, NULL);
+    return;
+  }
+}
+
 /* Before it sleeps it says so, and then looks once more: whoever puts a job in looks in the other order, so
  * that one of the two sees the other. */
 struct job *inbox_take(struct inbox *inbox, int wait_ms) {
@@ -86,13 +109,33 @@ struct job *inbox_take(struct inbox *inbox, int wait_ms) {
   bool in_time = wait_ms != 0;
   take_pile(&inbox->newest, &inbox->taken);
   while (list_empty(&inbox->taken) && in_time) {
-    atomic_store(&inbox->sleeping, true);
-    if (!atomic_load(&inbox->newest)) in_time = sleep_until_filled(inbox, wait_ms > 0 ? &deadline : NULL);
-    atomic_store(&inbox->sleeping, false);
+    atomic_store(&inbox->state, SLEEPING);
+    bool filled = atomic_load(&inbox->newest);
+    if (!filled) in_time = sleep_until_filled(inbox, wait_ms > 0 ? &deadline : NULL);
+    if (filled || !in_time) get_up(inbox);
+    atomic_load(&inbox->state); /* AWAKE; what was done in its place is seen from here on */
+    in_time = in_time && !inbox->stirred;
+    inbox->stirred = false;
     take_pile(&inbox->newest, &inbox->taken);
   }
   struct list *link = list_pop(&inbox->taken);
   return link ? list_of(link, struct job, link) : NULL;
+}
+
+bool inbox_borrow(struct inbox *inbox) {
+  if (!change(inbox, SLEEPING, LENT)) return false;
+  if (!atomic_load(&inbox->newest)) return true;
+  inbox_give_back(inbox, false);
+  return false;
+}
+
+void inbox_give_back(struct inbox *inbox, bool wake) {
+  inbox->stirred = wake;
+  if (!change(inbox, LENT, SLEEPING))
+    atomic_store(&inbox->state, AWAKE); /* it was overdue */
+  else if ((!wake && !atomic_load(&inbox->newest)) || !change(inbox, SLEEPING, AWAKE))
+    return;
+  sem_post(&inbox->filled);
 }
 
 /* ---- outbox ---- */
@@ -109,6 +152,10 @@ void outbox_deinit(struct outbox *outbox) {
 
 void outbox_put(struct outbox *outbox, struct job *job) {
   if (pile_up(&outbox->newest, &job->link)) eventfd_write(outbox->fd, 1);
+}
+
+void outbox_add(struct outbox *outbox, struct job *job) {
+  pile_up(&outbox->newest, &job->link);
 }
 
 void outbox_take_all(struct outbox *outbox, struct list *jobs) {

@@ -102,7 +102,8 @@ struct scan_job {
 struct inbox {
   _Atomic(struct list *) newest; /* jobs that were put in, each with a link to the one before */
   struct list taken;             /* taken out together, in order; the thread's */
-  atomic_bool sleeping;          /* the thread waits for `filled` */
+  atomic_int state;              /* of the thread: see job.c */
+  bool stirred; /* it was woken though nothing was put in; whoever has borrowed its place says so */
   sem_t filled;
 };
 
@@ -111,6 +112,12 @@ void inbox_deinit(struct inbox *inbox);
 void inbox_put(struct inbox *inbox, struct job *job);
 /* The first job; waits up to wait_ms for one (-1: for ever, 0: not at all). NULL: none came. */
 struct job *inbox_take(struct inbox *inbox, int wait_ms);
+
+/* Another thread takes the place of one that waits at its inbox with nothing in hand, and may touch what that
+ * owns until inbox_give_back. False: that has something to do. wake: it is to look at what it owns, as if its
+ * wait had ended. */
+bool inbox_borrow(struct inbox *inbox);
+void inbox_give_back(struct inbox *inbox, bool wake);
 
 /* The way back: what the threads have done, for the front; without a lock, too. */
 struct outbox {
@@ -121,6 +128,8 @@ struct outbox {
 bool outbox_init(struct outbox *outbox);
 void outbox_deinit(struct outbox *outbox);
 void outbox_put(struct outbox *outbox, struct job *job);
+void outbox_add(struct outbox *outbox,
+                struct job *job); /* by the one who takes them out next: nobody is woken */
 void outbox_take_all(struct outbox *outbox, struct list *jobs); /* and adds them to this list */
 
 #endif

@@ -62,6 +62,10 @@ enum moonkeep_code sql_open(sqlite3 **out, const char *path, bool writer, struct
   return code;
 }
 
+void sql_wait_for_others(sqlite3 *db, bool wait) {
+  sqlite3_busy_timeout(db, wait ? SQL_BUSY_MS : 0);
+}
+
 static void put_uri(struct buf *uri, const char *path) {
   buf_puts(uri, "file:");
   for (; *path; path++) {

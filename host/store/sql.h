@@ -18,6 +18,9 @@ enum { SQL_BUSY_MS = 5000 }; /* how long we wait for a program that holds the fi
  * missing. */
 enum moonkeep_code sql_open(sqlite3 **out, const char *path, bool writer, struct err *err);
 
+/* Whether the connection waits for a program that holds the file locked, as it does from the start. */
+void sql_wait_for_others(sqlite3 *db, bool wait);
+
 /* A connection that only reads, for a file that nobody changes meanwhile: it takes no locks, makes no file
  * beside it, and does not look at a log there. */
 enum moonkeep_code sql_open_still(sqlite3 **out, const char *path, struct err *err);

@@ -10,6 +10,9 @@
 #include "store/start.h"
 #include "store/store_parts.h"
 
+/* A loop waits no longer for the disk than this, as far as can be foreseen. */
+enum { HERE_US = 2000 };
+
 /* ---- buckets ---- */
 
 static struct bucket *new_bucket(struct store *store, const char *name) {
@@ -361,7 +364,18 @@ void store_kick(struct store *store, bool busy) {
   group_hand_over(store);
 }
 
+static bool commit_and_answer(struct store *store) {
+  if (!group_commit_here(store)) return false;
+  store_pump(store);
+  return true;
+}
+
+bool store_commit_here(struct store *store) {
+  return store->pending == 1 && store->took_us < HERE_US && commit_and_answer(store);
+}
+
 bool store_wait(struct store *store, int timeout_ms) {
+  if (timeout_ms < 0 && commit_and_answer(store)) return true;
   store_kick(store, false);
   struct pollfd poll_fd = {.fd = store->outbox.fd, .events = POLLIN};
   int n;

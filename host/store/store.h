@@ -6,7 +6,7 @@
  *
  * Everything here belongs to one thread, the host thread, unless it says otherwise. The store's own threads
  * do the waiting: when they have answers, store_fd becomes readable, and store_pump hands the answers out.
- * Nothing here waits for the disk except store_open, store_wait and store_close.
+ * Nothing here waits for the disk except store_open, store_commit_here, store_wait and store_close.
  *
  * Order: each call gets its place in one order when its key's value is known, and calls on one key keep the
  * order in which they were submitted. What a call answers is durable: see CONTRACT "Order and durability". */
@@ -287,6 +287,10 @@ void store_pump(struct store *store);    /* hands out answers; never waits; not 
 bool store_pump_until(struct store *store, int64_t until_us);
 void store_kick(struct store *store, bool busy); /* sends gathered changes on their way when the disk is free:
                                          call it before the loop goes to sleep */
+/* For a thread that may wait for the disk, before it goes to sleep: where a single call is under way, its
+ * change is committed at once, on this thread, since nobody else could use the time; unless the disk is slow.
+ * True: it is answered. False: store_kick is to be called, as ever. */
+bool store_commit_here(struct store *store);
 bool store_wait(struct store *store,
                 int timeout_ms); /* kicks, waits for answers (-1: for ever) and pumps; false: none came */
 size_t store_pending(const struct store *store); /* calls that are not answered yet */

@@ -140,7 +140,9 @@ void front_take_in(struct store *store, struct job *job);         /* what a thre
 struct group *group_open(struct store *store,
                          size_t changes);  /* with room for so many more; NULL: no memory */
 void group_hand_over(struct store *store); /* the open group goes to the commit thread */
-void group_close(struct store *store);     /* when every call has been answered */
+/* The same, unless it can be committed at once, on this thread: true, and the answers are in the outbox. */
+bool group_commit_here(struct store *store);
+void group_close(struct store *store); /* when every call has been answered */
 struct group *group_pending(const struct store *store, const struct entry *entry);
 void group_put(struct store *store, struct entry *entry, struct value *value);
 void group_join(struct store_call *call, struct group *group);

@@ -63,6 +63,7 @@ double moon_run(struct moon *moon, const char *name, const char *event) {
              "an event");
   while (!moon->finished) {
     bool more = scripts_run(moon->scripts);
+    more |= !more && store_commit_here(moon->store); /* as the host's own loop does */
     store_kick(moon->store, more);
     struct pollfd answers = {.fd = store_fd(moon->store), .events = POLLIN};
     if (poll(&answers, 1, more || moon->finished ? 0 : -1) > 0) store_pump(moon->store);

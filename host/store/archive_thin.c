@@ -47,13 +47,14 @@ static bool is_before(const struct archive_file *file, const struct archive_file
   return next && next->epoch == file->epoch && next->after <= place->seq;
 }
 
-static void thin_out(const char *dir, const struct log *log, const struct archive_file *files, size_t count,
-                     const struct place *oldest, const struct place *newest) {
+static void thin_out(const char *dir, int64_t keep_bytes, const struct log *log,
+                     const struct archive_file *files, size_t count, const struct place *oldest,
+                     const struct place *newest) {
   uint64_t bytes = 0;
   for (size_t i = 0; i < count; i++) bytes += files[i].bytes;
   for (size_t i = 0; i < count; i++) {
     const struct archive_file *next = i + 1 < count ? &files[i + 1] : NULL;
-    bool surplus = bytes > (uint64_t)ARCHIVE_KEEP_BYTES && is_before(&files[i], next, newest);
+    bool surplus = bytes > (uint64_t)keep_bytes && is_before(&files[i], next, newest);
     if (!surplus && !is_before(&files[i], next, oldest)) continue;
     struct err err;
     char *path = disk_join(dir, files[i].name);
@@ -64,12 +65,13 @@ static void thin_out(const char *dir, const struct log *log, const struct archiv
   }
 }
 
-void archive_thin(const char *dir, const struct log *log) {
+void archive_thin(const char *dir, int64_t keep_bytes, const struct log *log) {
   struct archive_file *files;
   struct place oldest, newest;
   size_t count;
   struct err ignored;
   if (archive_list(dir, &files, &count, &ignored)) return;
-  if (count > 0 && read_places(dir, &oldest, &newest)) thin_out(dir, log, files, count, &oldest, &newest);
+  if (count > 0 && read_places(dir, &oldest, &newest))
+    thin_out(dir, keep_bytes, log, files, count, &oldest, &newest);
   mem_free(files);
 }

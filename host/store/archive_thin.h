@@ -3,13 +3,13 @@
 #ifndef STORE_ARCHIVE_THIN_H
 #define STORE_ARCHIVE_THIN_H
 
+#include <stdint.h>
+
 #include "base/log.h"
 
-#ifndef ARCHIVE_KEEP_BYTES
-#define ARCHIVE_KEEP_BYTES (1LL << 30) /* of all files together */
-#endif
+#define ARCHIVE_KEEP_BYTES (1LL << 30) /* of all files together, where nobody says otherwise */
 
-/* After a new backup. What cannot be read or removed stays, and the log says so. */
-void archive_thin(const char *dir, const struct log *log);
+/* After a new backup; keep_bytes is the limit. What cannot be read or removed stays, and the log says so. */
+void archive_thin(const char *dir, int64_t keep_bytes, const struct log *log);
 
 #endif

@@ -93,6 +93,8 @@ static void checkpoint(struct commit *commit) {
   struct err err;
   if (commit->engine.wal_pages < COMMIT_WAL_PAGES) return;
   upkeep_result(commit, engine_checkpoint(&commit->engine, &err), &err);
+  atomic_store(&commit->wal_pages, commit->engine.wal_pages);
+  atomic_store(&commit->done_pages, commit->engine.done_pages);
 }
 
 static void sweep(struct commit *commit) {

@@ -27,7 +27,8 @@ struct commit {
   const struct clock *clock;
   const struct log *log;
   _Atomic uint64_t last_seq;      /* the newest group in the file; any thread reads it, and the next one */
-  atomic_int wal_pages;           /* in the write-ahead log */
+  atomic_int wal_pages;           /* in the write-ahead log, and how many of them are in the file, */
+  atomic_int done_pages;          /*   which can go no further than somebody reads */
   _Atomic uint64_t folded_seq;    /* the tables show every group up to this one; any thread reads it */
   _Atomic uint64_t journal_bytes; /* not folded; any thread reads this and the next */
   _Atomic bool has_stopped;       /* writing, after a disk error, until the file can be opened again */

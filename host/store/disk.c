@@ -91,6 +91,16 @@ static enum moonkeep_code copy_bytes(int from, int to, const char *from_path, co
   return code;
 }
 
+void disk_write_out(int fd, int64_t from, int64_t to, bool wait) {
+#ifdef SYNC_FILE_RANGE_WRITE
+  unsigned how = SYNC_FILE_RANGE_WRITE;
+  if (wait) how |= SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WAIT_AFTER;
+  if (to > from) sync_file_range(fd, from, to - from, how);
+#else
+  (void)fd, (void)from, (void)to, (void)wait;
+#endif
+}
+
 enum moonkeep_code disk_sync_fd(int fd, const char *path, struct err *err) {
   if (!allowed("sync", path)) return fail("sync", path, err);
   struct stat st;

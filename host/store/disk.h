@@ -36,6 +36,10 @@ enum moonkeep_code disk_create(int *fd, const char *path, struct err *err);
 /* Writes all of it where the file stands; what a failure has left there is the caller's to see to. */
 enum moonkeep_code disk_write(int fd, const char *path, const void *bytes, size_t len, struct err *err);
 
+/* Has the disk begin with what was written there, or waits until it has it: durable it is only with a sync.
+ * So that a large file is no burst at its end. Does nothing where the system cannot. */
+void disk_write_out(int fd, int64_t from, int64_t to, bool wait);
+
 /* Makes what has been written durable. */
 enum moonkeep_code disk_sync_fd(int fd, const char *path, struct err *err);
 

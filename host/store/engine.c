@@ -326,7 +326,8 @@ enum moonkeep_code engine_checkpoint(struct engine *engine, struct err *err) {
   int rc = sqlite3_wal_checkpoint_v2(engine->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &log_pages, &done_pages);
   /* Busy means that a reader still needs some of it: the rest goes next time. */
   if (rc != SQLITE_OK && (rc & 0xFF) != SQLITE_BUSY) return sql_fail(engine->db, rc, "checkpoint", err);
-  if (log_pages == done_pages) engine->wal_pages = 0;
+  engine->done_pages = done_pages;
+  if (log_pages == done_pages) engine->wal_pages = engine->done_pages = 0;
   return MOONKEEP_OK;
 }
 

@@ -12,6 +12,7 @@
 #include "store/archive_thin.h"
 #include "store/archiver.h"
 #include "store/commit.h"
+#include "store/disk.h"
 #include "store/retention.h"
 
 enum {
@@ -19,7 +20,13 @@ enum {
   RETRY_MS = 30 * 1000,    /* after a failure; twice as long after each further one */
   RETRY_MOST = 10,         /* doublings */
   LEAST_WAL_PAGES = 65536, /* 256 MiB: see wal_limit */
+  POLL_MS = 5,             /* while the log goes into the file, piece by piece */
+  IDLE_POLLS = 400,        /* after so many without a change nobody minds a long checkpoint */
 };
+
+#ifndef KEEPER_PIN_PAGES
+#define KEEPER_PIN_PAGES 8192 /* of the log between two pins: a checkpoint of some 0.1 s */
+#endif
 
 static int64_t steady_ms(const struct keeper *keeper) {
   return clock_steady_ms(keeper->clock);
@@ -62,12 +69,8 @@ static void set_due(struct keeper *keeper) {
 /* What was changed before the store was opened, by other programs too, shows in the file's time alone. */
 static bool was_changed_before(const struct keeper *keeper) {
   struct stat st;
-  struct buf path = {0};
-  buf_printf(&path, "%s/appdata.db", keeper->data);
-  bool is = path.failed || stat(buf_text(&path), &st) != 0 || keeper->last.name[0] == '\0' ||
-            (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000 >= keeper->last.at_ms;
-  buf_deinit(&path);
-  return is;
+  return stat(keeper->path, &st) != 0 || keeper->last.name[0] == '\0' ||
+         (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000 >= keeper->last.at_ms;
 }
 
 static bool has_changed(const struct keeper *keeper) {
@@ -85,9 +88,32 @@ static bool pace(void *ctx, uint64_t rows) {
   uint64_t seq = atomic_load(&keeper->commit->last_seq);
   bool others_work = seq != keeper->seen_seq;
   keeper->seen_seq = seq;
-  if (others_work && atomic_load(&keeper->commit->wal_pages) < keeper->most_wal_pages)
+  int wal_pages = atomic_load(&keeper->commit->wal_pages);
+  pins_look(&keeper->pins, wal_pages);
+  if (others_work && wal_pages < keeper->most_wal_pages)
     nanosleep(&(struct timespec){.tv_nsec = 5 * 1000000L}, NULL);
   return true;
+}
+
+/* Waits until the writer's checkpoints have come up to the oldest pin. False: he has nothing to do, or others
+ * wait for the file. */
+static bool await_checkpoint(struct keeper *keeper) {
+  int pages = pins_first(&keeper->pins), idle = 0;
+  while (atomic_load(&keeper->commit->done_pages) < pages) {
+    if (atomic_load(&keeper->hurry_up) || atomic_load(&keeper->stopping) || idle > IDLE_POLLS) return false;
+    nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
+    uint64_t seq = atomic_load(&keeper->commit->last_seq);
+    idle = seq == keeper->seen_seq ? idle + 1 : 0;
+    keeper->seen_seq = seq;
+  }
+  return true;
+}
+
+/* The log that has gathered goes into the file in pieces, between which others' changes are written. */
+static void let_log_go(void *ctx) {
+  struct keeper *keeper = ctx;
+  while (pins_first(&keeper->pins) > 0 && await_checkpoint(keeper)) pins_next(&keeper->pins);
+  pins_free(&keeper->pins);
 }
 
 static bool remove_backup(const struct keeper *keeper, const char *name) {
@@ -147,7 +173,7 @@ static void succeeded(struct keeper *keeper, const struct snapshot *snapshot, in
   tell_made(keeper, snapshot);
   archiver_rotate(keeper->archiver);
   take_old_ones_away(keeper);
-  archive_thin(keeper->dir, keeper->log);
+  archive_thin(keeper->dir, ARCHIVE_KEEP_BYTES, keeper->log);
 }
 
 static void failed(struct keeper *keeper, const struct err *err) {
@@ -164,12 +190,8 @@ static void failed(struct keeper *keeper, const struct err *err) {
 /* While a backup reads, the write-ahead log cannot be wrapped. It may grow as large as the store is; from
  * there on the backup makes haste. */
 static int wal_limit(const struct keeper *keeper) {
-  struct buf path = {0};
   struct stat st;
-  int64_t pages = 0;
-  buf_printf(&path, "%s/appdata.db", keeper->data);
-  if (!path.failed && stat(buf_text(&path), &st) == 0) pages = st.st_size / 4096;
-  buf_deinit(&path);
+  int64_t pages = stat(keeper->path, &st) == 0 ? st.st_size / 4096 : 0;
   if (pages < LEAST_WAL_PAGES) return LEAST_WAL_PAGES;
   return pages < INT_MAX ? (int)pages : INT_MAX;
 }
@@ -181,11 +203,13 @@ static enum moonkeep_code back_up(struct keeper *keeper, struct snapshot *snapsh
                                    .clock = keeper->clock,
                                    .file_lock = &keeper->file_lock,
                                    .pace = pace,
+                                   .copied = let_log_go,
                                    .ctx = keeper};
   int64_t began_ms = steady_ms(keeper);
   enum moonkeep_code code;
   bool wanted = atomic_exchange(&keeper->archiver->wants_backup, false);
   keeper->most_wal_pages = wal_limit(keeper);
+  pins_init(&keeper->pins, keeper->path, KEEPER_PIN_PAGES);
   do /* one that was broken off so that somebody could have the file begins anew */
     code = snapshot_take(&source, snapshot, err);
   while (code == MOONKEEP_CLOSED && !atomic_load(&keeper->stopping));
@@ -317,9 +341,11 @@ bool keeper_open(struct keeper *keeper, const char *data, const char *dir, int64
                  const struct clock *clock, const struct log *log) {
   *keeper = (struct keeper){.data = data, .every_ms = every_ms, .clock = clock, .log = log};
   keeper->dir = dir_of(data, dir);
-  if (!keeper->dir || !make_locks(keeper)) {
+  keeper->path = disk_join(data, "appdata.db");
+  if (!keeper->dir || !keeper->path || !make_locks(keeper)) {
     mem_free(keeper->dir);
-    keeper->dir = NULL;
+    mem_free(keeper->path);
+    keeper->dir = keeper->path = NULL;
     return false;
   }
   look_for_last(keeper);
@@ -335,5 +361,6 @@ void keeper_close(struct keeper *keeper) {
   pthread_mutex_destroy(&keeper->file_lock);
   inbox_deinit(&keeper->inbox);
   mem_free(keeper->dir);
-  keeper->dir = NULL;
+  mem_free(keeper->path);
+  keeper->dir = keeper->path = NULL;
 }

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "store/job.h"
+#include "store/pins.h"
 #include "store/snapshot.h"
 #include "store/store.h"
 
@@ -55,6 +56,8 @@ struct keeper {
   int64_t opened_ms;    /* wall: when the store was */
   int64_t due_ms;       /* steady */
   int most_wal_pages;   /* in the write-ahead log, above which the backup under way makes haste */
+  char *path;           /* owned: of the store file */
+  struct pins pins;     /* while a backup is under way */
   uint64_t seen_seq;    /* of the store, when the backup under way last looked */
   unsigned failures;    /* in a row */
   uint64_t epoch;       /* of the store */

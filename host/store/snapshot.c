@@ -21,7 +21,8 @@
 
 enum {
   PACE_ROWS = 1000,
-  SYNC_BYTES = 4 << 20, /* written and synced at a time: the disk is never busy for long */
+  BATCH_BYTES =
+      4 << 20, /* written at a time, and twice as much is on its way to the disk: no burst at the end */
 };
 static const char PREFIX[] = "appdata-", HALF_MADE[] = SNAPSHOT_HALF_MADE;
 
@@ -130,16 +131,20 @@ struct copy {
   struct buf half; /* the file's path before it has its name */
   sqlite3 *db;
   sqlite3_stmt *insert;
-  char store[64];  /* that insert is for */
-  size_t unsynced; /* bytes of rows since the last commit */
+  char store[64];         /* that insert is for */
+  size_t unwritten;       /* bytes of rows since the last commit */
+  int fd;                 /* of the file, so that the disk begins with it; -1: it cannot */
+  int64_t begun, written; /* up to where the disk has begun with it, and is done */
 };
 
-/* Without a journal: a copy that fails is thrown away. Each commit is synced. */
+/* Without a journal: a copy that fails is thrown away. It is synced once, at its end. */
 static enum moonkeep_code make_file(struct copy *copy, struct err *err) {
   enum moonkeep_code code = sql_open(&copy->db, buf_text(&copy->half), true, err);
   if (!code)
-    code = sql_run(copy->db, "PRAGMA journal_mode=OFF; PRAGMA cache_size=-8192", "make a backup", err);
+    code = sql_run(copy->db, "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-8192",
+                   "make a backup", err);
   if (!code) code = schema_migrate(copy->db, 0, err);
+  if (!code) copy->fd = open(buf_text(&copy->half), O_RDONLY | O_CLOEXEC);
   return code ? code : sql_run(copy->db, "BEGIN IMMEDIATE", "make a backup", err);
 }
 
@@ -164,6 +169,19 @@ static enum moonkeep_code be_at(struct copy *copy, const char *store, struct err
   return strcmp(copy->store, store) == 0 ? MOONKEEP_OK : begin_store(copy, store, err);
 }
 
+/* A sync would wait for more than this file, and the moment would be held all the while. */
+static enum moonkeep_code write_out(struct copy *copy, struct err *err) {
+  struct stat st;
+  copy->unwritten = 0;
+  enum moonkeep_code code = sql_run(copy->db, "COMMIT; BEGIN IMMEDIATE", "write a backup", err);
+  if (code || copy->fd < 0 || fstat(copy->fd, &st) != 0) return code;
+  disk_write_out(copy->fd, copy->begun, st.st_size, false);
+  disk_write_out(copy->fd, copy->written, copy->begun, true);
+  copy->written = copy->begun;
+  copy->begun = st.st_size;
+  return code;
+}
+
 /* Writes the row that was bound. */
 static enum moonkeep_code insert_row(struct copy *copy, size_t bytes, struct err *err) {
   sqlite3_stmt *insert = copy->insert;
@@ -171,10 +189,8 @@ static enum moonkeep_code insert_row(struct copy *copy, size_t bytes, struct err
   sqlite3_reset(insert);
   sqlite3_clear_bindings(insert);
   if (rc != SQLITE_DONE) return sql_fail(copy->db, rc, "write a backup", err);
-  copy->unsynced += bytes;
-  if (copy->unsynced < SYNC_BYTES) return MOONKEEP_OK;
-  copy->unsynced = 0;
-  return sql_run(copy->db, "COMMIT; BEGIN IMMEDIATE", "write a backup", err);
+  copy->unwritten += bytes;
+  return copy->unwritten < BATCH_BYTES ? MOONKEEP_OK : write_out(copy, err);
 }
 
 static enum moonkeep_code put(struct copy *copy, const struct moment_row *row, int64_t sum, struct err *err) {
@@ -224,10 +240,11 @@ static enum moonkeep_code copy_rows(struct copy *copy, struct moment *moment, st
   }
 }
 
-/* The file says itself up to where it reaches. */
+/* The file says itself up to where it reaches. Here it becomes durable. */
 static enum moonkeep_code write_place(struct copy *copy, struct err *err) {
-  char sql[320];
+  char sql[400];
   sqlite3_snprintf(sizeof sql, sql,
+                   "COMMIT; PRAGMA synchronous=FULL; BEGIN IMMEDIATE;"
                    "UPDATE _meta SET value=%llu WHERE name='epoch';"
                    "UPDATE _meta SET value=%llu WHERE name='folded_seq';"
                    "INSERT INTO _meta VALUES('backup_keys', %llu), ('backup_sum', %lld); COMMIT",
@@ -239,16 +256,27 @@ static enum moonkeep_code write_place(struct copy *copy, struct err *err) {
 static enum moonkeep_code close_file(struct copy *copy, enum moonkeep_code code, struct err *err) {
   sqlite3_finalize(copy->insert);
   int rc = sqlite3_close(copy->db);
+  if (copy->fd >= 0) close(copy->fd);
+  copy->fd = -1;
   copy->insert = NULL;
   copy->db = NULL;
   return code || rc == SQLITE_OK ? code : sql_fail(NULL, rc, "write a backup", err);
 }
 
-static enum moonkeep_code write_file(struct copy *copy, struct moment *moment, struct err *err) {
-  enum moonkeep_code code = moment_place(moment, &copy->info->epoch, &copy->info->seq, err);
-  snprintf(copy->info->left_out, sizeof copy->info->left_out, "%s", moment_left_out(moment));
+static void let_go(const struct copy *copy, struct moment **moment) {
+  if (!*moment) return;
+  moment_close(*moment);
+  *moment = NULL;
+  if (copy->source->copied) copy->source->copied(copy->source->ctx);
+}
+
+/* The moment is let go as soon as all is read: the write-ahead log grows while it is held. */
+static enum moonkeep_code write_file(struct copy *copy, struct moment **moment, struct err *err) {
+  enum moonkeep_code code = moment_place(*moment, &copy->info->epoch, &copy->info->seq, err);
+  snprintf(copy->info->left_out, sizeof copy->info->left_out, "%s", moment_left_out(*moment));
   if (!code) code = make_file(copy, err);
-  if (!code) code = copy_rows(copy, moment, err);
+  if (!code) code = copy_rows(copy, *moment, err);
+  let_go(copy, moment);
   if (!code) code = write_place(copy, err);
   return close_file(copy, code, err);
 }
@@ -306,8 +334,8 @@ static enum moonkeep_code take(struct copy *copy, struct err *err) {
   enum moonkeep_code code = copy->half.failed ? err_memory(err) : disk_make_folder(source->dir, err);
   if (source->file_lock) pthread_mutex_lock(source->file_lock);
   if (!code) code = moment_open(&moment, &options, err);
-  if (!code) code = write_file(copy, moment, err);
-  moment_close(moment);
+  if (!code) code = write_file(copy, &moment, err);
+  let_go(copy, &moment);
   if (source->file_lock) pthread_mutex_unlock(source->file_lock);
   if (!code) code = check_copy(copy, err);
   if (!code) code = snapshot_take_name(buf_text(&copy->half), source->dir, copy->info, err);
@@ -318,7 +346,7 @@ static enum moonkeep_code take(struct copy *copy, struct err *err) {
 enum moonkeep_code snapshot_take(const struct snapshot_source *source, struct snapshot *out,
                                  struct err *err) {
   *out = (struct snapshot){.at_ms = clock_wall_ms(source->clock)};
-  struct copy copy = {.source = source, .info = out};
+  struct copy copy = {.source = source, .info = out, .fd = -1};
   enum moonkeep_code code = take(&copy, err);
   buf_deinit(&copy.half);
   return code;

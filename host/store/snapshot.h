@@ -54,6 +54,8 @@ struct snapshot_source {
   /* Called now and then with the rows so far: to wait, so that others get the disk, and to say how far it is.
    * False ends it (closed). NULL: never. */
   bool (*pace)(void *ctx, uint64_t rows);
+  /* Called once, when the store's moment has been let go and before file_lock is. NULL: not. */
+  void (*copied)(void *ctx);
   void *ctx;
 };
 

@@ -167,3 +167,17 @@ TEST(damage_that_hides_rows_is_restored_at_the_next_start) {
   CHECK(strstr(store_receipt(store, &now), "\"kind\":\"restored\"") && now);
   sync_close(store);
 }
+
+/* A file that was stopped cleanly and looks untouched is not checked at the start; nobody reads the row. */
+TEST(the_whole_file_is_checked_once_a_day) {
+  const char *dir = make_folder();
+  back_up(dir);
+  damage(dir, "the right value", "the wrong value");
+  struct store *store = sync_open(dir);
+  CHECK_STR(sync_get(store, "appData", "bob"), "\"another value\"");
+  CHECK(!is_mended(store));
+  sync_advance(24 * 3600 * 1000);
+  await_mending(store);
+  CHECK_STR(sync_get(store, "appData", "alice"), "\"the right value\"");
+  sync_close(store);
+}

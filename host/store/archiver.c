@@ -56,17 +56,31 @@ static enum moonkeep_code not_well(const struct archiver *archiver, struct err *
   return err_set(err, MOONKEEP_IO, "the archive cannot be written: %s", archiver->error);
 }
 
+/* Whether the group is synced. What has failed is tried again, but for what was given up. */
+static bool await_sync(struct archiver *archiver, uint64_t seq) {
+  unsigned breaks = archiver->breaks;
+  bool failed = false;
+  struct timespec until = {0};
+  while (archiver->synced_seq < seq && archiver->breaks == breaks) {
+    if (archiver->error[0] && !failed) until = clock_in_ms(ARCHIVER_PATIENCE_MS);
+    failed = archiver->error[0] != '\0';
+    if (!failed)
+      pthread_cond_wait(&archiver->done, &archiver->lock);
+    else if (pthread_cond_timedwait(&archiver->done, &archiver->lock, &until) != 0)
+      break;
+  }
+  return archiver->synced_seq >= seq;
+}
+
 enum moonkeep_code archiver_add_up_to(struct archiver *archiver, struct engine *engine, uint64_t seq,
                                       struct err *err) {
   enum moonkeep_code code = MOONKEEP_OK;
   if (archiver->mode == STORE_ARCHIVE_OFF || (engine->fresh.len == 0 && !engine->fresh.failed)) return code;
   pthread_mutex_lock(&archiver->lock);
-  bool wait = archiver->mode == STORE_ARCHIVE_SYNC;
-  unsigned breaks = archiver->breaks;
   if (!archiver->broken) put(archiver, engine, seq);
-  while (wait && archiver->synced_seq < seq && archiver->error[0] == '\0' && archiver->breaks == breaks)
-    pthread_cond_wait(&archiver->done, &archiver->lock);
-  if (wait && archiver->synced_seq < seq) code = not_well(archiver, err);
+  bool wait = archiver->mode == STORE_ARCHIVE_SYNC && !archiver->broken;
+  if (archiver->mode == STORE_ARCHIVE_SYNC && !(wait && await_sync(archiver, seq)))
+    code = not_well(archiver, err);
   pthread_mutex_unlock(&archiver->lock);
   buf_clear(&engine->fresh);
   return code;
@@ -264,14 +278,12 @@ static bool make_waits(struct archiver *archiver) {
   pthread_condattr_t steady;
   if (pthread_condattr_init(&steady) != 0) return false;
   pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
-  bool ok = pthread_cond_init(&archiver->more, &steady) == 0;
+  bool more = pthread_cond_init(&archiver->more, &steady) == 0;
+  bool done = more && pthread_cond_init(&archiver->done, &steady) == 0;
   pthread_condattr_destroy(&steady);
-  if (!ok) return false;
-  if (pthread_cond_init(&archiver->done, NULL) == 0) {
-    if (pthread_mutex_init(&archiver->lock, NULL) == 0) return true;
-    pthread_cond_destroy(&archiver->done);
-  }
-  pthread_cond_destroy(&archiver->more);
+  if (done && pthread_mutex_init(&archiver->lock, NULL) == 0) return true;
+  if (done) pthread_cond_destroy(&archiver->done);
+  if (more) pthread_cond_destroy(&archiver->more);
   return false;
 }
 

@@ -25,6 +25,10 @@
 #define ARCHIVER_LIMIT (64 << 20) /* bytes that may wait: as much as the journal may hold */
 #endif
 
+#ifndef ARCHIVER_PATIENCE_MS
+#define ARCHIVER_PATIENCE_MS 2500 /* that a change waits for an archive that has failed: two more tries */
+#endif
+
 struct archiver {
   enum store_archive mode;
   const char *dir; /* borrowed, as is the log: the backups folder */
@@ -68,7 +72,8 @@ void archiver_look(struct archiver *archiver, const struct engine *engine);
 bool archiver_start(struct archiver *archiver, const struct engine *engine);
 
 /* Hands over what the engine has committed last (engine->fresh) and empties it. Where changes wait for the
- * archive it does so; then full, io: it is in the store, and not in the archive. */
+ * archive it does so, through a failure of ARCHIVER_PATIENCE_MS too: a disk that was full for a moment costs
+ * nobody his answer. Then full, io: it is in the store, and not in the archive. */
 enum moonkeep_code archiver_add(struct archiver *archiver, struct engine *engine, struct err *err);
 
 /* The same for groups of long ago: seq is the last one in engine->fresh. */

@@ -1,5 +1,6 @@
 /* The archive as the store fills it: what is acknowledged gets there, in order, whatever happens to the disk,
  * the process or the folder. */
+#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include "helpers/sync.h"
 #include "helpers/temp.h"
 #include "store/archive.h"
+#include "store/archive_thin.h"
 #include "store/disk.h"
 #include "store/journal.h"
 #include "store/snapshot.h"
@@ -316,6 +318,29 @@ TEST(with_sync_a_change_that_is_not_archived_is_not_called_saved) {
   let_archive_fail(0);
 }
 
+static atomic_int refusals; /* of the next operations on the archive */
+
+static int refuse_some(const char *doing, const char *path) {
+  (void)doing;
+  if (!strstr(path, ".archive") || atomic_load(&refusals) == 0) return 0;
+  atomic_fetch_sub(&refusals, 1);
+  return ENOSPC;
+}
+
+TEST(with_sync_a_change_outlasts_an_archive_that_fails_for_a_moment) {
+  const char *dir = temp_dir();
+  struct store *store = open_archived(dir, STORE_ARCHIVE_SYNC);
+  sync_set(store, "appData", "a", "1");
+  atomic_store(&refusals, 1);
+  disk_set_gate(refuse_some);
+  sync_set(store, "appData", "b", "2");
+  disk_set_gate(NULL);
+  CHECK_INT(atomic_load(&refusals), 0);
+  check_changes(dir, "p appData a 1\np appData b 2\n"); /* it is there when the call is answered */
+  CHECK_STR(sync_get(store, "appData", "b"), "2");
+  sync_close(store);
+}
+
 TEST(a_folder_that_vanishes_breaks_the_archive_and_a_backup_mends_it) {
   const char *dir = temp_dir(), *backups = backups_of(dir);
   struct store *store = open_archived(dir, STORE_ARCHIVE_ON);
@@ -533,4 +558,46 @@ TEST(a_kill_leaves_all_that_was_acknowledged_in_archive_and_journal) {
     CHECK(last_archived(dir, &gap) >= acknowledged);
     CHECK(!gap);
   }
+}
+
+/* ---- the limit ---- */
+
+static size_t count_files(const char *dir, uint64_t *bytes) {
+  struct archive_file *files;
+  struct err err;
+  size_t count;
+  if (archive_list(backups_of(dir), &files, &count, &err)) FAIL("%s", err.message);
+  *bytes = 0;
+  for (size_t i = 0; i < count; i++) *bytes += files[i].bytes;
+  mem_free(files);
+  return count;
+}
+
+/* Four starts make four files, and behind each of the first three is a backup. */
+TEST(over_its_limit_the_archive_keeps_what_the_newest_backup_needs) {
+  const char *dir = temp_dir();
+  struct snapshot snapshot;
+  struct err err;
+  uint64_t bytes, less;
+  for (int i = 0; i < 4; i++) {
+    char json[2] = {(char)('0' + i), '\0'};
+    struct store *store = open_archived(dir, STORE_ARCHIVE_SYNC);
+    sync_set(store, "appData", "a", json);
+    sync_close(store);
+    struct snapshot_source source = {.data = dir, .dir = backups_of(dir), .clock = &sync_clock};
+    if (i < 3 && snapshot_take(&source, &snapshot, &err)) FAIL("%s", err.message);
+    sync_advance(1000);
+  }
+  CHECK_INT(count_files(dir, &bytes), 4);
+  archive_thin(backups_of(dir), (int64_t)bytes, NULL); /* all that some backup needs */
+  CHECK_INT(count_files(dir, &bytes), 3);
+  archive_thin(backups_of(dir), (int64_t)bytes - 1, NULL); /* the oldest goes */
+  CHECK_INT(count_files(dir, &less), 2);
+  CHECK(less < bytes);
+  archive_thin(backups_of(dir), 0, NULL); /* but none from behind the newest backup */
+  CHECK_INT(count_files(dir, &less), 1);
+  CHECK(unlink(temp_path(dir, "appdata.db")) == 0);
+  struct store *store = open_archived(dir, STORE_ARCHIVE_SYNC);
+  CHECK_STR(sync_get(store, "appData", "a"), "3");
+  sync_close(store);
 }

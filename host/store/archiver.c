@@ -114,6 +114,15 @@ bool archiver_has(struct archiver *archiver, uint64_t seq) {
   return has;
 }
 
+uint64_t archiver_reach(struct archiver *archiver) {
+  if (archiver->mode == STORE_ARCHIVE_OFF) return UINT64_MAX;
+  pthread_mutex_lock(&archiver->lock);
+  bool all = archiver->written_seq >= archiver->added_seq || archiver->error[0] != '\0';
+  uint64_t reach = all ? UINT64_MAX : archiver->written_seq;
+  pthread_mutex_unlock(&archiver->lock);
+  return reach;
+}
+
 void archiver_rotate(struct archiver *archiver) {
   if (archiver->mode == STORE_ARCHIVE_OFF) return;
   pthread_mutex_lock(&archiver->lock);

@@ -89,6 +89,9 @@ enum moonkeep_code archiver_is_well(struct archiver *archiver, struct err *err);
 /* Whether the group is in the archive's file, or never will be. */
 bool archiver_has(struct archiver *archiver, uint64_t seq);
 
+/* The newest group for which that holds; UINT64_MAX: for all. */
+uint64_t archiver_reach(struct archiver *archiver);
+
 /* What was committed is not known. */
 void archiver_break(struct archiver *archiver, const char *why);
 

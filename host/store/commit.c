@@ -73,20 +73,33 @@ static enum moonkeep_code fold_everything(struct commit *commit, struct err *err
   return code;
 }
 
-static void fold_step(struct commit *commit) {
-  struct err err;
-  enum moonkeep_code code = engine_fold(&commit->engine, &err);
-  note_unfolded(commit);
-  commit->more_to_do = commit->unfolded_since_ms != 0;
-  upkeep_result(commit, code, &err);
+static size_t journal_limit(const struct commit *commit) {
+  size_t limit = LEAST_JOURNAL_BYTES + commit->cache_bytes / 4;
+  return limit < COMMIT_JOURNAL_BYTES ? limit : COMMIT_JOURNAL_BYTES;
 }
 
-/* The journal gets shorter, however large the groups are that come meanwhile. */
+static size_t fold_step(struct commit *commit, uint64_t up_to) {
+  struct err err;
+  size_t rows;
+  enum moonkeep_code code = engine_fold(&commit->engine, up_to, &rows, &err);
+  note_unfolded(commit);
+  commit->more_to_do = rows > 0 && commit->unfolded_since_ms != 0;
+  upkeep_result(commit, code, &err);
+  return rows;
+}
+
+/* Between two groups so much is folded that the journal gets shorter, however large the groups are. Where
+ * that takes long, as with keys all over a store that is larger than memory, it takes the time that the
+ * commits leave, and at most as much again as they need, until the journal has got half as long as it may
+ * be. What is not archived yet stays in the journal, from where the next start takes it over. */
 static void fold_as_owed(struct commit *commit) {
-  do {
-    fold_step(commit);
-    commit->owed_rows -= commit->owed_rows < ENGINE_STEP_ROWS ? commit->owed_rows : ENGINE_STEP_ROWS;
-  } while (commit->owed_rows > 0 && commit->more_to_do);
+  uint64_t up_to = archiver_reach(commit->archiver);
+  bool in_time = commit->engine.journal_bytes < journal_limit(commit) / 2;
+  int64_t end_us = clock_ticks_us() + commit->owed_us;
+  size_t rows = 0;
+  do rows += fold_step(commit, up_to);
+  while (commit->more_to_do && rows < commit->owed_rows && !(in_time && clock_ticks_us() >= end_us));
+  commit->owed_rows -= rows < commit->owed_rows ? rows : commit->owed_rows;
 }
 
 static void checkpoint(struct commit *commit) {
@@ -114,8 +127,6 @@ static void upkeep(struct commit *commit, bool idle) {
   commit->more_to_do = false;
   int64_t since = commit->unfolded_since_ms;
   bool due = since && (idle || clock_steady_ms(commit->clock) - since >= FOLD_AFTER_MS);
-  /* Until it is archived it stays in the journal, from where the next start takes it over. */
-  due = due && archiver_has(commit->archiver, commit->engine.last_seq);
   if (due) fold_as_owed(commit);
   if (!commit->broken) sweep(commit);
   if (!commit->broken) checkpoint(commit);
@@ -139,14 +150,9 @@ static void encode(struct commit *commit, const struct group *group) {
   }
 }
 
-static size_t journal_limit(const struct commit *commit) {
-  size_t limit = LEAST_JOURNAL_BYTES + commit->cache_bytes / 4;
-  return limit < COMMIT_JOURNAL_BYTES ? limit : COMMIT_JOURNAL_BYTES;
-}
-
 static enum moonkeep_code save(struct commit *commit, struct group *group, struct err *err) {
   while (commit->engine.journal_bytes > journal_limit(commit) && !commit->broken && !commit->complained)
-    fold_step(commit);
+    fold_step(commit, UINT64_MAX);
   enum moonkeep_code code = be_ready(commit, err);
   if (code) return code;
   encode(commit, group);
@@ -181,7 +187,7 @@ static void time_group(struct commit *commit, struct group *group) {
   int64_t began = clock_ticks_us();
   run_group(commit, group);
   commit->owed_rows = 2 * group->count;
-  group->took_us = clock_ticks_us() - began;
+  group->took_us = commit->owed_us = clock_ticks_us() - began;
 }
 
 static void run_erase(struct commit *commit, struct erase_job *erase) {

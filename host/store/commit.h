@@ -46,6 +46,7 @@ struct commit {
   bool more_to_do;           /* the last fold or sweep was only a part */
   size_t owed_rows;          /* to be folded before the next group: twice what the last one brought */
   int64_t here_us;           /* when commit_here was last done, on the clock of clock_ticks_us */
+  int64_t owed_us;           /* and for how long: as long as that one took */
   bool complained;           /* upkeep has failed, and the log has it */
   struct buf changes;
 };

@@ -23,9 +23,9 @@
 #define ENGINE_FOLD_BYTES (4 << 20) /* and the most bytes of journal */
 #endif
 #ifndef ENGINE_STEP_ROWS
-#define ENGINE_STEP_ROWS                                                                                     \
-  2000 /* rows that one transaction of a fold writes: a commit waits some 10 ms for it */
+#define ENGINE_STEP_ROWS 2000 /* the most rows that one transaction of a fold writes */
 #endif
+enum { ENGINE_STEP_US = 1000 }; /* after which it ends: a commit may wait for it */
 #ifndef ENGINE_SWEEP_ROWS
 #define ENGINE_SWEEP_ROWS 500 /* expired rows that one sweep takes from a bucket */
 #endif
@@ -104,10 +104,11 @@ enum moonkeep_code engine_read_fresh(struct engine *engine, uint64_t after, size
 enum moonkeep_code engine_reopen(struct engine *engine, const struct folder *folder, uint64_t seq,
                                  bool *there, struct err *err);
 
-/* One step of a fold: the next ENGINE_STEP_ROWS rows of the oldest groups (up to ENGINE_FOLD_BYTES of them
- * and at least one) go into the tables. The groups leave the journal with the last step; until then it is the
- * journal that counts, and a fold that was broken off begins anew. Does nothing when there are none. */
-enum moonkeep_code engine_fold(struct engine *engine, struct err *err);
+/* One step of a fold: the next rows of the oldest groups (up to ENGINE_FOLD_BYTES of them and at least one,
+ * none newer than up_to) go into the tables, as many as a step may have; *rows is how many. The groups leave
+ * the journal with the last step; until then it is the journal that counts, and a fold that was broken off
+ * begins anew. Does nothing when there are none. */
+enum moonkeep_code engine_fold(struct engine *engine, uint64_t up_to, size_t *rows, struct err *err);
 enum moonkeep_code engine_fold_all(struct engine *engine, struct err *err);
 
 /* Erases all keys of the bucket that match, durably, with a record of it as group seq; *count is how many of

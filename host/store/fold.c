@@ -1,5 +1,6 @@
 /* The fold: the oldest groups of the journal go into the tables, sorted by key, each key once, in steps
  * between which other groups are written. */
+#include "base/clock.h"
 #include "store/engine_parts.h"
 #include "store/schema.h"
 #include "store/sum.h"
@@ -68,10 +69,18 @@ static enum moonkeep_code apply(struct engine *engine, const struct journal_chan
   return change->op == 'p' ? put(engine, shelf, change, err) : erase(engine, shelf, change, err);
 }
 
-static enum moonkeep_code apply_until(struct engine *engine, size_t end, struct err *err) {
+/* A row of a store that is larger than memory may cost a hundred times what one of a small store does. */
+static enum moonkeep_code apply_some(struct engine *engine, size_t *rows, struct err *err) {
+  enum { ROWS_A_LOOK = 16 };
+  const struct step *steps = engine->folding.steps + engine->folded_rows;
+  size_t left = engine->folding.count - engine->folded_rows;
+  size_t most = left < ENGINE_STEP_ROWS ? left : ENGINE_STEP_ROWS;
+  int64_t end_us = clock_ticks_us() + ENGINE_STEP_US;
   enum moonkeep_code code = MOONKEEP_OK;
-  for (size_t i = engine->folded_rows; !code && i < end; i++)
-    code = apply(engine, &engine->folding.steps[i].change, err);
+  for (*rows = 0; !code && *rows < most; ++*rows) {
+    if (*rows > 0 && *rows % ROWS_A_LOOK == 0 && clock_ticks_us() > end_us) break;
+    code = apply(engine, &steps[*rows].change, err);
+  }
   return code;
 }
 
@@ -100,17 +109,15 @@ static void end_slice(struct engine *engine) {
   engine_end_fold(engine);
 }
 
-static enum moonkeep_code write_step(struct engine *engine, struct err *err) {
+static enum moonkeep_code write_step(struct engine *engine, size_t *rows, struct err *err) {
   static const char doing[] = "fold the journal into the tables";
   const struct slice *slice = &engine->folding;
-  size_t left = slice->count - engine->folded_rows;
-  size_t end = engine->folded_rows + (left < ENGINE_STEP_ROWS ? left : ENGINE_STEP_ROWS);
-  bool last = end == slice->count;
   /* What is folded is durable already, in the journal, so this transaction needs no sync of its own. NORMAL,
    * never OFF: the order of writes still counts. */
   enum moonkeep_code code = engine_relax(engine, doing, err);
-  if (!code) code = apply_until(engine, end, err);
-  if (!code && last) code = drop_groups(engine, slice->last_seq, err);
+  if (!code) code = apply_some(engine, rows, err);
+  bool last = !code && engine->folded_rows + *rows == slice->count;
+  if (last) code = drop_groups(engine, slice->last_seq, err);
   if (!code) code = sql_run(engine->db, "COMMIT", doing, err);
   if (code) {
     engine_rollback(engine, code);
@@ -118,27 +125,30 @@ static enum moonkeep_code write_step(struct engine *engine, struct err *err) {
     forget_made(engine);
     return code;
   }
-  engine->folded_rows = end;
+  engine->folded_rows += *rows;
   if (last) end_slice(engine);
   return engine_tighten(engine, err);
 }
 
-static enum moonkeep_code begin_fold(struct engine *engine, struct err *err) {
-  struct slice_limits limits = {ENGINE_FOLD_ROWS, ENGINE_FOLD_BYTES, UINT64_MAX};
+static enum moonkeep_code begin_fold(struct engine *engine, uint64_t up_to, struct err *err) {
+  struct slice_limits limits = {ENGINE_FOLD_ROWS, ENGINE_FOLD_BYTES, up_to};
   enum moonkeep_code code = slice_read(&engine->folding, engine->db, &limits, err);
-  if (!code && engine->folding.groups == 0) engine->folded_seq = engine->last_seq;
+  if (!code && engine->folding.groups == 0 && up_to >= engine->last_seq)
+    engine->folded_seq = engine->last_seq;
   if (code) engine_end_fold(engine);
   return code;
 }
 
-enum moonkeep_code engine_fold(struct engine *engine, struct err *err) {
+enum moonkeep_code engine_fold(struct engine *engine, uint64_t up_to, size_t *rows, struct err *err) {
+  *rows = 0;
   if (engine->folded_seq == engine->last_seq) return MOONKEEP_OK;
-  enum moonkeep_code code = engine->folding.groups > 0 ? MOONKEEP_OK : begin_fold(engine, err);
-  return code || engine->folding.groups == 0 ? code : write_step(engine, err);
+  enum moonkeep_code code = engine->folding.groups > 0 ? MOONKEEP_OK : begin_fold(engine, up_to, err);
+  return code || engine->folding.groups == 0 ? code : write_step(engine, rows, err);
 }
 
 enum moonkeep_code engine_fold_all(struct engine *engine, struct err *err) {
+  size_t rows;
   enum moonkeep_code code = MOONKEEP_OK;
-  while (!code && engine->folded_seq < engine->last_seq) code = engine_fold(engine, err);
+  while (!code && engine->folded_seq < engine->last_seq) code = engine_fold(engine, UINT64_MAX, &rows, err);
   return code;
 }

@@ -6,6 +6,7 @@
 
 #include "cli/access.h"
 #include "cli/cli.h"
+#include "cli/progress.h"
 #include "link/backups.h"
 #include "link/client.h"
 #include "link/fields.h"
@@ -113,7 +114,10 @@ static enum moonkeep_code make_one(struct cli *cli, struct buf *result, struct e
 enum exit_status command_backup(struct cli *cli) {
   struct buf result = {0};
   struct err err;
+  struct progress progress;
+  progress_begin(&progress, &cli->console, "backing up", !cli->settings.json);
   enum moonkeep_code code = make_one(cli, &result, &err);
+  progress_end(&progress);
   bool nothing = !code && strcmp(buf_text(&result), "null") == 0;
   enum exit_status status = code ? failed(cli, &err) : nothing ? EXIT_FAILED : show_made(cli, &result);
   buf_deinit(&result);

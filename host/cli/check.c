@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/progress.h"
 #include "link/fields.h"
 #include "store/inspect.h"
 
@@ -9,6 +10,7 @@ struct report {
   struct cli *cli;
   struct buf out;
   bool first;
+  struct progress progress;
 };
 
 static void put_archive_json(struct buf *out, const struct inspected *archive) {
@@ -79,16 +81,23 @@ static void on_file(void *ctx, const struct inspected *file) {
   report->first = false;
 }
 
+static void on_begin(void *ctx, const char *name) {
+  progress_at(&((struct report *)ctx)->progress, name);
+}
+
 enum exit_status command_check(struct cli *cli) {
   struct report report = {.cli = cli, .first = true};
   struct inspect inspect = {.dir = cli->settings.data,
                             .backups = cli->settings.backups,
                             .full = cli->settings.full,
                             .told = on_file,
+                            .begun = on_begin,
                             .ctx = &report};
   struct err err;
   unsigned bad;
+  progress_begin(&report.progress, &cli->console, "checking", !cli->settings.json);
   enum moonkeep_code code = inspect_run(&inspect, &bad, &err);
+  progress_end(&report.progress);
   if (!code && cli->settings.json) {
     buf_puts(&report.out, "]\n");
     console_write(&cli->console, CONSOLE_OUT, report.out.data, report.out.failed ? 0 : report.out.len);

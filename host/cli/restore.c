@@ -4,12 +4,23 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/progress.h"
 #include "link/fields.h"
 #include "store/recall.h"
 
 enum { LOCK_WAIT_MS = 1000 };
 
 /* Whether the person agrees to what would be done. EXIT_DONE: go on. */
+static enum moonkeep_code run(struct cli *cli, struct recall *recall, struct recalled *recalled,
+                              struct err *err) {
+  struct progress progress;
+  progress_begin(&progress, &cli->console, recall->dry_run ? "looking at the backups" : "restoring",
+                 !cli->settings.json);
+  enum moonkeep_code code = recall_run(recall, recalled, err);
+  progress_end(&progress);
+  return code;
+}
+
 static enum exit_status confirm(struct cli *cli, struct recall *recall) {
   struct recalled recalled;
   struct err err;
@@ -19,7 +30,7 @@ static enum exit_status confirm(struct cli *cli, struct recall *recall) {
     return wrong_usage(cli,
                        "restore replaces what the store holds: where nobody can be asked it needs --yes");
   recall->dry_run = true;
-  enum moonkeep_code code = recall_run(recall, &recalled, &err);
+  enum moonkeep_code code = run(cli, recall, &recalled, &err);
   recall->dry_run = false;
   if (!code) {
     buf_printf(&question, "%s\nReplace what the store holds by it? [y/N] ", buf_text(&recalled.text));
@@ -90,7 +101,7 @@ enum exit_status command_restore(struct cli *cli) {
                        "restore takes the name of a backup or --at, not both: --at finds the backup itself");
   enum exit_status status = settings->yes || settings->dry_run ? EXIT_DONE : confirm(cli, &recall);
   if (status) return status;
-  if (recall_run(&recall, &recalled, &err))
+  if (run(cli, &recall, &recalled, &err))
     status = failed(cli, &err);
   else
     status = show(cli, &recall, &recalled);

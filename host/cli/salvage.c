@@ -1,7 +1,9 @@
 /* `moonkeep salvage`: what can be read in a damaged store file, in the form that `import` takes. */
+#include <stdio.h>
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/progress.h"
 #include "cli/outfile.h"
 #include "link/fields.h"
 #include "store/salvage.h"
@@ -13,6 +15,8 @@ struct writer {
   struct outfile file;
   bool to_file;
   struct buf block;
+  uint64_t rows;
+  struct progress progress;
 };
 
 /* An error of standard output is said by cli_main; then err->message is empty. */
@@ -31,6 +35,11 @@ static enum moonkeep_code flush(struct writer *writer, struct err *err) {
 static enum moonkeep_code on_row(void *ctx, const struct salvage_row *row, struct err *err) {
   struct writer *writer = ctx;
   struct buf *out = &writer->block;
+  if (++writer->rows % 1000 == 0) {
+    char count[32];
+    snprintf(count, sizeof count, "%llu keys", (unsigned long long)writer->rows);
+    progress_at(&writer->progress, count);
+  }
   put_store_row(out, row->store, row->key, row->key_len, row->json, row->json_len, row->expires_at_ms);
   if (!row->checked) buf_puts(out, ",\"unchecked\":true");
   buf_puts(out, "}\n");
@@ -64,7 +73,9 @@ enum exit_status command_salvage(struct cli *cli) {
   struct salvage salvage = {.path = cli->settings.arguments[0], .row = on_row, .ctx = &writer};
   struct err err = {0};
   const char *out = cli->settings.argument_count > 1 ? cli->settings.arguments[1] : NULL;
+  progress_begin(&writer.progress, &cli->console, "reading", !cli->settings.json);
   enum moonkeep_code code = run(&writer, &salvage, out, &err);
+  progress_end(&writer.progress);
   buf_deinit(&writer.block);
   if (code && !err.message[0]) return EXIT_FAILED;
   if (code) return failed(cli, &err);

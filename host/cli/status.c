@@ -57,6 +57,7 @@ static void add_store(void *ctx, const char *name) {
   store_call_free(call);
 }
 
+/* What of a host's status can be told: {"store":{…}} and, where there was a restore, "restored":{…} in it. */
 static enum moonkeep_code report_folder(struct cli *cli, struct buf *out, struct err *err) {
   struct log log = {.write = console_log, .ctx = &cli->console, .level = LOG_WARN};
   struct store_options options = {.dir = cli->settings.data, .owner = "moonkeep status", .log = &log};
@@ -68,33 +69,36 @@ static enum moonkeep_code report_folder(struct cli *cli, struct buf *out, struct
   store_each_bucket(report.store, add_store, &report);
   store_stats(report.store, &stats);
   buf_putc(&report.keys, '}');
-  buf_printf(out, "{\"keys\":%s,\"file_bytes\":%llu}", buf_text(&report.keys),
-             (unsigned long long)stats.file_bytes);
+  bool now;
+  const char *receipt = store_receipt(report.store, &now);
+  buf_printf(out, "{\"store\":{\"keys\":%s,\"file_bytes\":%llu}%s%s}", buf_text(&report.keys),
+             (unsigned long long)stats.file_bytes, *receipt ? ",\"restored\":" : "", receipt);
   buf_deinit(&report.keys);
   code = store_close(report.store, err);
   if (!code && (report.failed || out->failed)) code = err_memory(err);
   return code;
 }
 
-static void put_folder_json(struct cli *cli, struct buf *out, const struct buf *store) {
+static void put_folder_json(struct cli *cli, struct buf *out, const struct buf *status) {
   buf_puts(out, "{\"version\":\"" MOONKEEP_VERSION "\",\"state\":\"none\",\"data\":");
   put_any_text(out, cli->settings.data, strlen(cli->settings.data));
-  if (store->len > 0) buf_puts(out, ",\"store\":");
-  buf_add(out, store->data, store->len);
+  if (status->len > 0) buf_putc(out, ',');
+  if (status->len > 0) buf_add(out, status->data + 1, status->len - 2);
   buf_puts(out, "}\n");
 }
 
-static void put_folder_text(struct cli *cli, struct buf *out, const struct buf *store) {
-  struct field keys = {.name = "keys"}, size = {.name = "file_bytes"};
+static void put_folder_text(struct cli *cli, struct buf *out, const struct buf *status) {
+  struct field store = {.name = "store"}, keys = {.name = "keys"}, size = {.name = "file_bytes"};
   double bytes = 0;
   buf_puts(out, "no host runs on ");
   console_put(&cli->console, CONSOLE_OUT, out, cli->settings.data, strlen(cli->settings.data));
-  if (store->len == 0) {
+  if (status->len == 0) {
     buf_puts(out, ", which does not exist\n");
     return;
   }
-  fields_read(store->data, store->len, &keys, 1, false, NULL);
-  fields_read(store->data, store->len, &size, 1, false, NULL);
+  fields_read(status->data, status->len, &store, 1, false, NULL);
+  fields_read(store.at, store.len, &keys, 1, false, NULL);
+  fields_read(store.at, store.len, &size, 1, false, NULL);
   field_number(&size, &bytes);
   buf_puts(out, "\nkeys     ");
   for (size_t i = 1; i + 1 < keys.len; i++) { /* {"appData":3,"economy":1} */
@@ -107,24 +111,25 @@ static void put_folder_text(struct cli *cli, struct buf *out, const struct buf *
   buf_puts(out, "\nsize     ");
   put_bytes(out, bytes);
   buf_putc(out, '\n');
+  status_put_receipt(&cli->console, out, status);
 }
 
 /* Exit status 1: no host runs, which is what was asked. */
 static enum exit_status without_host(struct cli *cli) {
-  struct buf store = {0}, text = {0};
+  struct buf status = {0}, text = {0};
   struct err err;
   struct stat st;
   bool there = stat(cli->settings.data, &st) == 0;
-  enum moonkeep_code code = there ? report_folder(cli, &store, &err) : MOONKEEP_OK;
+  enum moonkeep_code code = there ? report_folder(cli, &status, &err) : MOONKEEP_OK;
   if (code) {
-    buf_deinit(&store);
+    buf_deinit(&status);
     return failed(cli, &err);
   }
   if (cli->settings.json)
-    put_folder_json(cli, &text, &store);
+    put_folder_json(cli, &text, &status);
   else
-    put_folder_text(cli, &text, &store);
-  buf_deinit(&store);
+    put_folder_text(cli, &text, &status);
+  buf_deinit(&status);
   show(cli, &text);
   return EXIT_FAILED;
 }

@@ -332,6 +332,11 @@ static void put_receipt(const struct console *console, struct buf *out, const st
   buf_putc(out, '\n');
 }
 
+void status_put_receipt(const struct console *console, struct buf *out, const struct buf *status) {
+  struct field all = whole(status);
+  put_receipt(console, out, &all);
+}
+
 /* ---- all ---- */
 
 static void put_process(const struct console *console, struct buf *out, const struct field *status,

@@ -57,8 +57,23 @@ static void show_prompt(struct console *console) {
   write_all(console, CONSOLE_OUT, console->prompt, strlen(console->prompt));
 }
 
+static void take_note_away(struct console *console) {
+  if (console->noted) write_all(console, CONSOLE_ERR, "\r\033[K", 4);
+  console->noted = false;
+}
+
+void console_note(struct console *console, const char *note) {
+  if (!console->tty[CONSOLE_ERR]) return;
+  pthread_mutex_lock(&console->lock);
+  take_note_away(console);
+  if (note) write_all(console, CONSOLE_ERR, note, strlen(note));
+  console->noted = note != NULL;
+  pthread_mutex_unlock(&console->lock);
+}
+
 int console_write(struct console *console, enum console_stream stream, const char *bytes, size_t len) {
   pthread_mutex_lock(&console->lock);
+  if (console->tty[stream]) take_note_away(console);
   bool around = prompt_shown(console) && console->tty[stream];
   if (around) write_all(console, CONSOLE_OUT, "\r\033[K", 4);
   int error = write_all(console, stream, bytes, len);

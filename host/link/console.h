@@ -31,6 +31,7 @@ struct console {
   int error[2];          /* the errno of the first write that failed */
   pthread_mutex_t lock;
   const char *prompt; /* borrowed; NULL: none */
+  bool noted;         /* console_note's line stands at the end of standard error */
 };
 
 void console_init(struct console *console);
@@ -43,6 +44,10 @@ int console_write(struct console *console, enum console_stream stream, const cha
  * ended the line on which it stood. Only on a terminal. */
 void console_prompt(struct console *console, const char *prompt);
 void console_entered(struct console *console);
+
+/* A line on standard error that the next one takes the place of, and whatever else is written takes away;
+ * NULL takes it away. Only on a terminal. */
+void console_note(struct console *console, const char *note);
 
 /* `moonkeep: sentence` on standard error. */
 void console_complain(struct console *console, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -65,6 +65,10 @@ static enum moonkeep_code check_store(const struct inspect *inspect, const char 
   return MOONKEEP_OK;
 }
 
+static void begin(const struct inspect *inspect, const char *name) {
+  if (inspect->begun) inspect->begun(inspect->ctx, name);
+}
+
 static enum moonkeep_code look_at_store(const struct inspect *inspect, size_t backups, unsigned *bad,
                                         struct err *err) {
   char *path = disk_join(inspect->dir, "appdata.db");
@@ -103,8 +107,13 @@ enum moonkeep_code inspect_run(const struct inspect *inspect, unsigned *bad, str
   if (!code && count == 0 && stat(inspect->dir, &st) != 0)
     code =
         err_set(err, MOONKEEP_INVALID, "there is no data folder %s; name another with --data", inspect->dir);
+  begin(inspect, "appdata.db");
   if (!code) code = look_at_store(inspect, count, bad, err);
-  for (size_t i = 0; !code && i < count; i++) code = look_at_backup(inspect, dir, &list[i], bad, err);
+  for (size_t i = 0; !code && i < count; i++) {
+    begin(inspect, list[i].name);
+    code = look_at_backup(inspect, dir, &list[i], bad, err);
+  }
+  begin(inspect, "the archive");
   if (!code) code = inspect_archive(inspect, dir, bad, err);
   mem_free(list);
   mem_free(dir);

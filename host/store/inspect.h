@@ -33,6 +33,7 @@ struct inspect {
   const char *dir, *backups; /* backups NULL: backups in the data folder */
   bool full;                 /* every row of every file */
   void (*told)(void *ctx, const struct inspected *inspected);
+  void (*begun)(void *ctx, const char *name); /* with this one; NULL: nobody wants to know */
   void *ctx;
 };
 

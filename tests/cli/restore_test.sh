@@ -108,6 +108,11 @@ status_shows_the_last_restore() {
   mk status --json
   has json "$out" '"restored":{"kind":"restored"'
   stop_host
+  mk status
+  has 'without a host' "$out" 'restored: the store file is missing; from appdata-'
+  mk status --json
+  has 'json without a host' "$out" '},"restored":{"kind":"restored"'
+  is 'no progress' "$err" ''
 }
 
 check_finds_damage() {

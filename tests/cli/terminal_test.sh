@@ -224,10 +224,27 @@ status_is_drawn_again_and_again() {
   beside_a_host watch_the_status
 }
 
+# A host that does not go on makes a backup last.
+back_up_beside_a_host_that_stands_still() {
+  local children seen
+  children=$(cat "/proc/$host/task/$host/children")
+  # shellcheck disable=SC2086 # one or more
+  kill -STOP $children
+  say 'backup' && sees 'backing up, '
+  seen=$?
+  # shellcheck disable=SC2086
+  kill -CONT $children
+  [ "$seen" = 0 ] && sees 'appdata-' && back_in_the_shell && lacks 'backing up'
+}
+
+a_backup_shows_how_long_it_takes() {
+  beside_a_host back_up_beside_a_host_that_stands_still
+}
+
 for name in chat_greets_talks_and_leaves chat_keeps_its_prompt_below_what_comes_later \
   chat_shows_control_characters_instead_of_obeying_them chat_colours_names_and_no_color_turns_that_off \
   chat_tells_what_was_reloaded a_terminal_that_goes_ends_the_host \
-  console_edits_remembers_and_completes status_is_drawn_again_and_again \
+  console_edits_remembers_and_completes status_is_drawn_again_and_again a_backup_shows_how_long_it_takes \
   the_terminal_is_as_it_was_afterwards values_and_tables_are_laid_out delete_like_asks_first; do
   why='' && rm -rf data
   if "$name" && [ -z "$why" ]; then

@@ -3,9 +3,9 @@
  *
  * A file begins with a head, then come groups as the journal has them, each with a checksum and the number of
  * the group that came before it. So where one is missing it is noticed, though numbers may be left out: a
- * group that failed has used up one. A file is only ever added to, by the process that made it; each start
- * and each backup begin another. Its name has the epoch and the group that it begins behind:
- * appdata-00000001-0000000000000017.archive.
+ * group that failed has used up one. A file is only ever added to, by one process at a time; each backup
+ * begins another one, and so does each start, but for small files (archive_resume.h). Its name has the epoch
+ * and the group that it begins behind: appdata-00000001-0000000000000017.archive.
  *
  * What is torn off at the end of a file, by a crash or by a loss of power, is as if it had never been there.
  *

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "store/archive_resume.h"
 #include "store/sum.h"
 
 enum {
@@ -143,9 +144,13 @@ void archiver_state(struct archiver *archiver, struct store_archive_state *state
 
 /* ---- the thread ---- */
 
-/* The file is made with the first group that goes into it. Where the folder is gone, what was in it is too.
- */
+/* The file is made with the first group that goes into it; where that is this process's first, the last one's
+ * may do. Where the folder is gone, what was in it is too. */
 static enum moonkeep_code begin_file(struct archiver *archiver, struct err *err) {
+  bool first = !archiver->has_begun;
+  archiver->has_begun = true;
+  if (first && archive_resume(&archiver->archive, archiver->dir, archiver->epoch, archiver->writing_before))
+    return MOONKEEP_OK;
   bool gone = archiver->writing_before > 0 && access(archiver->dir, F_OK) != 0;
   enum moonkeep_code code = archive_create(&archiver->archive, archiver->dir, archiver->epoch,
                                            archiver->writing_before, clock_wall_ms(archiver->clock), err);

@@ -56,7 +56,7 @@ struct archiver {
   struct archive archive;
   struct buf writing;
   uint64_t writing_seq, writing_before, epoch;
-  bool unsynced, complained;
+  bool unsynced, complained, has_begun; /* has_begun: a file, of its own or an earlier process's */
 };
 
 /* False: no memory. */

@@ -62,6 +62,11 @@ enum moonkeep_code disk_create(int *fd, const char *path, struct err *err) {
   return *fd >= 0 ? MOONKEEP_OK : fail("make", path, err);
 }
 
+enum moonkeep_code disk_open_end(int *fd, const char *path, struct err *err) {
+  *fd = allowed("open", path) ? open(path, O_WRONLY | O_APPEND | O_CLOEXEC) : -1;
+  return *fd >= 0 ? MOONKEEP_OK : fail("open", path, err);
+}
+
 enum moonkeep_code disk_write(int fd, const char *path, const void *bytes, size_t len, struct err *err) {
   const char *at = bytes;
   if (!allowed("write", path)) return fail("write", path, err);

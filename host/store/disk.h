@@ -33,6 +33,9 @@ enum moonkeep_code disk_sync(const char *path, struct err *err);
 /* Makes a file, empty, for disk_write. */
 enum moonkeep_code disk_create(int *fd, const char *path, struct err *err);
 
+/* The same for one that is there: what is written comes behind what it has. */
+enum moonkeep_code disk_open_end(int *fd, const char *path, struct err *err);
+
 /* Writes all of it where the file stands; what a failure has left there is the caller's to see to. */
 enum moonkeep_code disk_write(int fd, const char *path, const void *bytes, size_t len, struct err *err);
 

@@ -652,3 +652,61 @@ TEST(over_its_limit_the_archive_keeps_what_the_newest_backup_needs) {
   CHECK_STR(sync_get(store, "appData", "a"), "3");
   sync_close(store);
 }
+
+/* ---- one file for many commands ---- */
+
+/* As a command without a host does. */
+static void set_once(const char *dir, const char *key) {
+  struct store *store = open_archived(dir, STORE_ARCHIVE_ON);
+  sync_set(store, "appData", key, "1");
+  sync_close(store);
+}
+
+static size_t files_in(const char *dir) {
+  uint64_t bytes;
+  return count_files(dir, &bytes);
+}
+
+TEST(commands_that_each_make_a_change_share_a_file) {
+  const char *dir = temp_dir();
+  struct snapshot snapshot;
+  struct err err;
+  for (char key[] = "a"; key[0] <= 'e'; key[0]++) set_once(dir, key);
+  CHECK_INT(files_in(dir), 1);
+  check_changes(dir, "p appData a 1\np appData b 1\np appData c 1\np appData d 1\np appData e 1\n");
+  struct snapshot_source source = {.data = dir, .dir = backups_of(dir), .clock = &sync_clock};
+  if (snapshot_take(&source, &snapshot, &err)) FAIL("%s", err.message);
+  set_once(dir, "f");
+  set_once(dir, "g");
+  CHECK_INT(files_in(dir), 2); /* none reaches across a backup */
+  CHECK(unlink(temp_path(dir, "appdata.db")) == 0);
+  struct store *store = open_archived(dir, STORE_ARCHIVE_ON);
+  CHECK_STR(sync_select(store, "appData", "%"), "a=1 b=1 c=1 d=1 e=1 f=1 g=1");
+  sync_close(store);
+}
+
+/* What comes behind a torn end would be lost with it. */
+TEST(a_file_that_is_not_whole_is_not_added_to) {
+  struct archive_file *files;
+  size_t count;
+  struct err err;
+  for (int torn = 0; torn < 2; torn++) {
+    const char *dir = temp_dir();
+    set_once(dir, "a");
+    set_once(dir, "b");
+    CHECK_INT(archive_list(backups_of(dir), &files, &count, &err), MOONKEEP_OK);
+    CHECK_INT(count, 1);
+    const char *path = temp_path(backups_of(dir), files[0].name);
+    size_t len;
+    char *bytes = temp_read(path, &len);
+    if (torn)
+      len -= 3;
+    else
+      bytes[len - 3] ^= 1;
+    temp_write_bytes(path, bytes, len);
+    free(bytes);
+    mem_free(files);
+    set_once(dir, "c");
+    CHECK_INT(files_in(dir), 2);
+  }
+}

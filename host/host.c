@@ -43,6 +43,7 @@ struct host {
   bool may_wait;            /* host_run: the thread has nothing else to do, and may wait for the disk */
   bool watching;            /* changes is active */
   int64_t until_us;         /* of clock_ticks_us: when a tick's budget is used up; 0: there is none */
+  bool taking_in;           /* the first turn of a tick: what has come is looked at, and nothing runs yet */
   bool answers_left;        /* in the store, for the next turn */
   bool quiet;               /* nothing was left to be done after the last turn, and nothing has come since */
   int64_t next_ms;          /* steady time of what is due next */
@@ -101,6 +102,11 @@ void host_stop(struct host *host) {
 
 /* ---- the loop ---- */
 
+/* What comes after a tick's budget is used up is left to the next one. */
+static bool is_late(const struct host *host) {
+  return host->until_us && clock_ticks_us() >= host->until_us;
+}
+
 /* Answers get half of what is left of a tick, so that scripts have their turn, too. */
 static void hand_out_answers(struct host *host) {
   int64_t now = host->until_us ? clock_ticks_us() : 0;
@@ -112,7 +118,7 @@ static void on_answers(uv_poll_t *poll, int status, int events) {
   (void)events;
   struct host *host = poll->data;
   host->quiet = false;
-  hand_out_answers(host);
+  if (!is_late(host) || host->taking_in) hand_out_answers(host);
 }
 
 static void on_changes(uv_poll_t *poll, int status, int events) {
@@ -159,6 +165,7 @@ static void on_before_sleep(uv_prepare_t *prepare) {
   struct host *host = prepare->data;
   enum phase phase;
   bool more;
+  if (host->taking_in) return;
   timers_run(&host->timers, clock_steady_ms(host->clock));
   if (host->answers_left) hand_out_answers(host);
   do {
@@ -211,9 +218,12 @@ bool host_tick(struct host *host, int64_t budget_us) {
   if (!has_something_to_do(host)) return true;
   host->until_us = clock_ticks_us() + budget_us - budget_us / LAST_SHARE;
   if (host->scripts) scripts_set_deadline(host->scripts, host->until_us);
+  host->taking_in = true;
+  uv_run(&host->loop, UV_RUN_NOWAIT);
+  host->taking_in = false;
   do {
     uv_run(&host->loop, UV_RUN_NOWAIT);
-  } while (!host->quiet && host->phase != ENDED && clock_ticks_us() < host->until_us);
+  } while (!host->quiet && host->phase != ENDED && !is_late(host));
   host->until_us = 0;
   if (host->scripts) scripts_set_deadline(host->scripts, 0);
   return host->phase != ENDED;

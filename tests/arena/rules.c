@@ -169,6 +169,7 @@ int rules_open(struct rules *rules, const char *data, const char *scripts, struc
                                      .scripts = scripts,
                                      .name = "the arena",
                                      .watch = 1,
+                                     .budget_signal = MOONKEEP_ANY_SIGNAL,
                                      .lock_wait_ms = 5000,
                                      .ctx = rules,
                                      .log = on_log,

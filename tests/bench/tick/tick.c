@@ -57,7 +57,7 @@ static uint64_t random_number(void) {
 
 static void on_log(void *ctx, enum moonkeep_level level, const char *source, const char *text) {
   (void)ctx;
-  if (strstr(text, "backup") && level < MOONKEEP_WARN) atomic_fetch_add(&backups, 1);
+  if (strcmp(source, "backup") == 0 && strstr(text, "verified")) atomic_fetch_add(&backups, 1);
   if (level >= MOONKEEP_WARN) fprintf(stderr, "%s: %s\n", source, text);
 }
 
@@ -66,6 +66,7 @@ static void open_host(int64_t backup_every_ms) {
                                      .data = dir,
                                      .scripts = scripts,
                                      .watch = 1,
+                                     .budget_signal = MOONKEEP_ANY_SIGNAL,
                                      .log = on_log,
                                      .backup_every_ms = backup_every_ms};
   struct moonkeep_error error;

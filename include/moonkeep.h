@@ -128,7 +128,8 @@ enum moonkeep_code moonkeep_open(struct moonkeep_host **out, const struct moonke
 enum moonkeep_code moonkeep_close(struct moonkeep_host *host, struct moonkeep_error *error);
 
 /* Runs what is ready, for at most budget_us microseconds (a handler that is at work then goes on until it
- * gives way), and never waits for the disk. 0: the host has ended. */
+ * gives way; what is left goes on in the next tick), and waits neither for the disk nor for a lock that
+ * somebody holds while he does. 0: the host has ended. */
 int moonkeep_tick(struct moonkeep_host *host, int64_t budget_us);
 
 /* For a loop: a tick is due when the descriptor is readable, and when the timeout has passed (-1: only the

@@ -1,4 +1,4 @@
--- Two players, each with a sword and a shield to begin with, and 100 coins.
+-- Two players, each with a shield and a bow to begin with, and 100 coins.
 local asks = {}
 
 -- What a player is answered when he asks this, and what others are told.

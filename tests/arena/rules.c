@@ -149,8 +149,7 @@ static void on_log(void *ctx, enum moonkeep_level level, const char *source, con
 }
 
 static void on_changed(void *ctx, const char *script, const char *what) {
-  struct rules *rules = ctx;
-  rules->reloads++;
+  const struct rules *rules = ctx;
   printf("%s %s at tick %ld\n", script, what, rules->world->tick);
 }
 

@@ -16,7 +16,7 @@ struct rules {
   struct world *world;
   int socket;
   long hits, judged; /* raised, and those whose handlers have finished */
-  long asks, reloads;
+  long asks;
 };
 
 /* Loads the scripts, and again whenever they are saved. 0, or what is wrong stands on standard error. */

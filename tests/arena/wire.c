@@ -27,12 +27,13 @@ int wire_port(int socket) {
 
 /* ---- out ---- */
 
-static void send_line(int socket, const struct sockaddr_in *to, const char *line, size_t len) {
-  sendto(socket, line, len, 0, (const struct sockaddr *)to, sizeof *to); /* what gets lost gets lost */
+static void send_line(int socket, const struct sockaddr_in *to, const char *line) {
+  sendto(socket, line, strlen(line), 0, (const struct sockaddr *)to,
+         sizeof *to); /* what gets lost gets lost */
 }
 
 void wire_tell(int socket, const struct player *player, const char *line) {
-  send_line(socket, &player->address, line, strlen(line));
+  send_line(socket, &player->address, line);
 }
 
 static void send_state(int socket, struct world *world, const struct player *player) {
@@ -47,7 +48,7 @@ static void send_state(int socket, struct world *world, const struct player *pla
     len += snprintf(line + len, sizeof line - (size_t)len, " %s %.1f %.1f", other->name, (double)other->x,
                     (double)other->y);
   }
-  send_line(socket, &player->address, line, (size_t)len);
+  send_line(socket, &player->address, line);
 }
 
 void wire_send_states(int socket, struct world *world) {
@@ -64,7 +65,7 @@ static void on_join(int socket, struct world *world, struct rules *rules, const 
   if (player)
     rules_joined(rules, player);
   else
-    send_line(socket, from, "told no room, or no name", 24);
+    send_line(socket, from, "told no room, or no name");
 }
 
 /* What a client says is a wish: a direction has a length, and a hit is looked at by the world first. */
@@ -88,7 +89,7 @@ static void on_line(int socket, struct world *world, struct rules *rules, char *
   if (strcmp(line, "join") == 0) on_join(socket, world, rules, rest, from);
   struct player *player = world_at(world, from);
   if (!player) {
-    send_line(socket, from, "who", 3);
+    send_line(socket, from, "who");
     return;
   }
   player->heard = world->tick;

@@ -7,6 +7,7 @@
 
 #include "check.h"
 #include "helpers/rig.h"
+#include "script/script.h"
 
 #define HAS(text, part)                                                                                      \
   do {                                                                                                       \
@@ -149,6 +150,21 @@ TEST(an_event_is_done_when_its_handlers_are) {
   CHECK_STR(rig_answers(&rig), "ok\n");
   rig_emit(&rig, "nobody", "{\"event\":\"nobody\"}");
   CHECK_STR(rig_answers(&rig), "ok\n");
+  rig_deinit(&rig);
+}
+
+TEST(a_long_line_of_events_is_worked_through_with_few_tasks_and_in_order) {
+  struct rig rig;
+  rig_run(
+      &rig,
+      "local n = 0 bot.on('m', function(e) n = n + 1 if e.n ~= n then bot.send('late', tostring(e.n)) end "
+      "if n == 500 then bot.send('all', 'there') end end) "
+      "bot.on('go', function() for i = 1, 500 do bot.emit('m', { n = i }) end end)");
+  rig_emit(&rig, "go", "{\"event\":\"go\"}");
+  CHECK_STR(rig_actions(&rig),
+            "{\"script\":\"bot\",\"action\":\"send\",\"channel\":\"all\",\"text\":\"there\"}\n");
+  const struct script *script = list_of(rig.scripts->all.next, const struct script, link);
+  CHECK_INT(script->idle_count, 1);
   rig_deinit(&rig);
 }
 

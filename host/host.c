@@ -35,7 +35,8 @@ struct host {
   const struct clock *clock;
   const struct log *log;
   struct list listeners;
-  size_t events; /* whose done has not been called */
+  struct list rooms; /* beside its own scripts */
+  size_t events;     /* whose done has not been called */
   enum phase phase;
   int64_t grace_ms, grace_ends_ms;
   int64_t patience_ends_ms; /* what still runs then is dropped, except at the end of input */
@@ -59,8 +60,37 @@ static void enter(struct host *host, enum phase phase) {
   host->patience_ends_ms = now + (host->grace_ms > PATIENCE_MS ? host->grace_ms : PATIENCE_MS);
 }
 
+/* The tasks of other rooms never sleep. */
 static struct scripts_load load_of(const struct host *host) {
-  return host->scripts ? scripts_load(host->scripts) : (struct scripts_load){.next_ms = INT64_MAX};
+  struct scripts_load load =
+      host->scripts ? scripts_load(host->scripts) : (struct scripts_load){.next_ms = INT64_MAX};
+  for (const struct list *at = host->rooms.next; at != &host->rooms; at = at->next)
+    load.running += scripts_load(list_of(at, struct host_room, link)->scripts).running;
+  return load;
+}
+
+/* True: there is more to run. */
+static bool run_all(struct host *host) {
+  bool more = host->scripts && scripts_run(host->scripts);
+  for (struct list *at = host->rooms.next, *next; at != &host->rooms; at = next) {
+    next = at->next;
+    if (scripts_run(list_of(at, struct host_room, link)->scripts)) more = true;
+  }
+  return more;
+}
+
+static void set_deadline(struct host *host, int64_t until_us) {
+  if (host->scripts) scripts_set_deadline(host->scripts, until_us);
+  for (struct list *at = host->rooms.next; at != &host->rooms; at = at->next)
+    scripts_set_deadline(list_of(at, struct host_room, link)->scripts, until_us);
+}
+
+void host_add_room(struct host *host, struct host_room *room) {
+  list_add(&host->rooms, &room->link);
+}
+
+void host_drop_room(struct host_room *room) {
+  list_take(&room->link);
 }
 
 /* What runs is waited for: at the end of input as long as it takes, otherwise while there is patience.
@@ -170,7 +200,7 @@ static void on_before_sleep(uv_prepare_t *prepare) {
   if (host->answers_left) hand_out_answers(host);
   do {
     phase = host->phase;
-    more = host->scripts && scripts_run(host->scripts);
+    more = run_all(host);
     advance(host);
   } while (host->phase != phase && host->phase != ENDED);
   more = more || host->answers_left;
@@ -217,7 +247,7 @@ bool host_tick(struct host *host, int64_t budget_us) {
   if (host->phase == ENDED) return false;
   if (!has_something_to_do(host)) return true;
   host->until_us = clock_ticks_us() + budget_us - budget_us / LAST_SHARE;
-  if (host->scripts) scripts_set_deadline(host->scripts, host->until_us);
+  set_deadline(host, host->until_us);
   host->taking_in = true;
   uv_run(&host->loop, UV_RUN_NOWAIT);
   host->taking_in = false;
@@ -225,7 +255,7 @@ bool host_tick(struct host *host, int64_t budget_us) {
     uv_run(&host->loop, UV_RUN_NOWAIT);
   } while (!host->quiet && host->phase != ENDED && !is_late(host));
   host->until_us = 0;
-  if (host->scripts) scripts_set_deadline(host->scripts, 0);
+  set_deadline(host, 0);
   return host->phase != ENDED;
 }
 
@@ -257,6 +287,11 @@ static void on_fault(void *ctx, const char *script, const char *what, const char
     struct host_listener *listener = list_of(at, struct host_listener, link);
     if (listener->fault) listener->fault(listener, script, what, message, trace);
   }
+}
+
+struct scripts_options host_room_options(struct host *host) {
+  return (struct scripts_options){
+      .dir = "", .store = host->store, .timers = &host->timers, .clock = host->clock, .log = host->log};
 }
 
 void host_on_action(struct host *host, struct host_listener *listener) {
@@ -487,6 +522,7 @@ enum moonkeep_code host_open(struct host **out, const struct host_options *optio
   host->log = options->log;
   host->grace_ms = options->grace_ms;
   list_init(&host->listeners);
+  list_init(&host->rooms);
   if (options->listener) host_on_action(host, options->listener);
   timers_init(&host->timers);
   int rc = uv_loop_init(&host->loop);

@@ -91,6 +91,18 @@ struct host_state {
 };
 void host_state(const struct host *host, struct host_state *state);
 
+/* Another room of scripts, whose tasks run in the same turns (script/guest.h); borrowed until
+ * host_drop_room. */
+struct host_room {
+  struct scripts *scripts;
+  struct list link; /* the host's */
+};
+void host_add_room(struct host *host, struct host_room *room);
+void host_drop_room(struct host_room *room);
+
+/* What rooms of its own need to share. */
+struct scripts_options host_room_options(struct host *host);
+
 /* Its scripts, for script/prompt.h; NULL: it has none. */
 struct scripts *host_room(struct host *host);
 

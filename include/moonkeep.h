@@ -105,6 +105,8 @@ struct moonkeep_options {
    * while scripts run and has a timer on the host's thread send it; MOONKEEP_ANY_SIGNAL: a real-time signal
    * whose action is the default. Hosts of one process may share one. */
   int budget_signal;
+  /* Calls of the program's own Lua (moonkeep_attach) that would hold up a tick are refused. 0: they block. */
+  int refuse_blocking;
   /* Called by moonkeep_open when the store is open, before the scripts are loaded: the place for
    * moonkeep_provide. Store calls may be made; moonkeep_tick and moonkeep_run may not. */
   void (*prepare)(void *ctx, struct moonkeep_host *host);
@@ -201,6 +203,33 @@ void moonkeep_raise(struct moonkeep_call *call, enum moonkeep_code code, const c
 
 /* The name of the script that calls; valid until the call is answered. */
 const char *moonkeep_caller(const struct moonkeep_call *call);
+
+/* ---- the server's own Lua ----
+ *
+ * For a server that has Lua 5.4 in it, from liblua5.4.so as libmoonkeep.so has: its own states get the
+ * stores. Where another Lua is in the process (LuaJIT, 5.1), these, and moonkeep_open with scripts where that
+ * Lua has taken the place of ours, are refused as invalid, and the message says why; such a server runs
+ * `moonkeep run` beside it and uses the control socket. Nothing measures or bounds what runs in the server's
+ * own states. */
+
+struct lua_State;
+
+/* Sets the globals appData and rootServer (with dataStore) in the state, as scripts have them, and makes
+ * `require "moonkeep"` give array, null, unchanged, absent and version. Until moonkeep_close, after which its
+ * stores raise `closed`, or until lua_close, which may come first; both on the host's thread, as all use of
+ * the state. A store call blocks until it is answered, or gives way in a task (below). Called from a callback
+ * of the store's it is `nested`; with options.refuse_blocking what would block in a tick is `invalid`.
+ * Errors: invalid (the message says what to do), memory. */
+enum moonkeep_code moonkeep_attach(struct moonkeep_host *host, struct lua_State *L,
+                                   struct moonkeep_error *error);
+
+/* Starts a task in an attached state: the function that stands below `args` arguments on top of L, all of
+ * which it pops, runs in the ticks, and its store calls give way to others, through pcall and metamethods
+ * too. In coroutines that it makes itself they block. It may not yield. What it returns is dropped; an error
+ * goes to options.failed and the log. Errors, then nothing is popped but on an error of Lua's: invalid,
+ * memory. */
+enum moonkeep_code moonkeep_spawn(struct moonkeep_host *host, struct lua_State *L, int args,
+                                  struct moonkeep_error *error);
 
 /* ---- the store ----
  *

@@ -157,6 +157,7 @@ static struct moonkeep_host *make(const struct moonkeep_options *options) {
   api->log = (struct log){.write = write_log, .ctx = api, .level = LOG_DEBUG};
   list_init(&api->answered);
   list_init(&api->events);
+  list_init(&api->guests);
   pthread_mutex_init(&api->lock, NULL);
   api->provided = provided_new(wake, api);
   if (api->provided) return api;
@@ -214,7 +215,8 @@ static enum moonkeep_code open_host(struct moonkeep_host *api, struct err *err) 
       .opened = on_opened,
       .ctx = api,
   };
-  enum moonkeep_code code = host_open(&api->host, &options, err);
+  enum moonkeep_code code = from->scripts ? guest_check_lua(true, err) : MOONKEEP_OK;
+  if (!code) code = host_open(&api->host, &options, err);
   if (code || api->opened) return code;
   host_close(api->host, NULL);
   return err_set(err, MOONKEEP_IO, "cannot make what wakes the host");
@@ -241,6 +243,7 @@ enum moonkeep_code moonkeep_close(struct moonkeep_host *host, struct moonkeep_er
   moonkeep_wait(host);
   err_set(&err, MOONKEEP_CLOSED, "the host has been closed");
   refuse_all(host, &err);
+  api_detach(host);
   provided_mute(host->provided);
   enum moonkeep_code code = host_close(host->host, &err);
   free_api(host);
@@ -250,7 +253,10 @@ enum moonkeep_code moonkeep_close(struct moonkeep_host *host, struct moonkeep_er
 /* ---- ticking ---- */
 
 int moonkeep_tick(struct moonkeep_host *host, int64_t budget_us) {
-  return host_tick(host->host, budget_us);
+  host->ticking = true;
+  int goes_on = host_tick(host->host, budget_us);
+  host->ticking = false;
+  return goes_on;
 }
 
 int moonkeep_fd(const struct moonkeep_host *host) {
@@ -262,7 +268,9 @@ int moonkeep_timeout_ms(const struct moonkeep_host *host) {
 }
 
 void moonkeep_run(struct moonkeep_host *host) {
+  host->ticking = true;
   host_run(host->host);
+  host->ticking = false;
 }
 
 void moonkeep_finish(struct moonkeep_host *host) {

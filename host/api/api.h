@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "host.h"
 #include "moonkeep.h"
+#include "script/guest.h"
 #include "script/provided.h"
 
 struct answered { /* a call that was answered at once: in the next tick */
@@ -25,13 +26,15 @@ struct moonkeep_host {
   struct clock clock;
   struct mem_source memory;
   struct provided *provided; /* owned */
-  bool opened;               /* `posted` and `turn` are there */
-  unsigned answering;        /* `done` runs, within so many others */
-  struct err refused;        /* why a call was refused when it was made, last */
-  struct list answered;      /* store calls that were answered at once: `done` is called in the next tick */
-  uv_prepare_t turn;         /* which does that */
-  uv_async_t posted;         /* wakes the host for events from any thread */
-  pthread_mutex_t lock;      /* of `events` */
+  struct list guests;        /* Lua states of the program's, see api_lua.c */
+  bool ticking;
+  bool opened;          /* `posted` and `turn` are there */
+  unsigned answering;   /* `done` runs, within so many others */
+  struct err refused;   /* why a call was refused when it was made, last */
+  struct list answered; /* store calls that were answered at once: `done` is called in the next tick */
+  uv_prepare_t turn;    /* which does that */
+  uv_async_t posted;    /* wakes the host for events from any thread */
+  pthread_mutex_t lock; /* of `events` */
   struct list events;
 };
 
@@ -40,6 +43,9 @@ void api_answer(struct moonkeep_host *api); /* calls `done` of what was answered
 /* Calls `done`, where there is one; nothing may wait for the store meanwhile. */
 void api_done(struct moonkeep_host *api, moonkeep_done *done, void *ctx,
               const struct moonkeep_answer *answer);
+
+/* Ends what the program's Lua states have of the host. */
+void api_detach(struct moonkeep_host *api);
 
 /* Waits for the next answers. */
 void api_await(struct moonkeep_host *api);

@@ -19,6 +19,7 @@
 #include "script/call.h"
 #include "script/fault.h"
 #include "script/lib.h"
+#include "script/task.h"
 #include "script/value.h"
 
 static const char handle_mark; /* only a handle points to it: scripts make no userdata of their own */
@@ -49,7 +50,13 @@ void store_enter(lua_State *L, struct anchor *anchor, const char *name, const ch
           "%s:%s: a store call inside a transaction, which may run again: use its tx (for another store "
           "tx:store(\"name\"))",
           name, method);
-  if (anchor) script->scripts = anchor->scripts;
+  if (!anchor) return;
+  script->scripts = anchor->scripts;
+  const struct scripts_options *options = &script->scripts->options;
+  struct err err, named;
+  if (!options->enter || options->enter(options->ctx, task_can_wait(L), &err) == MOONKEEP_OK) return;
+  err_set(&named, err.code, "%s:%s: %s", name, method, err.message);
+  fault_raise(L, &named);
 }
 
 struct bucket *store_check(lua_State *L, const char *method) {

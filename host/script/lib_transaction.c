@@ -19,6 +19,7 @@
 #include "script/fault.h"
 #include "script/lib.h"
 #include "script/lib_store.h"
+#include "script/task.h"
 #include "script/tx.h"
 #include "script/value.h"
 
@@ -320,7 +321,7 @@ static int attempt(lua_State *L, unsigned number) {
   push_view(L, TRY_AT, store_handle(L, STORE_AT)->bucket);
   run->waiter = waiter_of(L);
   run->waiter->in_transaction = L;
-  if (!script_owns(L)) return function_end(L, lua_pcall(L, 1, LUA_MULTRET, 0), 0);
+  if (!script_owns(L) && !task_can_wait(L)) return function_end(L, lua_pcall(L, 1, LUA_MULTRET, 0), 0);
   return function_end(L, lua_pcallk(L, 1, LUA_MULTRET, 0, 0, function_end), 0);
 }
 

@@ -71,13 +71,14 @@ struct script {
   struct scripts *scripts; /* borrowed */
   struct list link;        /* in all or others */
   enum script_stage stage;
-  struct bot *bot;     /* borrowed; while it is live or next */
-  bool handing_over;   /* bot.handover has given the next version what it had: events wait for that one */
-  struct buf legacy;   /* what it has given, as JSON */
-  bool failed;         /* a `start` handler has, before it took over */
-  unsigned generation; /* which version of the bot, from 1 */
-  struct job turn;     /* see reload_poke */
-  struct timer grace;  /* while it drains */
+  struct bot *bot;       /* borrowed; while it is live or next */
+  bool handing_over;     /* bot.handover has given the next version what it had: events wait for that one */
+  struct buf legacy;     /* what it has given, as JSON */
+  struct scripts *guest; /* borrowed: the room of its tasks, where its state was attached; see guest.h */
+  bool failed;           /* a `start` handler has, before it took over */
+  unsigned generation;   /* which version of the bot, from 1 */
+  struct job turn;       /* see reload_poke */
+  struct timer grace;    /* while it drains */
   int64_t patience_ends_ms;
   char *name;              /* owned */
   lua_State *L;            /* owned: the main thread; the host's own calls into the script run here */

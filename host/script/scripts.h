@@ -68,6 +68,9 @@ struct scripts_options {
   const char *only_file;
   const char *const *only; /* NULL: all */
   size_t only_count;
+  /* Of a state that was attached (guest.h): asked before each call of a store whether it may be made now;
+   * waits: it would give way, not block. NULL: it may. */
+  enum moonkeep_code (*enter)(void *ctx, bool waits, struct err *err);
   struct provided *provided; /* see provided.h; borrowed; NULL: nothing is */
   struct trial *trial;       /* see trial.h: its scripts get `test` in place of `bot`; NULL: none */
 };

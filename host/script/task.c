@@ -155,6 +155,14 @@ static bool has_break(struct task *task) {
   return true;
 }
 
+/* Only a state that is not ours, whose coroutine.yield is Lua's own, lets such a yield leave a task. */
+static int refuse_yield(struct task *task) {
+  assert(task->script->guest);
+  lua_settop(task->L, 0);
+  lua_pushliteral(task->L, "attempt to yield out of a task; store calls wait by themselves");
+  return LUA_ERRRUN;
+}
+
 static void run_task(struct job *job) {
   struct task *task = list_of(job, struct task, job);
   struct script *script = task->script;
@@ -169,10 +177,11 @@ static void run_task(struct job *job) {
   script->runs++;
   budget_enter(&frame, script, task->L, true);
   int status = lua_resume(task->L, NULL, args, &results);
+  if (script->guest) script->scripts = script->guest; /* its last call may have been another folder's */
   budget_leave(&frame);
   script->current = NULL;
   script->can_wait = false;
-  assert(status != LUA_YIELD || script->host_yield); /* no other yield leaves a task */
+  if (status == LUA_YIELD && !script->host_yield) status = refuse_yield(task);
   script->host_yield = false;
   if (frame.told) {
     stop(task, &frame);
@@ -184,8 +193,14 @@ static void run_task(struct job *job) {
   }
 }
 
+/* In a state that is not ours, Lua's own coroutines would take the wait for a yield of theirs. */
+static bool guest_can_wait(const struct script *script, const lua_State *L) {
+  return script->current && script->current->L == L && script->scripts == script->guest;
+}
+
 bool task_can_wait(lua_State *L) {
   struct script *script = script_of(L);
+  if (script->guest && !guest_can_wait(script, L)) return false;
   return script->current && script->can_wait && !script->in_update && lua_isyieldable(L);
 }
 

@@ -44,6 +44,31 @@ int main(int argc, char **argv) {
 END
 cp "$work/tool.c" "$work/tool++.cpp"
 
+# A server with LuaJIT or Lua 5.1 in it: their functions take the place of those that libmoonkeep.so means.
+cat >"$work/other.c" <<'END'
+#include <moonkeep.h>
+#include <stdio.h>
+#include <string.h>
+void lua_settop(void *L, int index) { (void)L, (void)index; }
+int lua_setfenv(void *L, int index) { return (void)L, index; }
+int main(int argc, char **argv) {
+  struct moonkeep_options options;
+  struct moonkeep_host *host;
+  struct moonkeep_error error;
+  memset(&options, 0, sizeof options);
+  options.size = sizeof options;
+  options.data = argv[argc - 1];
+  options.scripts = argv[argc - 1];
+  if (moonkeep_open(&host, &options, &error) != MOONKEEP_INVALID) return 1;
+  puts(error.message);
+  options.scripts = 0;
+  if (moonkeep_open(&host, &options, &error)) return 2;
+  if (moonkeep_attach(host, (struct lua_State *)argv, &error) != MOONKEEP_INVALID) return 3;
+  puts(error.message);
+  return moonkeep_close(host, &error);
+}
+END
+
 installs() { make -s install BUILD="$make_build" PREFIX=/usr DESTDIR="$work/root"; }
 flags() {
   PKG_CONFIG_SYSROOT_DIR=$work/root PKG_CONFIG_PATH=$work/root/usr/lib/pkgconfig PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1 \
@@ -65,6 +90,13 @@ the_readmes_game_builds_and_runs() {
   (cd "$game" && cc -Wall -Wextra -Werror game.c -o game $(flags) && LD_LIBRARY_PATH=$work/root/usr/lib ./game) &&
     [ "$("$BUILD/moonkeep" get wins:ann --data "$game/data")" = "$(sed -n 's/^    cc game.c .*# //p' README.md)" ]
 }
+# shellcheck disable=SC2046
+another_lua_is_told_why() {
+  local said
+  cc -Wall -Wextra -Werror -rdynamic -o "$work/other" "$work/other.c" $(flags) && mkdir -p "$work/other.data" &&
+    said=$(LD_LIBRARY_PATH=$work/root/usr/lib "$work/other" "$work/other.data") && echo "$said" &&
+    [ "$(grep -c 'this process has Lua 5.1.*needs Lua 5.4.*control socket' <<<"$said")" = 2 ]
+}
 exports_its_own_names_alone() {
   nm -D --defined-only "$BUILD/libmoonkeep.so.0" | awk '{print $3}' | grep -q '^moonkeep_open$' &&
     ! nm -D --defined-only "$BUILD/libmoonkeep.so.0" | awk '{print $3}' | grep -v '^moonkeep_'
@@ -78,6 +110,7 @@ check exports_its_own_names_alone exports_its_own_names_alone
 check a_c_program_builds_and_runs builds_and_runs cc "$work/tool.c"
 ! command -v c++ >/dev/null || check a_cplusplus_program_builds_and_runs builds_and_runs c++ "$work/tool++.cpp"
 check the_readmes_game_builds_and_runs the_readmes_game_builds_and_runs
+check another_lua_is_told_why another_lua_is_told_why
 check uninstalls uninstalls
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -94,6 +94,7 @@ $(BUILD)/libmoonkeep.a: $(PIC_SOURCES:%.c=$(BUILD)/%.o)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 VERSION = $(shell sed -n 's/^#define MOONKEEP_VERSION "\(.*\)"/\1/p' include/moonkeep.h)
+C_NAMES = $(shell sh host/api/manual.sh --names include/moonkeep.h)
 library: $(BUILD)/libmoonkeep.so.0 $(BUILD)/libmoonkeep.a
 
 # The program, the library and the Lua module.
@@ -103,6 +104,9 @@ install: install-program install-module library
 	install -m 755 "$(BUILD)/libmoonkeep.so.0" "$(DESTDIR)$(PREFIX)/lib/libmoonkeep.so.0"
 	ln -sf libmoonkeep.so.0 "$(DESTDIR)$(PREFIX)/lib/libmoonkeep.so"
 	install -m 644 "$(BUILD)/libmoonkeep.a" "$(DESTDIR)$(PREFIX)/lib/libmoonkeep.a"
+	install -d $(SHARE)/man/man3
+	sh host/api/manual.sh include/moonkeep.h "$(VERSION)" >$(SHARE)/man/man3/moonkeep.3
+	for name in $(C_NAMES); do echo ".so man3/moonkeep.3" >$(SHARE)/man/man3/$$name.3; done
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@LIBS@|$(LIBS)|' host/api/moonkeep.pc.in \
 	  >"$(DESTDIR)$(PREFIX)/lib/pkgconfig/moonkeep.pc"
 
@@ -111,7 +115,7 @@ uninstall:
 	  "$(DESTDIR)$(PREFIX)/lib/libmoonkeep.so.0" "$(DESTDIR)$(PREFIX)/lib/libmoonkeep.so" \
 	  "$(DESTDIR)$(PREFIX)/lib/libmoonkeep.a" "$(DESTDIR)$(PREFIX)/lib/pkgconfig/moonkeep.pc" \
 	  "$(DESTDIR)$(LUA_LIBDIR)/moonkeep.so" $(SHARE)/man/man1/moonkeep.1 $(SHARE)/man/man5/moonkeep.conf.5 \
-	  $(SHARE)/bash-completion/completions/moonkeep $(SHARE)/zsh/site-functions/_moonkeep \
+	  $(SHARE)/man/man3/moonkeep.3 $(C_NAMES:%=$(SHARE)/man/man3/%.3) $(SHARE)/bash-completion/completions/moonkeep $(SHARE)/zsh/site-functions/_moonkeep \
 	  $(SHARE)/fish/vendor_completions.d/moonkeep.fish $(UNITS)/moonkeep.service
 
 module: $(BUILD)/moonkeep.so

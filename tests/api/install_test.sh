@@ -91,6 +91,18 @@ the_readmes_game_builds_and_runs() {
     [ "$("$BUILD/moonkeep" get wins:ann --data "$game/data")" = "$(sed -n 's/^    cc game.c .*# //p' README.md)" ]
 }
 # shellcheck disable=SC2046
+has_its_manual() {
+  local man=$work/root/usr/share/man/man3 name
+  [ -z "$(groff -man -ww -Tutf8 -z "$man/moonkeep.3" 2>&1)" ] || return
+  groff -man -Tutf8 -P-cbou -rLL=200n "$man/moonkeep.3" >"$work/page"
+  for name in $(nm -D --defined-only "$BUILD/libmoonkeep.so.0" | awk '{print $3}'); do
+    if ! grep -q "$name(" "$work/page" || [ "$(cat "$man/$name.3")" != '.so man3/moonkeep.3' ]; then
+      echo "no page for $name"
+      return 1
+    fi
+  done
+}
+# shellcheck disable=SC2046
 another_lua_is_told_why() {
   local said
   cc -Wall -Wextra -Werror -rdynamic -o "$work/other" "$work/other.c" $(flags) && mkdir -p "$work/other.data" &&
@@ -110,6 +122,7 @@ check exports_its_own_names_alone exports_its_own_names_alone
 check a_c_program_builds_and_runs builds_and_runs cc "$work/tool.c"
 ! command -v c++ >/dev/null || check a_cplusplus_program_builds_and_runs builds_and_runs c++ "$work/tool++.cpp"
 check the_readmes_game_builds_and_runs the_readmes_game_builds_and_runs
+check has_its_manual has_its_manual
 check another_lua_is_told_why another_lua_is_told_why
 check uninstalls uninstalls
 echo "$passed passed, $failed failed"

@@ -298,6 +298,7 @@ static void run(struct commit *commit, struct job *job) {
   if (job->kind == JOB_FOLD) run_fold(commit, list_of(job, struct fold_job, job));
   if (job->kind == JOB_MEND) run_mend(commit, list_of(job, struct mend_job, job));
   if (job->kind == JOB_TOLD) run_told(commit);
+  if (job->kind == JOB_FAULTY) marker_note_faulty(&commit->marker);
   if (job->kind == JOB_STOP) try_once_more(commit);
   if (!commit->in_bulk) marker_follow(&commit->marker, &commit->engine); /* before anybody is told */
   note_unfolded(commit);

@@ -120,6 +120,7 @@ void front_take_in(struct store *store, struct job *job) {
     break;
   case JOB_BACKUP: backup_take_in(store, list_of(job, struct backup_job, job)); break;
   case JOB_MEND: take_in_mend(store, list_of(job, struct mend_job, job)); break;
+  case JOB_FAULTY:
   case JOB_TOLD:
   case JOB_STOP: mem_free(job); break;
   }

@@ -24,6 +24,7 @@ enum job_kind {
   JOB_SCAN,   /* reader: a range */
   JOB_FORGET, /* from the commit thread, unasked: what the cache says may be old */
   JOB_MEND,   /* mender, then commit thread: write a damaged row anew */
+  JOB_FAULTY, /* commit thread: note that the file is damaged */
   JOB_TOLD,   /* commit thread: scripts have been told of the receipt */
   JOB_BACKUP, /* keeper thread: take one now */
   JOB_STOP,   /* any of them: the last one */

@@ -121,6 +121,11 @@ static void read_salts(struct marker *marker, const struct engine *engine) {
   if (rc != SQLITE_OK) memset(salts, 0, sizeof marker->mark.salts);
 }
 
+void marker_note_faulty(struct marker *marker) {
+  marker->mark.faulty = true;
+  write_mark(marker);
+}
+
 void marker_follow(struct marker *marker, const struct engine *engine) {
   struct mark *mark = &marker->mark;
   if (!engine->db || (engine->last_seq == mark->seq && engine->wal_pages == marker->wal_pages)) return;

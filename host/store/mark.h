@@ -59,6 +59,9 @@ void marker_open(struct marker *marker, const struct folder *folder, const struc
 /* The engine's last group is on the disk. */
 void marker_follow(struct marker *marker, const struct engine *engine);
 
+/* The file is damaged: the next start looks at it as a whole, and restores it, also after a kill. */
+void marker_note_faulty(struct marker *marker);
+
 /* After engine_finish, and before the log is taken away; clean: the file alone says all. Then it is synced.
  */
 void marker_close(struct marker *marker, bool clean);

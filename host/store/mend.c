@@ -202,6 +202,15 @@ static void tell(const struct mender *mender, enum moonkeep_code code, const str
     log_write(mender->log, LOG_WARN, "store", "the store file could not be checked: %s", err->message);
 }
 
+/* At once: the host may be killed before it stops. */
+static void note_faulty(struct mender *mender) {
+  struct job *note = mem_zero(sizeof *note);
+  atomic_store(&mender->faulty, true);
+  if (!note) return;
+  note->kind = JOB_FAULTY;
+  inbox_put(mender->commit, note);
+}
+
 static void check_whole(struct mender *mender) {
   struct whole_check whole = {.mender = mender};
   struct check check = {.full = true, .damaged = on_damaged, .go_on = goes_on, .ctx = &whole};
@@ -216,7 +225,7 @@ static void check_whole(struct mender *mender) {
   mender->check_ms = now + (code == MOONKEEP_CLOSED ? LOOK_MS : MEND_CHECK_MS);
   if (code != MOONKEEP_CLOSED) tell(mender, code, &found, &err);
   if (code != MOONKEEP_CLOSED) tell_unusable(mender, &found);
-  if (code == MOONKEEP_CORRUPT && found.faults > 0) atomic_store(&mender->faulty, true);
+  if (code == MOONKEEP_CORRUPT && found.faults > 0) note_faulty(mender);
   for (struct list *link; (link = list_pop(&whole.found));)
     look_up(mender, list_of(list_of(link, struct job, link), struct mend_job, job));
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "store/archiver.h"
 #include "store/disk.h"
 #include "store/engine.h"
 #include "store/mark.h"
@@ -25,6 +26,30 @@ struct recalling {
 
 /* ---- the state before ---- */
 
+/* Whether the archive is kept of this epoch: then what a crash has left in the journal has to go there before
+ * it is folded, or it would be missing there if nothing comes of the restore. */
+static bool is_archived(const struct recalling *recalling, const struct mark *mark) {
+  uint64_t last = 0;
+  int64_t at_ms;
+  struct err ignored;
+  return !archive_last(recalling->backups, mark->epoch, &last, &at_ms, &ignored) && last > 0;
+}
+
+static enum moonkeep_code open_settled(struct recalling *recalling, const struct mark *mark,
+                                       struct engine *engine, struct err *err) {
+  struct archiver archiver;
+  bool archived = is_archived(recalling, mark);
+  if (archived && !archiver_open(&archiver, STORE_ARCHIVE_ON, recalling->backups, recalling->clock,
+                                 recalling->recall->log))
+    return err_memory(err);
+  if (archived) archiver.id = mark->id;
+  enum moonkeep_code code = engine_open_archived(engine, &recalling->folder, recalling->path, PAGES_BYTES,
+                                                 recalling->recall->log, archived ? &archiver : NULL, err);
+  if (archived) archiver_close(&archiver);
+  engine->archiver = NULL;
+  return code;
+}
+
 /* Brings everything that was saved into the file itself. One that cannot be read is damaged, which is no
  * reason not to restore. */
 static enum moonkeep_code settle(struct recalling *recalling, struct err *err) {
@@ -33,8 +58,7 @@ static enum moonkeep_code settle(struct recalling *recalling, struct err *err) {
   mark_read(&recalling->folder, &mark);
   recalling->epoch = mark.epoch;
   if (disk_size(recalling->path) <= 0) return MOONKEEP_OK;
-  enum moonkeep_code code =
-      engine_open(&engine, &recalling->folder, recalling->path, PAGES_BYTES, recalling->recall->log, err);
+  enum moonkeep_code code = open_settled(recalling, &mark, &engine, err);
   if (code == MOONKEEP_BUSY || code == MOONKEEP_MEMORY) return code;
   if (code) return MOONKEEP_OK;
   if (engine.epoch > recalling->epoch) recalling->epoch = engine.epoch;

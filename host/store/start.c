@@ -29,12 +29,13 @@ struct opening {
   struct start *start;
   struct engine *engine;
   struct mark mark;
-  bool fresh;    /* there was no store file */
-  bool restored; /* a backup has taken its place: that happens once */
-  bool doubtful; /* something about the files was wrong */
-  bool lost;     /* the log was: the file has said less than it should */
-  bool copied;   /* the folder was, while a host was at work in it: */
-  bool choosing; /*   then it is asked whether a backup with the archive is better than the file */
+  uint64_t epoch; /* of the file, as it was opened */
+  bool fresh;     /* there was no store file */
+  bool restored;  /* a backup has taken its place: that happens once */
+  bool doubtful;  /* something about the files was wrong */
+  bool lost;      /* the log was: the file has said less than it should */
+  bool copied;    /* the folder was, while a host was at work in it: */
+  bool choosing;  /*   then it is asked whether a backup with the archive is better than the file */
 };
 
 static void say(const struct opening *opening, enum log_level level) {
@@ -212,8 +213,10 @@ static enum moonkeep_code look_at_log(struct opening *opening, struct err *err) 
 
 static enum moonkeep_code open_engine(struct opening *opening, struct err *err) {
   const struct start *start = opening->start;
-  return engine_open_archived(opening->engine, start->folder, start->path, start->cache_bytes, start->log,
-                              start->archiver, err);
+  enum moonkeep_code code = engine_open_archived(opening->engine, start->folder, start->path,
+                                                 start->cache_bytes, start->log, start->archiver, err);
+  opening->epoch = opening->engine->epoch;
+  return code;
 }
 
 static enum moonkeep_code restore_and_open(struct opening *opening, const char *why, struct err *err) {
@@ -225,8 +228,8 @@ static enum moonkeep_code restore_and_open(struct opening *opening, const char *
 static bool says_less(const struct opening *opening) {
   const struct mark *mark = &opening->mark;
   const struct engine *engine = opening->engine;
-  return mark->known && mark->id == engine->id && mark->epoch == engine->epoch &&
-         engine->last_seq < mark->seq;
+  if (!mark->known || mark->id != engine->id) return false;
+  return engine->epoch < mark->epoch || (engine->epoch == mark->epoch && engine->last_seq < mark->seq);
 }
 
 /* How far the archive reaches from this group on. */
@@ -251,9 +254,11 @@ static bool reaches_further(const struct opening *opening) {
                             .clock = start->clock,
                             .log = start->log};
   uint64_t of_file = reach(opening, engine->epoch, engine->last_seq);
-  if (of_file >= opening->mark.seq) return false;
-  return rebuild_choose(&rebuild, &chosen, &ignored) == MOONKEEP_OK && chosen.epoch == engine->epoch &&
-         reach(opening, chosen.epoch, chosen.seq) > of_file;
+  if (engine->epoch == opening->mark.epoch && of_file >= opening->mark.seq) return false;
+  if (rebuild_choose(&rebuild, &chosen, &ignored)) return false;
+  if (chosen.epoch != engine->epoch)
+    return chosen.epoch > engine->epoch && chosen.epoch <= opening->mark.epoch;
+  return reach(opening, chosen.epoch, chosen.seq) > of_file;
 }
 
 /* Numbers of changes that others have heard of are not given again in this epoch. */
@@ -276,6 +281,7 @@ static enum moonkeep_code complete_file(struct opening *opening, struct err *err
   struct receipt *receipt = &opening->start->receipt;
   struct replay replay = {.dir = start->backups, .until_ms = INT64_MAX, .epoch = engine->epoch};
   enum moonkeep_code code = replay_run(&replay, engine, err);
+  buf_clear(&engine->fresh); /* the archive has them */
   if (code) return code;
   uint64_t missing = engine->last_seq < opening->mark.seq ? opening->mark.seq - engine->last_seq : 0;
   *receipt = (struct receipt){.kind = RECEIPT_COMPLETED,
@@ -294,6 +300,32 @@ static enum moonkeep_code complete(struct opening *opening, struct err *err) {
   if (!reaches_further(opening)) return complete_file(opening, err);
   engine_close(opening->engine, false, &ignored);
   return restore_and_open(opening, "the store file has lost its last changes", err);
+}
+
+/* A new store has all that it holds in its log: a file that has lost that is an empty one. */
+static bool holds_nothing(const struct opening *opening) {
+  static const char ask[] =
+      "SELECT count(*) FROM sqlite_schema WHERE type='table' AND substr(name, 1, 1)<>'_'"
+      " AND name NOT LIKE 'sqlite%'";
+  const struct mark *mark = &opening->mark;
+  const struct engine *engine = opening->engine;
+  struct err ignored;
+  int64_t tables = 0;
+  if (!mark->known || mark->clean || mark->seq == 0 || engine->last_seq > 0 || engine->epoch > mark->epoch)
+    return false;
+  return !sql_number(engine->db, ask, "open the store file", &tables, &ignored) && tables == 0;
+}
+
+static enum moonkeep_code begin_again(struct opening *opening, struct err *err) {
+  struct err ignored;
+  engine_close(opening->engine, false, &ignored);
+  if (rebuild_is_possible(opening->start->backups))
+    return restore_and_open(opening, "the store file has lost all that it held with its write-ahead log",
+                            err);
+  return err_set(err, MOONKEEP_CORRUPT,
+                 "the store file %s has lost all that it held with its write-ahead log, and there are no "
+                 "backups in %s. Put the log back or bring a backup; to begin empty, remove %s/appdata.mark",
+                 opening->start->path, opening->start->backups, opening->start->folder->path);
 }
 
 /* A file that was put in this one's place, most likely a backup, goes on in an epoch of its own. */
@@ -387,12 +419,15 @@ static enum moonkeep_code open_checked(struct opening *opening, struct err *err)
   struct err why = *err;
   if (is_damage(code, opening)) return restore_and_open(opening, why.message, err);
   if (code || opening->restored) return code;
+  if (holds_nothing(opening)) return begin_again(opening, err);
   code = adopt(opening, err);
   opening->lost = !code && says_less(opening);
   if (opening->lost) code = complete(opening, err);
   if (!code && opening->copied && !opening->restored) code = take_copy(opening, err);
   /* Left open it would hold the log, which the next try, in this process, may have to set aside. */
   if (code && !opening->restored) engine_close(opening->engine, false, &ignored);
+  why = *err;
+  if (is_damage(code, opening)) return restore_and_open(opening, why.message, err);
   if (code || opening->restored) return code;
   return clean && !opening->doubtful ? MOONKEEP_OK : check_whole(opening, err);
 }
@@ -404,6 +439,12 @@ static bool was_edited(const struct opening *opening, uint32_t stamp, bool log_w
   if (!mark->known || opening->fresh || opening->restored || opening->lost || mark->id != opening->engine->id)
     return false;
   return mark->clean ? mark->stamp != 0 && mark->stamp != stamp : !log_was_there;
+}
+
+static enum moonkeep_code settle_identity(struct engine *engine, struct err *err) {
+  enum moonkeep_code code = engine_checkpoint(engine, err);
+  if (code) engine_close(engine, false, NULL);
+  return code;
 }
 
 enum moonkeep_code start_engine(struct start *start, struct engine *engine, struct err *err) {
@@ -427,6 +468,8 @@ enum moonkeep_code start_engine(struct start *start, struct engine *engine, stru
     if (code) engine_close(engine, false, NULL);
     start->edit_seq = engine->last_seq;
   }
+  /* Which file this is must not be lost with its log. */
+  if (!code && (engine->id_is_new || engine->epoch != opening.epoch)) code = settle_identity(engine, err);
   start->restored = finished || start->receipt.kind != RECEIPT_NONE;
   return code;
 }

@@ -162,6 +162,15 @@ TEST(what_a_kill_has_cut_off_happened_before_it_or_never) {
   HOLDS("+ 1 set s 0 k\n! killed\n! killed\n" LOOKED(2, "k=1:0"));
 }
 
+TEST(a_store_that_was_brought_back_is_what_it_was) {
+  HOLDS(WROTE(1, "k") LOOKED(2, "k=1:0") WROTE(3, "k") "1000 ! killed\n1001 < 1000\n" READ(4, "k", 1));
+  CANNOT(WROTE(1, "k") LOOKED(2, "k=1:0") WROTE(3, "k") "1000 ! killed\n1001 < 1000\n" READ(4, "k", 3));
+  CANNOT(WROTE(1, "k") LOOKED(2, "k=1:0") "+ 3 set s 0 k\n1000 ! killed\n1001 < 1000\n" READ(4, "k", 3));
+  HOLDS(WROTE(1, "k") LOOKED(2, "k=1:0") "1001 < 1000\n" WROTE(3, "k") "1000 ! killed\n" READ(4, "k", 3));
+  CANNOT(WROTE(1, "k") LOOKED(2, "k=1:0") "1001 < 1000\n" WROTE(3, "k") "1000 ! killed\n" READ(4, "k", 1));
+  CANNOT(WROTE(1, "k") LOOKED(2, "k=1:0") "1001 < 999\n");
+}
+
 TEST(what_is_no_history_does_not_hold) {
   CANNOT("nonsense\n");
   CANNOT("+ 1 get s k\n- 1 error io: the disk\n");

@@ -18,6 +18,11 @@ struct walk {
   struct read_slot reads[MOST_READS];
   int read_slots; /* those in use are below */
   struct states now, next, tried;
+  struct moment {
+    int64_t ms;
+    struct states states;
+  } moments[MOST_MOMENTS]; /* when somebody had looked: a store can be brought back to these */
+  int moment_count;
   size_t line;
   struct history_stats stats;
 };
@@ -213,6 +218,26 @@ static void drop_cut_off(struct walk *walk, size_t line) {
   forget_ended(walk);
 }
 
+static void keep_moment(struct walk *walk, int64_t ms) {
+  if (walk->moment_count == MOST_MOMENTS) return;
+  struct moment *moment = &walk->moments[walk->moment_count++];
+  moment->ms = ms;
+  for (size_t i = 0; i < walk->now.count; i++) states_add(&moment->states, &walk->now.items[i]);
+}
+
+/* The store is what it was then. What a kill has cut off since is not in it. */
+static enum history_verdict go_back(struct walk *walk, int64_t ms) {
+  drop_cut_off(walk, walk->line);
+  for (int i = walk->moment_count; i-- > 0;) {
+    const struct states *then = &walk->moments[i].states;
+    if (walk->moments[i].ms != ms) continue;
+    states_clear(&walk->now);
+    for (size_t at = 0; at < then->count; at++) states_add(&walk->now, &then->items[at]);
+    return HISTORY_HOLDS;
+  }
+  return HISTORY_VIOLATED;
+}
+
 static enum history_verdict step(struct walk *walk, const struct event *event) {
   struct op *op = &walk->history.ops[event->op];
   switch (event->kind) {
@@ -222,7 +247,11 @@ static enum history_verdict step(struct walk *walk, const struct event *event) {
     return begin(walk, op) ? HISTORY_HOLDS : HISTORY_TOO_WIDE;
   case RETURNED: return return_from(walk, op);
   case KILLED: walk->stats.kills++; break;
-  case LOOKED: drop_cut_off(walk, walk->line); break;
+  case LOOKED:
+    drop_cut_off(walk, walk->line);
+    keep_moment(walk, event->ms);
+    break;
+  case BACK: return go_back(walk, event->moment_ms);
   case RAN: break;
   }
   return HISTORY_HOLDS;
@@ -239,7 +268,7 @@ static void print_line(const struct walk *walk, size_t line, struct buf *why) {
 
 static bool concerns(const struct walk *walk, size_t line, key_set keys) {
   const struct event *event = &walk->history.events[line];
-  if (event->kind == KILLED || event->kind == LOOKED) return true;
+  if (event->kind == KILLED || event->kind == LOOKED || event->kind == BACK) return true;
   return (walk->history.ops[event->op].keys & keys) != 0;
 }
 
@@ -295,6 +324,7 @@ enum history_verdict history_check(const char *text, size_t len, struct buf *why
   states_free(&walk->now);
   states_free(&walk->next);
   states_free(&walk->tried);
+  for (int i = 0; i < walk->moment_count; i++) states_free(&walk->moments[i].states);
   history_free(&walk->history);
   free(walk);
   return verdict;

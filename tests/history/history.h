@@ -10,11 +10,11 @@
  *   MS + ID deleteLike STORE PATTERN
  *   MS + ID select|selectValue|keys STORE PATTERN LIMIT AFTER   LIMIT 0 and AFTER "." are none
  *   MS + ID count|each STORE PATTERN
- *   MS ~ ID SAW                                the function of the update ID was given what SAW had written,
- * 0: nothing MS - ID [ANSWER]                           the call has returned: the writer of the value (0:
- * absent), 0 or 1, a number, rows KEY=WRITER:EXPIRY ("-": not seen), or `raised` MS ! killed what has not
- * returned never will MS = looked                                the next host has read everything; only now
- * do others begin
+ *   MS ~ ID SAW             the function of the update ID was given what SAW had written; 0: nothing
+ *   MS - ID [ANSWER]        the call has returned: the writer of the value (0: absent), 0 or 1, a number,
+ * rows KEY=WRITER:EXPIRY ("-": not seen), or `raised` MS ! killed             what has not returned never
+ * will MS = looked             the next host has read everything; only now do others begin MS < MOMENT the
+ * store was brought back to what it was when somebody had looked at MOMENT
  *
  * EXPIRY is a time in ms, "+MS" counts from the line's own, and 0 is none (for an update: the one that the
  * key has).

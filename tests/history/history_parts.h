@@ -9,10 +9,11 @@
 #include "history/history.h"
 
 enum {
-  MOST_KEYS = 32,      /* of all stores */
-  MOST_CHANGES = 64,   /* under way at once */
-  MOST_READS = 256,    /* under way at once; each key of an `each` is one */
-  MOST_STATES = 200000 /* possible at once */
+  MOST_KEYS = 32,       /* of all stores */
+  MOST_CHANGES = 64,    /* under way at once */
+  MOST_READS = 256,     /* under way at once; each key of an `each` is one */
+  MOST_STATES = 200000, /* possible at once */
+  MOST_MOMENTS = 64
 };
 
 typedef uint32_t
@@ -52,12 +53,12 @@ struct op {
   int reads[MOST_KEYS], read_count;      /* slots of reads under way */
 };
 
-enum event_kind { CALLED, RAN, RETURNED, KILLED, LOOKED };
+enum event_kind { CALLED, RAN, RETURNED, KILLED, LOOKED, BACK };
 
 struct event {
   enum event_kind kind;
   size_t op;
-  int64_t ms;
+  int64_t ms, moment_ms; /* moment_ms: of BACK */
 };
 
 struct history {

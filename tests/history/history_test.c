@@ -1,6 +1,8 @@
 /* Histories of a host in which three scripts with many tasks change and read the same few keys of two stores,
- * by chance, and which is killed again and again; each is checked (history.h). SEED repeats one, ROUNDS makes
- * more of them, HISTORY=FILE writes the last one down. */
+ * by chance, and which is killed again and again; each is checked (history.h). In half of them there is an
+ * archive that every change waits for, backups are taken, and between two hosts the store file is lost or
+ * damaged, its log is, or the store is brought back to an earlier moment: no call may notice, but for that
+ * moment. SEED repeats one, ROUNDS makes more of them, HISTORY=FILE writes the last one down. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -8,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +20,7 @@
 #include "helpers/temp.h"
 #include "history/history.h"
 #include "script/scripts.h"
+#include "store/recall.h"
 #include "store/store.h"
 
 enum {
@@ -24,6 +28,7 @@ enum {
   LIFE_CALLS = 400,  /* made at most before a host ends */
   LIFE_IDS = 100000, /* numbers for the calls of one life */
   RECORD_BYTES = 4 << 20,
+  MOST_LOOKS = 16, /* that are remembered */
 };
 
 /* Memory that outlives the child: a line counts when `len` does. */
@@ -31,6 +36,12 @@ struct record {
   _Atomic size_t len;
   _Atomic int64_t wall_ms, steady_ms; /* the host's clock, which stands still but where the host moves it */
   _Atomic int calls;                  /* in this life */
+  int64_t looked_ms[MOST_LOOKS]; /* when everything had been read; there is nothing of that moment later */
+  int look_count;
+  bool archived;       /* the history has an archive, backups and losses */
+  bool needs_backup;   /* a log was lost, which another program may have taken away after its own changes */
+  _Atomic int backups; /* taken */
+  int lost, brought_back; /* how often */
   char text[RECORD_BYTES];
 };
 
@@ -70,6 +81,8 @@ static void take_line(void *ctx, enum log_level level, const char *source, const
   if (level == LOG_INFO && strchr("+-~=", text[0])) record_line(text);
   if (level > LOG_INFO) record_line(text);
   record->calls += level == LOG_INFO && text[0] == '+';
+  if (text[0] == '=' && record->look_count < MOST_LOOKS)
+    record->looked_ms[record->look_count++] = record->wall_ms;
 }
 
 static void drop_action(void *ctx, const char *json, size_t len) {
@@ -91,8 +104,11 @@ static void open_host(struct host *host, const char *dir) {
   host->clock = (struct clock){wall_ms, steady_ms, NULL};
   host->log = (struct log){take_line, NULL, LOG_INFO};
   timers_init(&host->timers);
-  struct store_options store = {
-      .dir = dir, .owner = "a test", .clock = &host->clock, .cache_bytes = caches[check_below(3)]};
+  struct store_options store = {.dir = dir,
+                                .owner = "a test",
+                                .clock = &host->clock,
+                                .cache_bytes = caches[check_below(3)],
+                                .archive = record->archived ? STORE_ARCHIVE_SYNC : STORE_ARCHIVE_OFF};
   must(store_open(&host->store, &store, &err), &err);
   struct scripts_options scripts = {.dir = "tests/history/scripts",
                                     .store = host->store,
@@ -116,6 +132,33 @@ static void let_time_pass(struct host *host) {
   if (check_below(200) == 0) advance(host, 1100);
 }
 
+/* ---- its backups ---- */
+
+static bool backing_up;
+
+static void backed_up(struct store_backup *request, const struct store_backup_state *made,
+                      const struct err *err) {
+  (void)request, (void)made;
+  if (err && err->code != MOONKEEP_CLOSED) record_line(err->message);
+  backing_up = false;
+  record->backups += !err;
+}
+
+/* Takes one while the others go on. */
+static void begin_backup(struct host *host) {
+  static struct store_backup request = {backed_up};
+  struct err err;
+  if (!record->archived || backing_up) return;
+  backing_up = true;
+  must(store_backup(host->store, &request, &err), &err);
+}
+
+static void back_up(struct host *host) {
+  begin_backup(host);
+  while (backing_up) store_wait(host->store, -1);
+  record->needs_backup = false;
+}
+
 static void emit(struct host *host, const char *name, uint64_t first) {
   char json[200];
   struct err err;
@@ -131,6 +174,7 @@ static void run(struct host *host, int calls) {
     store_kick(host->store, more);
     store_pump(host->store);
     let_time_pass(host);
+    if (check_below(400) == 0) begin_backup(host);
     if (more) continue;
     struct scripts_load load = scripts_load(host->scripts);
     if (store_pending(host->store) > 0)
@@ -146,9 +190,11 @@ static _Noreturn void live(const char *dir, int life) {
   struct host host;
   struct err err;
   open_host(&host, dir);
+  if (record->needs_backup || check_below(3) == 0) back_up(&host);
   uint64_t first = (uint64_t)(life + 1) * LIFE_IDS;
   emit(&host, "look", first);
   run(&host, INT32_MAX);
+  advance(&host, 1); /* nothing more happens in the moment of the look */
   emit(&host, "begin", first + LIFE_IDS / 2 / 4 * 4);
   run(&host, LIFE_CALLS);
   emit(&host, "over", 0);
@@ -187,6 +233,56 @@ static void live_once(const char *dir, int life, bool kill_it) {
     record_line("the host has crashed");
 }
 
+/* ---- between two hosts ---- */
+
+static void spoil_page(const char *path) {
+  char zeros[4096] = {0};
+  struct stat st;
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0 || fstat(fd, &st) != 0) return;
+  off_t page = (off_t)check_below((uint64_t)(st.st_size / 4096 + 1)) * 4096;
+  CHECK(pwrite(fd, zeros, sizeof zeros, page) == sizeof zeros);
+  close(fd);
+}
+
+/* To a moment at which everything had been read, where there is a backup of before it still. */
+static void bring_back(const char *dir) {
+  struct clock clock = {wall_ms, steady_ms, NULL};
+  struct recalled recalled;
+  struct err err;
+  if (record->look_count == 0) return;
+  int64_t to_ms = record->looked_ms[check_below((uint64_t)record->look_count)];
+  bool newest = check_below(3) == 0;
+  struct recall recall = {.dir = dir, .until_ms = newest ? INT64_MAX : to_ms, .clock = &clock};
+  enum moonkeep_code code = recall_run(&recall, &recalled, &err);
+  recalled_deinit(&recalled);
+  if (code && !newest && strstr(err.message, "from before that moment")) return;
+  if (code) record_line(err.message);
+  char line[40];
+  snprintf(line, sizeof line, "< %lld", (long long)to_ms);
+  if (!code && !newest) record_line(line);
+  record->brought_back++;
+}
+
+static void lose_something(const char *dir) {
+  const char *file = temp_path(dir, "appdata.db"), *log = temp_path(dir, "appdata.db-wal");
+  bool has_log = access(log, F_OK) == 0;
+  record->lost++;
+  switch (check_below(6)) {
+  case 0: unlink(file); break;
+  case 1: unlink(file), unlink(log), unlink(temp_path(dir, "appdata.db-shm")); break;
+  case 2: temp_write(file, "this is no database"); break;
+  case 3:
+    if (has_log) spoil_page(file); /* only after a kill is the file looked at as a whole at once */
+    break;
+  case 4:
+    unlink(log), unlink(temp_path(dir, "appdata.db-shm"));
+    record->needs_backup |= has_log;
+    break;
+  default: bring_back(dir);
+  }
+}
+
 /* Chance is not all that makes a history, time does too: one that does not hold may not come again. */
 static const char *write_down(void) {
   static char path[256];
@@ -219,7 +315,16 @@ static void live_and_check(struct history_stats *sum) {
   record->len = 0;
   record->wall_ms = 1767225600000;
   record->steady_ms = 0;
-  for (int life = 0; life < LIVES; life++) live_once(dir, life, life < LIVES - 2);
+  record->look_count = 0;
+  record->archived = check_below(2) == 0;
+  record->needs_backup = false;
+  for (int life = 0; life < LIVES; life++) {
+    bool lose = life > 0 && record->archived && !record->needs_backup && check_below(3) > 0;
+    record->wall_ms += 2; /* what happened before has moments of its own */
+    if (lose) lose_something(dir);
+    record->wall_ms += 2;
+    live_once(dir, life, life < LIVES - 2);
+  }
   enum history_verdict verdict = history_check(record->text, record->len, &why, &stats);
   const char *what = verdict == HISTORY_TOO_WIDE ? "cannot be checked" : "does not hold";
   if (verdict != HISTORY_HOLDS) FAIL("the history %s (it is in %s)\n%s", what, write_down(), buf_text(&why));
@@ -236,8 +341,11 @@ TEST(what_tasks_see_is_one_order_of_changes_whatever_is_killed) {
   record = mmap(NULL, sizeof *record, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   CHECK(record != MAP_FAILED);
   for (long round = check_rounds(4); round > 0; round--) live_and_check(&sum);
-  printf("%zu calls, %zu unanswered, %zu kills, at most %zu states\n", sum.calls, sum.unanswered, sum.kills,
-         sum.states);
+  printf("%zu calls, %zu unanswered, %zu kills, at most %zu states, %d backups, %d losses, %d times brought "
+         "back; "
+         "seed %llu\n",
+         sum.calls, sum.unanswered, sum.kills, sum.states, (int)record->backups, record->lost,
+         record->brought_back, (unsigned long long)check_seed());
   CHECK(sum.kills > 0 && sum.unanswered > 0); /* something was under way when it was killed */
   munmap(record, sizeof *record);
 }

@@ -288,8 +288,8 @@ static void cut_off(struct history *history, int64_t ms) {
 }
 
 static bool read_line(struct reader *reader) {
-  static const char marks[] = "+~-!=";
-  static const enum event_kind kinds[] = {CALLED, RAN, RETURNED, KILLED, LOOKED};
+  static const char marks[] = "+~-!=<";
+  static const enum event_kind kinds[] = {CALLED, RAN, RETURNED, KILLED, LOOKED, BACK};
   struct history *history = reader->history;
   struct op *op = NULL;
   reader->ms = number(next_word(reader));
@@ -298,8 +298,9 @@ static bool read_line(struct reader *reader) {
   if (!which) return wrong(reader, "no line of a history");
   if (which - marks < 3 && !read_op_line(reader, *which, &op)) return false;
   if (*which == '!') cut_off(history, reader->ms);
+  int64_t moment_ms = *which == '<' ? number(next_word(reader)) : 0;
   history->events[history->event_count++] =
-      (struct event){kinds[which - marks], op ? (size_t)(op - history->ops) : 0, reader->ms};
+      (struct event){kinds[which - marks], op ? (size_t)(op - history->ops) : 0, reader->ms, moment_ms};
   return true;
 }
 

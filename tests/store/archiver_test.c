@@ -442,6 +442,21 @@ TEST(a_file_whose_first_group_is_torn_is_begun_anew) {
   check_changes(dir, "p appData a 1\np appData b 2\n");
 }
 
+TEST(what_came_from_the_archive_does_not_go_into_it_again) {
+  const char *dir = temp_dir();
+  struct store *store = open_archived(dir, STORE_ARCHIVE_SYNC);
+  sync_set(store, "appData", "z", "0");
+  sync_close(store);
+  change_and_die(dir, "a");
+  unlink(temp_path(dir, "appdata.db-wal"));
+  unlink(temp_path(dir, "appdata.db-shm"));
+  store = open_archived(dir, STORE_ARCHIVE_SYNC);
+  CHECK_STR(sync_get(store, "appData", "a"), "1");
+  sync_set(store, "appData", "b", "2");
+  sync_close(store);
+  check_changes(dir, "p appData z 0\np appData a 1\np appData b 2\n");
+}
+
 /* Dies when a file of the archive is made, and what is in the journal must be there still; or when the
  * archive has it, and what is folded then must not be missing. */
 static int die_at, operations;

@@ -207,6 +207,23 @@ TEST(log_cut_anywhere_is_noticed) {
   free(log), free(db), free(mark);
 }
 
+/* Nothing of it has come into the file yet. */
+static const char *make_new_folder(void) {
+  const char *dir = temp_dir();
+  leave_a_log(dir);
+  unlink(temp_path(dir, "appdata.db-wal"));
+  unlink(temp_path(dir, "appdata.db-shm"));
+  return dir;
+}
+
+TEST(log_of_a_new_store_that_is_lost_is_noticed) {
+  const char *dir = make_new_folder();
+  check_refused(dir, "has lost all that it held");
+  check_refused(dir, "has lost all that it held");
+  unlink(temp_path(dir, "appdata.mark")); /* as the sentence says */
+  sync_close(sync_open(dir));
+}
+
 TEST(log_of_another_database_is_set_aside) {
   const char *dir = make_folder(), *other = make_folder();
   leave_a_log(dir);
@@ -314,6 +331,15 @@ TEST(lost_log_is_completed_from_the_archive) {
   archive_three(dir);
   unlink(temp_path(dir, "appdata.db-wal"));
   check_restored(dir, "a=1 b=2 c=3 d=4 e=5", "\"kind\":\"completed\"", "\"missing\":0");
+}
+
+TEST(new_store_that_has_lost_its_log_is_restored_from_the_archive) {
+  const char *dir = make_new_folder();
+  struct buf groups = {0};
+  add_put(&groups, 1, "d", "4");
+  add_put(&groups, 2, "e", "5");
+  write_archive(dir, 0, &groups, 2);
+  check_restored(dir, "d=4 e=5", "has lost all that it held", "\"missing\":0");
 }
 
 TEST(archive_from_the_first_change_on_is_a_backup) {

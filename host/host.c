@@ -11,8 +11,8 @@
 /* How long running tasks may take to end after host_stop, where the grace period is shorter. */
 enum { PATIENCE_MS = 10000 };
 
-/* What would begin in the last sixteenth of a tick's budget would end after it. */
-enum { LAST_SHARE = 16 };
+/* What would begin in the last eighth of a tick's budget might end after it. */
+enum { LAST_SHARE = 8 };
 
 /* A host goes through these in order. */
 enum phase {

@@ -16,9 +16,9 @@
 
 /* The collector waits until memory has grown to this percentage of what was in use after the last collection:
  * a long pause gives the most updates a second, a short one the smallest script at rest. It works whenever
- * two to the power of GC_STEP bytes have been allocated; with Lua's own 13 one step of it took some
- * milliseconds. */
-enum { GC_PAUSE = 300, GC_STEPMUL = 400, GC_STEP = 9 };
+ * two to the power of GC_STEP bytes have been allocated, and does so much then: with more of both a task that
+ * allocates some kilobytes had a millisecond of it, or several. */
+enum { GC_PAUSE = 300, GC_STEPMUL = 40, GC_STEP = 9 };
 
 /* ---- the state ---- */
 

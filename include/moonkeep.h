@@ -153,6 +153,20 @@ void moonkeep_finish(struct moonkeep_host *host);
 enum moonkeep_code moonkeep_emit(struct moonkeep_host *host, const char *json, size_t len,
                                  void (*done)(void *ctx, const char *errors), void *ctx);
 
+/* The same for programs that do not write JSON: the event of this name with these fields. Errors: memory,
+ * invalid_value (a text that is no UTF-8, a number that is not finite, a JSON that is none). */
+enum moonkeep_type { MOONKEEP_TEXT, MOONKEEP_INTEGER, MOONKEEP_NUMBER, MOONKEEP_BOOLEAN, MOONKEEP_JSON };
+struct moonkeep_field {
+  const char *name;
+  enum moonkeep_type type;
+  const char *text; /* MOONKEEP_TEXT, MOONKEEP_JSON */
+  int64_t integer;  /* MOONKEEP_INTEGER, MOONKEEP_BOOLEAN */
+  double number;    /* MOONKEEP_NUMBER */
+};
+enum moonkeep_code moonkeep_emit_fields(struct moonkeep_host *host, const char *event,
+                                        const struct moonkeep_field *fields, size_t count,
+                                        void (*done)(void *ctx, const char *errors), void *ctx);
+
 /* ---- the server's own functions, for scripts ----
  *
  * What is provided as function "move" of module "arena" is called by scripts as

@@ -1,4 +1,5 @@
 /* The C library, as a program uses it. */
+#include <math.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -156,6 +157,32 @@ TEST(ticks_without_a_budget_get_on) {
   moonkeep_select(host, NULL, "k%", 0, note, &total);
   moonkeep_wait(host);
   CHECK_INT(total.count, EVENTS);
+  close_host(host);
+}
+
+TEST(events_are_made_of_values) {
+  struct seen seen = {.answers = 0};
+  const char *scripts = temp_dir();
+  temp_write(temp_path(scripts, "hits.lua"), "bot.on('hit', function(e) bot.act {action = 'seen', list = "
+                                             "{math.type(e.n), e.n, e.x, e.ok, e.who, #e.list}} end)");
+  struct moonkeep_host *host = open_host(temp_dir(), scripts, &seen);
+  struct moonkeep_field fields[] = {{.name = "n", .type = MOONKEEP_INTEGER, .integer = INT64_MAX},
+                                    {.name = "x", .type = MOONKEEP_NUMBER, .number = 2},
+                                    {.name = "ok", .type = MOONKEEP_BOOLEAN, .integer = 1},
+                                    {.name = "who", .type = MOONKEEP_TEXT, .text = "\"ann\"\n"},
+                                    {.name = "list", .type = MOONKEEP_JSON, .text = "[1, 2]"}};
+  size_t count = sizeof fields / sizeof *fields;
+  CHECK_INT(moonkeep_emit_fields(host, "hit", fields, count, on_done, &seen), MOONKEEP_OK);
+  tick_until(host, &seen, 1);
+  if (!strstr(seen.text, "\"integer\",9223372036854775807,2.0,true,\"\\\"ann\\\"\\n\",2"))
+    FAIL("%s", seen.text);
+  fields[4].text = "1,\"event\":2";
+  CHECK_INT(moonkeep_emit_fields(host, "hit", fields, count, on_done, &seen), MOONKEEP_INVALID_VALUE);
+  fields[3].text = "\xff";
+  CHECK_INT(moonkeep_emit_fields(host, "hit", fields, 4, on_done, &seen), MOONKEEP_INVALID_VALUE);
+  fields[1].number = INFINITY;
+  CHECK_INT(moonkeep_emit_fields(host, "hit", fields, 2, on_done, &seen), MOONKEEP_INVALID_VALUE);
+  CHECK_INT(moonkeep_emit_fields(host, "hit", NULL, 0, NULL, NULL), MOONKEEP_OK);
   close_host(host);
 }
 

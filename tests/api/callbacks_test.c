@@ -80,6 +80,7 @@ static void open_server(struct server *server, struct moonkeep_options options, 
   options.scripts = server->scripts;
   options.ctx = server;
   options.action = on_action;
+  if (options.backup_every_ms == 0) options.backup_every_ms = -1;
   if (moonkeep_open(&server->host, &options, &error)) FAIL("%s", error.message);
 }
 
@@ -108,36 +109,10 @@ static void emit(struct server *server) {
   while (server->done == done) tick(server);
 }
 
-/* ---- failures and reloads ---- */
-
-TEST(failures_and_reloads_are_told) {
-  static struct server server;
-  open_server(&server, (struct moonkeep_options){.failed = on_failed, .changed = on_changed, .watch = 1},
-              "bot.on('go', function()\n  error 'lost'\nend)");
-  emit(&server);
-  CHECK_STR(server.said, "bot: error in the event \"go\": bot.lua:2: lost\n    2 | error 'lost' (traced)\n");
-  server.said[0] = '\0';
-  temp_write(temp_path(server.scripts, "bot.lua"), "bot.on('go', function() bot.send('c', 'new') end)");
-  while (!server.said[0]) tick(&server);
-  CHECK_STR(server.said, "bot reloaded\n");
-  server.said[0] = '\0';
-  temp_write(temp_path(server.scripts, "bot.lua"), "bot.on('go'");
-  while (!server.said[0]) tick(&server);
-  CHECK(strncmp(server.said, "bot: not loaded: bot.lua:1: ", 28) == 0);
-  server.said[0] = '\0';
-  emit(&server);
-  CHECK(strstr(server.said, "\"new\""));
-  close_server(&server);
-}
-
-TEST(failures_at_the_start_are_told) {
-  static struct server server;
-  open_server(&server, (struct moonkeep_options){.failed = on_failed}, "error 'early'");
-  CHECK(strncmp(server.said, "bot: not loaded: bot.lua:1: early", 33) == 0);
-  close_server(&server);
-}
-
-/* ---- the clock ---- */
+/* ---- the clock ----
+ *
+ * First, and the only one with backups: ThreadSanitizer does not see libuv close a descriptor, and would take
+ * one that the keeper has opened since for the same. */
 
 static int count_backups(const struct server *server) {
   int count = 0;
@@ -173,6 +148,35 @@ TEST(expiry_timers_and_backups_follow_the_clock) {
   moonkeep_set_wait(server.host, NULL, "k", "1", 0, NULL);
   atomic_fetch_add(&server.now_ms, 3600000);
   while (count_backups(&server) <= backups) tick(&server);
+  close_server(&server);
+}
+
+/* ---- failures and reloads ---- */
+
+TEST(failures_and_reloads_are_told) {
+  static struct server server;
+  open_server(&server, (struct moonkeep_options){.failed = on_failed, .changed = on_changed, .watch = 1},
+              "bot.on('go', function()\n  error 'lost'\nend)");
+  emit(&server);
+  CHECK_STR(server.said, "bot: error in the event \"go\": bot.lua:2: lost\n    2 | error 'lost' (traced)\n");
+  server.said[0] = '\0';
+  temp_write(temp_path(server.scripts, "bot.lua"), "bot.on('go', function() bot.send('c', 'new') end)");
+  while (!server.said[0]) tick(&server);
+  CHECK_STR(server.said, "bot reloaded\n");
+  server.said[0] = '\0';
+  temp_write(temp_path(server.scripts, "bot.lua"), "bot.on('go'");
+  while (!server.said[0]) tick(&server);
+  CHECK(strncmp(server.said, "bot: not loaded: bot.lua:1: ", 28) == 0);
+  server.said[0] = '\0';
+  emit(&server);
+  CHECK(strstr(server.said, "\"new\""));
+  close_server(&server);
+}
+
+TEST(failures_at_the_start_are_told) {
+  static struct server server;
+  open_server(&server, (struct moonkeep_options){.failed = on_failed}, "error 'early'");
+  CHECK(strncmp(server.said, "bot: not loaded: bot.lua:1: early", 33) == 0);
   close_server(&server);
 }
 

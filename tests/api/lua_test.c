@@ -29,7 +29,8 @@ static void open_host(struct server *server, const char *dir, int refuse_blockin
                                      .data = dir,
                                      .ctx = server,
                                      .failed = on_failed,
-                                     .refuse_blocking = refuse_blocking};
+                                     .refuse_blocking = refuse_blocking,
+                                     .backup_every_ms = -1};
   if (moonkeep_open(&server->host, &options, &error)) FAIL("%s", error.message);
 }
 

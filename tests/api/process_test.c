@@ -51,7 +51,8 @@ static enum moonkeep_code try_open(struct server *server, int budget_signal, str
                                      .ctx = server,
                                      .cpu_budget_ms = 40,
                                      .budget_signal = budget_signal,
-                                     .log = on_log};
+                                     .log = on_log,
+                                     .backup_every_ms = -1};
   return moonkeep_open(&server->host, &options, error);
 }
 

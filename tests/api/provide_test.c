@@ -124,7 +124,8 @@ static void open_server(struct server *server, const char *script) {
                                      .ctx = server,
                                      .log = on_log,
                                      .action = on_action,
-                                     .prepare = prepare};
+                                     .prepare = prepare,
+                                     .backup_every_ms = -1};
   if (moonkeep_open(&server->host, &options, &error)) FAIL("%s", error.message);
 }
 
@@ -332,7 +333,8 @@ TEST(the_servers_module_goes_before_a_file) {
                                      .ctx = &server,
                                      .log = on_log,
                                      .action = on_action,
-                                     .prepare = prepare};
+                                     .prepare = prepare,
+                                     .backup_every_ms = -1};
   if (moonkeep_open(&server.host, &options, &error)) FAIL("%s", error.message);
   emit(&server);
   tick_until_done(&server, 1);

@@ -226,6 +226,11 @@ tsan:
 edges:
 	+@ONLY_PROGRAMS=1 $(FLAVOUR) BUILD="$(BUILD)-edges" EDGES=1 SANITIZE=address,undefined OPTIMISE=-O1
 
+# The proof that data cannot be lost, with full counts (some twenty minutes); ONLY: those with this in their name.
+proof: $(BUILD)/.test-deps
+	@$(MAKE) --no-print-directory $(BUILD)/moonkeep $(TESTS)
+	@BUILD="$(BUILD)" bash tests/proof.sh $(ONLY)
+
 # Fuzzing, FUZZ_SECONDS for each target, or of the targets with ONLY in their name; COVERAGE=1 says what they reach.
 FUZZ_SECONDS ?= 20
 fuzz: $(BUILD)/.lint-deps
@@ -291,4 +296,4 @@ bench-size: $(BUILD)/.deps
 clean:
 	rm -rf "$(BUILD)" "$(BUILD)-asan" "$(BUILD)-tsan" "$(BUILD)-edges"
 
-.PHONY: all library install uninstall module install-module install-program deps run test lint format asan tsan edges fuzz bench bench-backup bench-size bench-tick clean
+.PHONY: all proof library install uninstall module install-module install-program deps run test lint format asan tsan edges fuzz bench bench-backup bench-size bench-tick clean

@@ -280,6 +280,8 @@ TEST(what_was_acknowledged_survives_being_killed_at_any_moment) {
     if (cycle % 10 == 1) CHECK_STR(sync_sql(dir, "PRAGMA integrity_check"), "ok");
   }
   for (int counter = 0; counter < COUNTERS; counter++) sum += ledger->acknowledged[counter];
+  printf("%ld cycles, %ld additions acknowledged; seed %llu\n", cycles(), sum,
+         (unsigned long long)check_seed());
   CHECK(sum > cycles()); /* something has happened */
   munmap(ledger, sizeof *ledger);
 }

@@ -183,6 +183,7 @@ static long live(long cuts) {
 TEST(power_goes_at_any_moment_again_and_again) {
   const char *given = getenv("POWER");
   long cuts = given ? atol(given) : 40;
+  printf("%ld cuts; seed %llu\n", cuts, (unsigned long long)check_seed());
   while (cuts > 0) cuts -= live(cuts < 8 ? cuts : 1 + (long)check_below(8));
 }
 

@@ -180,6 +180,7 @@ static enum moonkeep_code find_next_expiry(struct engine *engine, int64_t now_ms
   enum moonkeep_code code = MOONKEEP_OK;
   for (struct shelf *shelf = engine->shelves.first; !code && shelf; shelf = shelf->next) {
     int64_t first = 0;
+    if (!shelf->statements[ENGINE_EXPIRED]) continue; /* it has no table, though somebody has named it */
     char *sql = sqlite3_mprintf("SELECT min(expires_at) FROM \"%w\" WHERE expires_at>%lld", shelf->name,
                                 (long long)now_ms);
     code = sql ? sql_number(engine->db, sql, "find expired rows", &first, err) : err_memory(err);

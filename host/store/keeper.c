@@ -21,7 +21,7 @@ enum {
   RETRY_MOST = 10,         /* doublings */
   LEAST_WAL_PAGES = 65536, /* 256 MiB: see wal_limit */
   POLL_MS = 5,             /* while the log goes into the file, piece by piece */
-  IDLE_POLLS = 400,        /* after so many without a change nobody minds a long checkpoint */
+  MOST_POLLS = 200,        /* for each of the pieces */
 };
 
 #ifndef KEEPER_PIN_PAGES
@@ -95,16 +95,14 @@ static bool pace(void *ctx, uint64_t rows) {
   return true;
 }
 
-/* Waits until the writer's checkpoints have come up to the oldest pin. False: he has nothing to do, or others
- * wait for the file. */
-static bool await_checkpoint(struct keeper *keeper) {
-  int pages = pins_first(&keeper->pins), idle = 0;
-  while (atomic_load(&keeper->commit->done_pages) < pages) {
-    if (atomic_load(&keeper->hurry_up) || atomic_load(&keeper->stopping) || idle > IDLE_POLLS) return false;
+/* Waits until the writer's checkpoints have come up to the oldest pin, but not for long: he may have nothing
+ * to do, and where the log's index had no room for one more reader a pin stands further back than it says.
+ * False: others wait for the file. */
+static bool await_checkpoint(const struct keeper *keeper) {
+  int pages = pins_first(&keeper->pins);
+  for (int i = 0; i < MOST_POLLS && atomic_load(&keeper->commit->done_pages) < pages; i++) {
+    if (atomic_load(&keeper->hurry_up) || atomic_load(&keeper->stopping)) return false;
     nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
-    uint64_t seq = atomic_load(&keeper->commit->last_seq);
-    idle = seq == keeper->seen_seq ? idle + 1 : 0;
-    keeper->seen_seq = seq;
   }
   return true;
 }

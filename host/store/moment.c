@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "store/schema.h"
 #include "store/slice.h"
+#include "store/sum.h"
 #include "store/view.h"
 
 struct moment {
@@ -240,4 +241,8 @@ enum moonkeep_code moment_next(struct moment *moment, struct moment_row *row, bo
                              .json_len = found->json_len,
                              .expires_at_ms = found->expires_at_ms};
   return MOONKEEP_OK;
+}
+
+int64_t moment_sum(const struct moment_row *row) {
+  return sum_row(row->store, row->key, row->key_len, row->json, row->json_len, row->expires_at_ms);
 }

@@ -55,6 +55,8 @@ enum moonkeep_code moment_place(struct moment *moment, uint64_t *epoch, uint64_t
  * match its checksum. After an error only moment_close. */
 enum moonkeep_code moment_next(struct moment *moment, struct moment_row *row, bool *end, struct err *err);
 
+int64_t moment_sum(const struct moment_row *row); /* the checksum that the row has in a table */
+
 void moment_close(struct moment *moment); /* NULL is fine */
 
 #endif

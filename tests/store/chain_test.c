@@ -100,7 +100,7 @@ TEST(answers_can_be_handed_out_a_few_at_a_time) {
   struct bucket *bucket = sync_bucket(store, "appData");
   bool at_once = false;
   for (int i = 0; i < GETS; i++) {
-    char key[16];
+    char key[24];
     snprintf(key, sizeof key, "unknown%d", i);
     submit(store, make_get(bucket, key));
   }

@@ -350,6 +350,7 @@ static enum moonkeep_code look_for_copy(struct opening *opening, struct err *err
   struct err ignored;
   if (!mark_is_copy(start->folder, &opening->mark)) return MOONKEEP_OK;
   opening->copied = opening->doubtful = true;
+  if (start->archiver) start->archiver->id = 0; /* its journal may have holes: the archive would hide them */
   if (!start->archiver || start->archiver->mode == STORE_ARCHIVE_OFF) return MOONKEEP_OK;
   bool archived = !archive_last(start->backups, opening->mark.epoch, &last, &at_ms, &ignored) && last > 0;
   if (!archived || !rebuild_is_possible(start->backups)) return MOONKEEP_OK;
@@ -379,7 +380,9 @@ static enum moonkeep_code take_copy(struct opening *opening, struct err *err) {
                                 .missing = promised > engine->last_seq ? promised - engine->last_seq : 0,
                                 .at_ms = clock_wall_ms(start->clock)};
   snprintf(receipt->why, sizeof receipt->why, "%s: what it holds may be of different moments", copy);
-  return receipt_save(engine->db, receipt, err);
+  /* What its journal has is not taken into the archive: it goes on in an epoch of its own. */
+  enum moonkeep_code code = raise_epoch(opening, err);
+  return code ? code : receipt_save(engine->db, receipt, err);
 }
 
 /* ---- the whole file ---- */

@@ -43,7 +43,7 @@ try 'full and failing disk, each operation' FAULTS=all "$tests/store/fault_test"
 try 'full and failing disk during restores, each operation' FAULTS=all "$tests/store/restore_fault_test"
 try 'full and failing disk during backups, each operation' ROUNDS=1 "$tests/store/snapshot_test" any_disk_error
 try 'damage to store, backups, archive' ROUNDS=1000 "$tests/store/corrupt_test"
-try 'flipped bits of a store file' FLIPS=1000 "$tests/store/rot_test"
+try 'flipped bits of a store file' ROUNDS=1000 "$tests/store/rot_test"
 try 'the log cut at every 512 bytes, lost, of another database' ROUNDS=1 "$tests/store/restore_test" log
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -78,12 +78,29 @@ static size_t journal_limit(const struct commit *commit) {
   return limit < COMMIT_JOURNAL_BYTES ? limit : COMMIT_JOURNAL_BYTES;
 }
 
+static bool is_long(const struct commit *commit) {
+  return commit->engine.journal_bytes >= journal_limit(commit) / 2;
+}
+
+/* A fold takes what has gathered for a second, or much of it: the more it takes, the fewer pages it writes
+ * for each row. */
+static bool fold_is_due(const struct commit *commit, bool idle) {
+  int64_t since = commit->unfolded_since_ms;
+  if (!since) return false;
+  return idle || engine_is_folding(&commit->engine) || is_long(commit) ||
+         clock_steady_ms(commit->clock) - since >= FOLD_AFTER_MS;
+}
+
 static size_t fold_step(struct commit *commit, uint64_t up_to) {
   struct err err;
   size_t rows;
+  int64_t now_ms = clock_steady_ms(commit->clock);
+  if (!engine_is_folding(&commit->engine)) commit->fold_ms = now_ms;
   enum moonkeep_code code = engine_fold(&commit->engine, up_to, &rows, &err);
+  if (!code && rows > 0 && !engine_is_folding(&commit->engine)) /* what is left came later */
+    commit->unfolded_since_ms = commit->fold_ms | 1;
   note_unfolded(commit);
-  commit->more_to_do = rows > 0 && commit->unfolded_since_ms != 0;
+  commit->more_to_do = rows > 0 && fold_is_due(commit, false);
   upkeep_result(commit, code, &err);
   return rows;
 }
@@ -94,7 +111,7 @@ static size_t fold_step(struct commit *commit, uint64_t up_to) {
  * be. What is not archived yet stays in the journal, from where the next start takes it over. */
 static void fold_as_owed(struct commit *commit) {
   uint64_t up_to = archiver_reach(commit->archiver);
-  bool in_time = commit->engine.journal_bytes < journal_limit(commit) / 2;
+  bool in_time = !is_long(commit);
   int64_t end_us = clock_ticks_us() + commit->owed_us;
   size_t rows = 0;
   do rows += fold_step(commit, up_to);
@@ -125,9 +142,7 @@ static void upkeep(struct commit *commit, bool idle) {
   struct err err;
   if (settle_be_whole(commit, &err)) return;
   commit->more_to_do = false;
-  int64_t since = commit->unfolded_since_ms;
-  bool due = since && (idle || clock_steady_ms(commit->clock) - since >= FOLD_AFTER_MS);
-  if (due) fold_as_owed(commit);
+  if (fold_is_due(commit, idle)) fold_as_owed(commit);
   if (!commit->broken) sweep(commit);
   if (!commit->broken) checkpoint(commit);
 }

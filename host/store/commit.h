@@ -42,6 +42,7 @@ struct commit {
   bool broken;               /* the last write may or may not be on the disk, and reopening has failed */
   int64_t retry_ms;          /* steady: when to try reopening again */
   int64_t unfolded_since_ms; /* steady: when the oldest unfolded group was written; 0: none is */
+  int64_t fold_ms;           /* steady: when the last fold began */
   int64_t sweep_ms;          /* steady: when the last sweep was */
   bool more_to_do;           /* the last fold or sweep was only a part */
   size_t owed_rows;          /* to be folded before the next group: twice what the last one brought */

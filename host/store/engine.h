@@ -20,7 +20,7 @@
 #define ENGINE_FOLD_ROWS 100000 /* the most changes that one fold takes (whole groups: at least one) */
 #endif
 #ifndef ENGINE_FOLD_BYTES
-#define ENGINE_FOLD_BYTES (4 << 20) /* and the most bytes of journal */
+#define ENGINE_FOLD_BYTES (8 << 20) /* and the most bytes of journal */
 #endif
 #ifndef ENGINE_STEP_ROWS
 #define ENGINE_STEP_ROWS 2000 /* the most rows that one transaction of a fold writes */
@@ -109,6 +109,7 @@ enum moonkeep_code engine_reopen(struct engine *engine, const struct folder *fol
  * the journal with the last step; until then it is the journal that counts, and a fold that was broken off
  * begins anew. Does nothing when there are none. */
 enum moonkeep_code engine_fold(struct engine *engine, uint64_t up_to, size_t *rows, struct err *err);
+bool engine_is_folding(const struct engine *engine); /* between two steps */
 enum moonkeep_code engine_fold_all(struct engine *engine, struct err *err);
 
 /* Erases all keys of the bucket that match, durably, with a record of it as group seq; *count is how many of

@@ -139,6 +139,10 @@ static enum moonkeep_code begin_fold(struct engine *engine, uint64_t up_to, stru
   return code;
 }
 
+bool engine_is_folding(const struct engine *engine) {
+  return engine->folding.groups > 0;
+}
+
 enum moonkeep_code engine_fold(struct engine *engine, uint64_t up_to, size_t *rows, struct err *err) {
   *rows = 0;
   if (engine->folded_seq == engine->last_seq) return MOONKEEP_OK;

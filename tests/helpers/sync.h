@@ -10,6 +10,7 @@
  * both. */
 extern struct clock sync_clock;
 void sync_advance(int64_t ms);
+void sync_jump(int64_t ms); /* somebody sets the wall clock, to either side: steady time does not move */
 
 struct store *sync_open(const char *dir); /* fails the test where it cannot */
 enum moonkeep_code sync_try_open(const char *dir, struct store **store, struct err *err);

@@ -15,6 +15,7 @@
 #include "store/replace.h"
 #include "store/replay.h"
 #include "store/schema.h"
+#include "store/start_log.h"
 
 /* A store file up to this size is checked as a whole after a stop that was not clean: some 0.1 s. */
 #ifndef START_CHECK_BYTES
@@ -133,80 +134,11 @@ static enum moonkeep_code look_for_file(struct opening *opening, struct err *err
       why, start->path, start->backups, start->folder->path);
 }
 
-/* The log's salts; false: there is none that SQLite would read. */
-static bool read_salts(const struct opening *opening, unsigned char salts[8]) {
-  int fd = openat(opening->start->folder->fd, LOG, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return false;
-  bool is = is_there(opening, FILE_NAME) && pread(fd, salts, 8, 16) == 8;
-  close(fd);
-  return is;
-}
-
-/* Whether the file alone, without its log, is of another database. One that is new may have its id, and all
- * else, in the log; a backup has folded groups and no id. */
-static bool is_other_file(const struct opening *opening) {
-  static const char doing[] = "look at the store file";
-  sqlite3 *db;
-  struct err ignored;
-  int64_t id = 0, folded = 0;
-  if (sql_open_still(&db, opening->start->path, &ignored)) return false;
-  enum moonkeep_code code = sql_number(db, "SELECT value FROM _meta WHERE name='id'", doing, &id, &ignored);
-  if (!code)
-    code = sql_number(db, "SELECT value FROM _meta WHERE name='folded_seq'", doing, &folded, &ignored);
-  sqlite3_close(db);
-  return !code && id != opening->mark.id && (id != 0 || folded != 0);
-}
-
-/* Whether the file and the log, taken together, are a store in which nothing has been committed since. On
- * copies: once SQLite has opened them they are one. */
-static enum moonkeep_code try_together(const struct opening *opening, const char *copy,
-                                       const char *copied_log, bool *fits, struct err *err) {
-  struct check check = {.full = true};
-  struct check_found found;
-  char *log = folder_file(opening->start->folder, LOG);
-  enum moonkeep_code code = log ? disk_copy(opening->start->path, copy, err) : err_memory(err);
-  if (!code) code = disk_copy(log, copied_log, err);
-  if (!code) code = check_file(copy, &check, &found, err);
-  *fits = !code && found.epoch == opening->mark.epoch && found.last_seq == opening->mark.seq;
-  mem_free(log);
-  return code == MOONKEEP_CORRUPT ? MOONKEEP_OK : code;
-}
-
-static enum moonkeep_code log_fits(const struct opening *opening, bool *fits, struct err *err) {
-  static const char *const names[] = {"trial.tmp", "trial.tmp-wal", "trial.tmp-shm"};
-  char *paths[3] = {0};
-  struct err ignored;
-  enum moonkeep_code code = MOONKEEP_OK;
-  for (int i = 0; !code && i < 3; i++) {
-    paths[i] = folder_file(opening->start->folder, names[i]);
-    code = paths[i] ? disk_remove(paths[i], err) : err_memory(err);
-  }
-  if (!code) code = try_together(opening, paths[0], paths[1], fits, err);
-  for (int i = 0; i < 3; i++) {
-    if (paths[i]) disk_remove(paths[i], &ignored);
-    mem_free(paths[i]);
-  }
-  return code;
-}
-
-/* SQLite plays any log back that is whole, also one of another database or of an earlier time. */
 static enum moonkeep_code look_at_log(struct opening *opening, struct err *err) {
-  static const char *const names[] = {LOG, FILE_NAME "-shm", NULL};
-  const struct mark *mark = &opening->mark;
-  unsigned char salts[8];
-  if (!mark->known || !read_salts(opening, salts)) return MOONKEEP_OK;
-  bool other_file = is_other_file(opening), fits = false;
-  if (mark_knows_log(mark, salts) && !other_file) return MOONKEEP_OK;
-  opening->doubtful = true;
-  /* After a clean stop another program may have left one. */
-  enum moonkeep_code code = mark->clean && !other_file ? log_fits(opening, &fits, err) : MOONKEEP_OK;
-  if (code || fits) return code;
-  char aside[REPLACE_NAME];
-  replace_aside(aside, "damaged", clock_wall_ms(opening->start->clock));
-  log_write(opening->start->log, LOG_WARN, "store",
-            "the write-ahead log beside the store file does not belong to it; it is now in %s/%s",
-            opening->start->folder->path, aside);
-  return replace_set_aside(opening->start->folder, aside, names, err);
+  bool doubtful;
+  enum moonkeep_code code = start_look_at_log(opening->start, &opening->mark, &doubtful, err);
+  opening->doubtful |= doubtful;
+  return code;
 }
 
 /* ---- once it is open ---- */

@@ -1,0 +1,89 @@
+#include "store/start_log.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "store/check.h"
+#include "store/disk.h"
+#include "store/replace.h"
+
+#define FILE_NAME "appdata.db"
+#define LOG       FILE_NAME "-wal"
+
+/* The log's salts; false: there is none that SQLite would read. */
+static bool read_salts(const struct start *start, unsigned char salts[8]) {
+  int fd = openat(start->folder->fd, LOG, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  bool is = disk_size(start->path) > 0 && pread(fd, salts, 8, 16) == 8;
+  close(fd);
+  return is;
+}
+
+/* Whether the file alone, without its log, is of another database. One that is new may have its id, and all
+ * else, in the log; a backup has folded groups and no id. */
+static bool is_other_file(const struct start *start, const struct mark *mark) {
+  static const char doing[] = "look at the store file";
+  sqlite3 *db;
+  struct err ignored;
+  int64_t id = 0, folded = 0;
+  if (sql_open_still(&db, start->path, &ignored)) return false;
+  enum moonkeep_code code = sql_number(db, "SELECT value FROM _meta WHERE name='id'", doing, &id, &ignored);
+  if (!code)
+    code = sql_number(db, "SELECT value FROM _meta WHERE name='folded_seq'", doing, &folded, &ignored);
+  sqlite3_close(db);
+  return !code && id != mark->id && (id != 0 || folded != 0);
+}
+
+/* Whether the file and the log, taken together, are a store in which nothing has been committed since. On
+ * copies: once SQLite has opened them they are one. */
+static enum moonkeep_code try_together(const struct start *start, const struct mark *mark, const char *copy,
+                                       const char *copied_log, bool *fits, struct err *err) {
+  struct check check = {.full = true};
+  struct check_found found;
+  char *log = folder_file(start->folder, LOG);
+  enum moonkeep_code code = log ? disk_copy(start->path, copy, err) : err_memory(err);
+  if (!code) code = disk_copy(log, copied_log, err);
+  if (!code) code = check_file(copy, &check, &found, err);
+  *fits = !code && found.epoch == mark->epoch && found.last_seq == mark->seq;
+  mem_free(log);
+  return code == MOONKEEP_CORRUPT ? MOONKEEP_OK : code;
+}
+
+static enum moonkeep_code log_fits(const struct start *start, const struct mark *mark, bool *fits,
+                                   struct err *err) {
+  static const char *const names[] = {"trial.tmp", "trial.tmp-wal", "trial.tmp-shm"};
+  char *paths[3] = {0};
+  struct err ignored;
+  enum moonkeep_code code = MOONKEEP_OK;
+  for (int i = 0; !code && i < 3; i++) {
+    paths[i] = folder_file(start->folder, names[i]);
+    code = paths[i] ? disk_remove(paths[i], err) : err_memory(err);
+  }
+  if (!code) code = try_together(start, mark, paths[0], paths[1], fits, err);
+  for (int i = 0; i < 3; i++) {
+    if (paths[i]) disk_remove(paths[i], &ignored);
+    mem_free(paths[i]);
+  }
+  return code;
+}
+
+enum moonkeep_code start_look_at_log(const struct start *start, const struct mark *mark, bool *doubtful,
+                                     struct err *err) {
+  static const char *const names[] = {LOG, FILE_NAME "-shm", NULL};
+  unsigned char salts[8];
+  *doubtful = false;
+  if (!mark->known || !read_salts(start, salts)) return MOONKEEP_OK;
+  bool other_file = is_other_file(start, mark), fits = false;
+  if (mark_knows_log(mark, salts) && !other_file) return MOONKEEP_OK;
+  *doubtful = true;
+  /* After a clean stop another program may have left one. */
+  enum moonkeep_code code = mark->clean && !other_file ? log_fits(start, mark, &fits, err) : MOONKEEP_OK;
+  if (code || fits) return code;
+  char aside[REPLACE_NAME];
+  replace_aside(aside, "damaged", clock_wall_ms(start->clock));
+  log_write(start->log, LOG_WARN, "store",
+            "the write-ahead log beside the store file does not belong to it; it is now in %s/%s",
+            start->folder->path, aside);
+  return replace_set_aside(start->folder, aside, names, err);
+}

@@ -109,8 +109,10 @@ void group_put(struct store *store, struct entry *entry, struct value *value) {
   group->bytes += change_bytes(entry, value);
 }
 
+/* The call has run. A get runs again afterwards, and may have to wait once more. */
 void group_join(struct store_call *call, struct group *group) {
   call->group = group;
+  call->parked = false;
   list_add(&group->calls, &call->link);
 }
 

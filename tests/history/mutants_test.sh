@@ -15,7 +15,7 @@ for patch in tests/history/mutants/*.patch; do
     echo "FAILED the test finds $name: it cannot be planted"
     cat "$log"
     failed=$((failed + 1))
-  elif HISTORY=$build/mutants/$name.history ROUNDS=$rounds "$build/mutants/$name" >"$log" 2>&1 || ! grep -q 'the history does not hold' "$log"; then
+  elif HISTORY=$build/mutants/$name.history ROUNDS=$rounds timeout 300 "$build/mutants/$name" >"$log" 2>&1 || ! grep -q 'the history does not hold' "$log"; then
     echo "FAILED the test finds $name"
     tail -n 5 "$log"
     failed=$((failed + 1))

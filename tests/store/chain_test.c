@@ -1,6 +1,7 @@
 /* Calls that are made from the answer to another call, and many that wait for one another: none is lost, none
  * waits for ever, and what has been acknowledged stays to be seen. */
 #include <poll.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -152,6 +153,37 @@ TEST(a_list_a_delete_like_and_an_update_that_wait_for_one_another_all_end) {
     finish(store);
     CHECK_STR(sync_select(store, "appData", "%"), "k0=7 k1=5 k2=1");
   }
+  sync_close(store);
+}
+
+static void fill_the_disk(struct store_call *call) {
+  fault_arm(&(struct fault){FAULT_WRITE, FAULT_WAL, 1, true, false, SQLITE_FULL});
+  count_down(call);
+}
+
+static void make_room(struct store_call *call) {
+  CHECK(call->err && call->err->code == MOONKEEP_FULL);
+  fault_disarm();
+  unfinished--;
+  store_call_free(call);
+}
+
+/* A get waits behind a deleteLike, then for a value that is not saved after all, then for a load: it is one
+ * call that waits, each time. */
+TEST(a_get_that_waits_again_because_a_change_failed_leaves_the_way_to_a_scan_open) {
+  fault_install();
+  struct store *store = sync_open(temp_dir());
+  struct bucket *bucket = sync_bucket(store, "appData");
+  unfinished = 0;
+  fill(store, "appData", 1);
+  submit_with(store, make_erase(bucket, "x%"), fill_the_disk);
+  submit_with(store, make_set(bucket, "x1", "5", 0), make_room);
+  submit(store, make_get(bucket, "x1"));
+  finish(store);
+  submit(store, make_scan(bucket, "%"));
+  submit(store, make_erase(bucket, "k%"));
+  finish(store);
+  CHECK_STR(sync_select(store, "appData", "%"), "");
   sync_close(store);
 }
 

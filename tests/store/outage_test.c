@@ -1,0 +1,306 @@
+/* The disk of backups and archive is full for a while, or their folder is gone for a while: what was there
+ * stays, it is told, and afterwards everything is kept again without anybody's help. */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "check.h"
+#include "helpers/fault_vfs.h"
+#include "helpers/sync.h"
+#include "helpers/temp.h"
+#include "store/disk.h"
+#include "store/snapshot.h"
+#include "store/store.h"
+
+enum { EVERY_MS = 900 * 1000, RETRY_MS = 31 * 1000 };
+
+static void pause_a_little(void) {
+  nanosleep(&(struct timespec){.tv_nsec = 5 * 1000000L}, NULL);
+}
+
+/* A data folder, and a disk beside it that has the backups. */
+struct place {
+  char data[512], disk[512], backups[512], away[512];
+};
+
+static struct place make_place(void) {
+  struct place place;
+  const char *dir = temp_dir();
+  snprintf(place.data, sizeof place.data, "%.400s/data", dir);
+  snprintf(place.disk, sizeof place.disk, "%.400s/disk", dir);
+  snprintf(place.backups, sizeof place.backups, "%.400s/disk/backups", dir);
+  snprintf(place.away, sizeof place.away, "%.400s/away", dir);
+  CHECK(mkdir(place.disk, 0700) == 0);
+  return place;
+}
+
+static struct store *open_there(const struct place *place) {
+  struct store *store;
+  struct err err;
+  struct store_options options = {.dir = place->data,
+                                  .owner = "a test",
+                                  .clock = &sync_clock,
+                                  .backups_dir = place->backups,
+                                  .backup_every_ms = EVERY_MS,
+                                  .archive = STORE_ARCHIVE_ON};
+  if (store_open(&store, &options, &err)) FAIL("%s", err.message);
+  return store;
+}
+
+static size_t count_backups(const struct place *place) {
+  struct snapshot *all;
+  struct err err;
+  size_t count;
+  if (snapshot_list(place->backups, &all, &count, &err)) FAIL("%s", err.message);
+  mem_free(all);
+  return count;
+}
+
+static void await_backups(const struct place *place, size_t count) {
+  for (int tries = 12000; count_backups(place) < count; tries--) {
+    if (tries == 0) FAIL("there are %zu backups, not %zu", count_backups(place), count);
+    pause_a_little();
+  }
+}
+
+static struct store_backup_state state_of(struct store *store) {
+  struct store_backup_state state;
+  store_backup_state(store, &state);
+  return state;
+}
+
+static struct store_archive_state archive_of(struct store *store) {
+  struct store_archive_state state;
+  store_archive_state(store, &state);
+  return state;
+}
+
+static void await_failure(struct store *store) {
+  for (int tries = 12000; state_of(store).failures == 0; tries--) {
+    if (tries == 0) FAIL("no backup fails");
+    pause_a_little();
+  }
+  CHECK(state_of(store).error[0] != '\0');
+}
+
+static void await_well(struct store *store) {
+  for (int tries = 12000; state_of(store).error[0] || archive_of(store).error[0]; tries--) {
+    if (tries == 0) FAIL("it says still: %s%s", state_of(store).error, archive_of(store).error);
+    pause_a_little();
+  }
+  CHECK_INT(state_of(store).failures, 0);
+}
+
+static void await_archived(struct store *store, uint64_t seq) {
+  for (int tries = 12000; archive_of(store).seq < seq; tries--) {
+    if (tries == 0) FAIL("group %llu does not come into the archive", (unsigned long long)seq);
+    pause_a_little();
+  }
+}
+
+static void on_done(struct store_backup *backup, const struct store_backup_state *made,
+                    const struct err *err) {
+  (void)made;
+  if (err) FAIL("no backup: %s", err->message);
+  *(bool *)(backup + 1) = true;
+}
+
+/* Behind it the archive goes on in the folder where the backup is. */
+static void back_up(struct store *store) {
+  struct {
+    struct store_backup backup;
+    bool done;
+  } request = {.backup.done = on_done};
+  struct err err;
+  CHECK_INT(store_backup(store, &request.backup, &err), MOONKEEP_OK);
+  while (!request.done) store_wait(store, -1);
+}
+
+static void lose_file(const struct place *place) {
+  CHECK(unlink(temp_path(place->data, "appdata.db")) == 0);
+}
+
+/* The store file is lost, and all of it comes back from what the folder has. */
+static void check_whole(const struct place *place, const char *rows) {
+  lose_file(place);
+  struct store *store = open_there(place);
+  CHECK_STR(sync_select(store, "appData", "%"), rows);
+  sync_close(store);
+}
+
+/* ---- a full disk ---- */
+
+static atomic_int refuse; /* the errno of each operation on the archive's files; 0: they are let through */
+
+static int gate(const char *doing, const char *path) {
+  (void)doing;
+  return strstr(path, ".archive") ? atomic_load(&refuse) : 0;
+}
+
+static void fill_disk(void) {
+  atomic_store(&refuse, ENOSPC);
+  fault_arm(
+      &(struct fault){.op = FAULT_WRITE, .files = FAULT_DB, .nth = 1, .for_good = true, .rc = SQLITE_FULL});
+}
+
+static void empty_disk(void) {
+  atomic_store(&refuse, 0);
+  fault_disarm();
+}
+
+TEST(a_disk_that_was_full_for_a_while_has_everything_afterwards) {
+  struct place place = make_place();
+  fault_install();
+  disk_set_gate(gate);
+  struct store *store = open_there(&place);
+  sync_set(store, "appData", "a", "1");
+  sync_advance(EVERY_MS);
+  await_backups(&place, 1);
+  while (!state_of(store).name[0]) pause_a_little();
+  struct store_backup_state first = state_of(store);
+  fill_disk();
+  sync_set(store, "appData", "b", "2");
+  while (!archive_of(store).error[0]) pause_a_little();
+  sync_advance(EVERY_MS);
+  await_failure(store);
+  sync_set(store, "appData", "c", "3"); /* the store goes on */
+  CHECK(archive_of(store).error[0] != '\0');
+  CHECK_INT(count_backups(&place), 1);
+  CHECK_STR(state_of(store).name, first.name);
+  struct snapshot read;
+  struct err err;
+  CHECK_INT(snapshot_verify(temp_path(place.backups, first.name), &read, &err), MOONKEEP_OK);
+  empty_disk();
+  sync_advance(RETRY_MS); /* the next one need not be due */
+  await_backups(&place, 2);
+  await_well(store);
+  sync_set(store, "appData", "d", "4");
+  sync_close(store);
+  check_whole(&place, "a=1 b=2 c=3 d=4");
+  disk_set_gate(NULL);
+}
+
+TEST(what_waited_for_a_full_disk_is_archived_without_a_backup) {
+  struct place place = make_place();
+  fault_install();
+  disk_set_gate(gate);
+  struct store *store = open_there(&place);
+  sync_set(store, "appData", "a", "1");
+  await_archived(store, 1);
+  fill_disk();
+  sync_set(store, "appData", "b", "2");
+  while (!archive_of(store).error[0]) pause_a_little();
+  empty_disk();
+  await_archived(store, 2);
+  await_well(store);
+  sync_close(store);
+  check_whole(&place, "a=1 b=2");
+  disk_set_gate(NULL);
+}
+
+/* ---- a folder that vanishes ---- */
+
+static void take_away(const char *from, const char *to) {
+  if (rename(from, to) != 0) FAIL("cannot move %s: %s", from, strerror(errno));
+}
+
+/* A store with one backup, and a change behind it that the archive has. */
+static struct store *open_with_backup(const struct place *place) {
+  struct store *store = open_there(place);
+  sync_set(store, "appData", "a", "1");
+  sync_advance(EVERY_MS);
+  await_backups(place, 1);
+  sync_set(store, "appData", "b", "2");
+  await_archived(store, 2);
+  return store;
+}
+
+TEST(a_folder_that_was_gone_while_nothing_changed_is_whole) {
+  struct place place = make_place();
+  struct store *store = open_with_backup(&place);
+  take_away(place.disk, place.away);
+  take_away(place.away, place.disk);
+  sync_set(store, "appData", "c", "3");
+  sync_close(store);
+  check_whole(&place, "a=1 b=2 c=3");
+}
+
+TEST(a_folder_that_is_gone_is_told_and_whole_when_it_is_back) {
+  struct place place = make_place();
+  struct store *store = open_with_backup(&place);
+  take_away(place.disk, place.away);
+  sync_set(store, "appData", "c", "3");
+  sync_advance(EVERY_MS);
+  await_failure(store);
+  CHECK(strstr(state_of(store).error, place.backups));
+  CHECK(access(place.backups, F_OK) != 0);
+  take_away(place.away, place.disk);
+  sync_advance(RETRY_MS);
+  await_backups(&place, 2);
+  await_well(store);
+  sync_set(store, "appData", "d", "4");
+  sync_close(store);
+  check_whole(&place, "a=1 b=2 c=3 d=4");
+}
+
+TEST(a_folder_that_is_gone_between_two_hosts_is_whole_when_it_is_back) {
+  struct place place = make_place();
+  sync_close(open_with_backup(&place));
+  take_away(place.disk, place.away);
+  struct store *store = open_there(&place);
+  sync_set(store, "appData", "c", "3");
+  while (!archive_of(store).error[0]) pause_a_little();
+  sync_advance(EVERY_MS);
+  await_failure(store);
+  take_away(place.away, place.disk);
+  sync_advance(RETRY_MS);
+  await_backups(&place, 2);
+  await_well(store);
+  sync_close(store);
+  check_whole(&place, "a=1 b=2 c=3");
+}
+
+TEST(an_empty_folder_in_its_place_has_everything_after_the_next_backup) {
+  struct place place = make_place();
+  struct store *store = open_with_backup(&place);
+  take_away(place.disk, place.away);
+  CHECK(mkdir(place.disk, 0700) == 0 && mkdir(place.backups, 0700) == 0);
+  sync_set(store, "appData", "c", "3");
+  await_archived(store, 3);
+  back_up(store);
+  CHECK_INT(count_backups(&place), 1);
+  await_well(store);
+  sync_set(store, "appData", "d", "4");
+  sync_close(store);
+  check_whole(&place, "a=1 b=2 c=3 d=4");
+}
+
+TEST(a_folder_that_returns_in_the_place_of_a_newer_one_is_whole_after_the_next_backup) {
+  struct place place = make_place();
+  char newer[600];
+  snprintf(newer, sizeof newer, "%s-newer", place.away);
+  struct store *store = open_with_backup(&place);
+  take_away(place.disk, place.away);
+  CHECK(mkdir(place.disk, 0700) == 0);
+  sync_set(store, "appData", "c", "3");
+  await_archived(store, 3);
+  back_up(store);
+  sync_set(store, "appData", "d", "4");
+  await_archived(store, 4);
+  take_away(place.disk, newer);
+  take_away(place.away, place.disk);
+  sync_set(store, "appData", "e", "5");
+  await_archived(store, 5);
+  back_up(store);
+  CHECK_INT(count_backups(&place), 2);
+  await_well(store);
+  sync_set(store, "appData", "f", "6");
+  sync_close(store);
+  check_whole(&place, "a=1 b=2 c=3 d=4 e=5 f=6");
+}

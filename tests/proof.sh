@@ -32,6 +32,7 @@ tests=$build/tests
 try 'killed during commits, folds, checkpoints' CYCLES=500 "$tests/store/crash_test"
 try 'killed while the archive is written' ROUNDS=500 "$tests/store/archiver_test" a_kill
 try 'killed while backups are made' ROUNDS=60 "$tests/store/keeper_test" a_kill
+try 'killed while an older file is brought up to date' ROUNDS=100 "$tests/store/migrate_test" a_kill
 try 'killed while many start and restore' ROUNDS=250 "$tests/store/race_test"
 try 'killed hosts, end to end' CYCLES=100 bash tests/cli/kill_test.sh
 try 'histories with kills, losses, restores' ROUNDS=200 "$tests/history/history_test"

@@ -174,11 +174,18 @@ enum moonkeep_code archive_write(struct archive *archive, const struct buf *grou
   return code;
 }
 
+/* Whether whoever looks for the file finds this one: the folder may have been removed, or moved away whole.
+ */
+static bool is_in_its_place(const struct archive *archive) {
+  struct stat mine, found;
+  return fstat(archive->fd, &mine) == 0 && stat(archive->path, &found) == 0 && mine.st_ino == found.st_ino &&
+         mine.st_dev == found.st_dev;
+}
+
 enum moonkeep_code archive_sync(struct archive *archive, struct err *err) {
-  struct stat st;
   enum moonkeep_code code = disk_sync_fd(archive->fd, archive->path, err);
-  if (!code && fstat(archive->fd, &st) == 0 && st.st_nlink == 0)
-    code = err_set(err, MOONKEEP_IO, "%s has been removed while it was written", archive->path);
+  if (!code && !is_in_its_place(archive))
+    code = err_set(err, MOONKEEP_IO, "%s has been removed or moved away while it was written", archive->path);
   if (code) archive_close(archive);
   return code;
 }

@@ -104,24 +104,6 @@ static void await_archived(struct store *store, uint64_t seq) {
   }
 }
 
-static void on_done(struct store_backup *backup, const struct store_backup_state *made,
-                    const struct err *err) {
-  (void)made;
-  if (err) FAIL("no backup: %s", err->message);
-  *(bool *)(backup + 1) = true;
-}
-
-/* Behind it the archive goes on in the folder where the backup is. */
-static void back_up(struct store *store) {
-  struct {
-    struct store_backup backup;
-    bool done;
-  } request = {.backup.done = on_done};
-  struct err err;
-  CHECK_INT(store_backup(store, &request.backup, &err), MOONKEEP_OK);
-  while (!request.done) store_wait(store, -1);
-}
-
 static void lose_file(const struct place *place) {
   CHECK(unlink(temp_path(place->data, "appdata.db")) == 0);
 }
@@ -266,22 +248,20 @@ TEST(a_folder_that_is_gone_between_two_hosts_is_whole_when_it_is_back) {
   check_whole(&place, "a=1 b=2 c=3");
 }
 
-TEST(an_empty_folder_in_its_place_has_everything_after_the_next_backup) {
+TEST(an_empty_folder_in_its_place_is_noticed_and_gets_a_backup_by_itself) {
   struct place place = make_place();
   struct store *store = open_with_backup(&place);
   take_away(place.disk, place.away);
   CHECK(mkdir(place.disk, 0700) == 0 && mkdir(place.backups, 0700) == 0);
   sync_set(store, "appData", "c", "3");
-  await_archived(store, 3);
-  back_up(store);
-  CHECK_INT(count_backups(&place), 1);
+  await_backups(&place, 1);
   await_well(store);
   sync_set(store, "appData", "d", "4");
   sync_close(store);
   check_whole(&place, "a=1 b=2 c=3 d=4");
 }
 
-TEST(a_folder_that_returns_in_the_place_of_a_newer_one_is_whole_after_the_next_backup) {
+TEST(a_folder_that_returns_in_the_place_of_a_newer_one_is_noticed_too) {
   struct place place = make_place();
   char newer[600];
   snprintf(newer, sizeof newer, "%s-newer", place.away);
@@ -289,16 +269,14 @@ TEST(a_folder_that_returns_in_the_place_of_a_newer_one_is_whole_after_the_next_b
   take_away(place.disk, place.away);
   CHECK(mkdir(place.disk, 0700) == 0);
   sync_set(store, "appData", "c", "3");
-  await_archived(store, 3);
-  back_up(store);
+  await_backups(&place, 1);
+  await_well(store);
   sync_set(store, "appData", "d", "4");
   await_archived(store, 4);
   take_away(place.disk, newer);
   take_away(place.away, place.disk);
   sync_set(store, "appData", "e", "5");
-  await_archived(store, 5);
-  back_up(store);
-  CHECK_INT(count_backups(&place), 2);
+  await_backups(&place, 2);
   await_well(store);
   sync_set(store, "appData", "f", "6");
   sync_close(store);

@@ -67,16 +67,36 @@ static enum moonkeep_code apply(void *ctx, const struct archive_group *group, st
 
 /* ---- the way through the archive ---- */
 
+/* The last group of the epoch that was written by the moment asked for. A clock that was ahead for a while
+ * has left groups of later times before it: so it is not the one before the first that is later. */
+static enum moonkeep_code find_last(const struct replay *replay, uint64_t *last, struct err *err) {
+  struct archive_reader reader;
+  struct archive_group group;
+  bool end = false;
+  *last = replay->until_ms == INT64_MAX ? UINT64_MAX : replay->seq;
+  if (replay->until_ms == INT64_MAX) return MOONKEEP_OK;
+  enum moonkeep_code code = archive_open(&reader, replay->dir, replay->epoch, replay->seq, err);
+  while (!code && !end) {
+    code = archive_next(&reader, &group, &end, err);
+    if (!code && !end && group.at_ms <= replay->until_ms) *last = group.seq;
+  }
+  archive_end(&reader);
+  return code;
+}
+
 /* The groups of one epoch, up to this one. *ended: there may be no more that come later. */
 static enum moonkeep_code walk_epoch(struct replay *replay, uint64_t last, bool *ended, struct err *err) {
   struct archive_reader reader;
   struct archive_group group;
+  uint64_t by_then;
   bool end = false;
-  enum moonkeep_code code = archive_open(&reader, replay->dir, replay->epoch, replay->seq, err);
+  enum moonkeep_code code = find_last(replay, &by_then, err);
+  if (code) return code;
+  code = archive_open(&reader, replay->dir, replay->epoch, replay->seq, err);
   while (!code && !end) {
     code = archive_next(&reader, &group, &end, err);
     if (code || end || group.seq > last) break;
-    if (group.at_ms > replay->until_ms) {
+    if (group.seq > by_then) {
       *ended = true;
       break;
     }

@@ -322,3 +322,9 @@ TEST(a_moment_that_the_clock_showed_while_it_was_ahead_comes_back) {
   const char *dir = make_jumps(&first_ms);
   check_recalled(dir, first_ms + 1999 + 400 * DAY_MS, "3"); /* what came later had an earlier time */
 }
+
+TEST(a_moment_after_the_clock_was_put_right_comes_back) {
+  int64_t first_ms;
+  const char *dir = make_jumps(&first_ms);
+  check_recalled(dir, first_ms + 2500, "3");
+}

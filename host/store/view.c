@@ -214,6 +214,10 @@ static enum moonkeep_code begin_scan(struct view *view, struct scan *scan, struc
   scan->rows = shelf ? shelf_statement(&view->scan_shelves, shelf, SCAN, err) : NULL;
   if (!scan->rows) return err->code;
   const char *from = scan->range.from.len ? scan->range.from.data : "";
+  buf_clear(&scan->last);
+  buf_add(&scan->last, from, scan->range.from.len);
+  scan->has_last = false;
+  if (scan->last.failed) return err_memory(err);
   sqlite3_bind_text64(scan->rows, 1, from, scan->range.from.len, SQLITE_STATIC, SQLITE_UTF8);
   code = check_beside(&view->scan_shelves, shelf, BELOW, from, scan->range.from.len, err);
   return code || !scan->unusable ? code : tell_keyless(view, scan, shelf, err);
@@ -228,6 +232,7 @@ void view_end_scan(struct view *view, struct scan *scan) {
   if (view->scans && !view->held && !sqlite3_get_autocommit(view->scans))
     sqlite3_exec(view->scans, "COMMIT", NULL, NULL, NULL);
   range_free(&scan->range);
+  buf_deinit(&scan->last);
   slice_free(&scan->journal);
   view->scan = NULL;
 }
@@ -333,6 +338,19 @@ static enum moonkeep_code take_table_row(struct scan *scan, bool *done, struct e
   return code;
 }
 
+/* An index whose inner pages are damaged may lead round in circles, from one row that is whole to the next.
+ */
+static enum moonkeep_code check_order(struct scan *scan, const char *key, size_t key_len, struct err *err) {
+  int order = slice_compare(key, key_len, scan->last.len ? scan->last.data : "", scan->last.len);
+  if (order < 0 || (order == 0 && scan->has_last))
+    return err_key(err, MOONKEEP_CORRUPT, key, key_len, "the index of %s is out of order at key \"%.*s\"",
+                   scan->bucket, (int)(key_len < 200 ? key_len : 200), key);
+  buf_clear(&scan->last);
+  buf_add(&scan->last, key, key_len);
+  scan->has_last = true;
+  return scan->last.failed ? err_memory(err) : MOONKEEP_OK;
+}
+
 static enum moonkeep_code take_row(struct scan *scan, bool *done, struct err *err) {
   struct store_call *call = scan->call;
   bool in_journal = false;
@@ -340,7 +358,7 @@ static enum moonkeep_code take_row(struct scan *scan, bool *done, struct err *er
   const char *nameless = row_nameless(scan->rows);
   if (nameless) return scan->unusable ? tell_unusable(scan, scan->rows, nameless, err) : MOONKEEP_OK;
   const char *key = row_key(scan->rows, scan->bucket, &key_len, err);
-  if (!key) return err->code;
+  if (!key || check_order(scan, key, key_len, err)) return err->code;
   bool behind = is_behind(scan, key, key_len);
   if (behind || !like_match(call->pattern, call->pattern_len, key, key_len)) {
     if (!row_has_its_key(scan->rows)) return misled(scan->bucket, key, key_len, err);

@@ -55,6 +55,8 @@ struct scan {
    * than MOONKEEP_OK ends the scan. NULL: one whose value is wanted is an error, others are passed over. */
   enum moonkeep_code (*unusable)(void *ctx, const struct unusable *row, struct err *err);
   void *unusable_ctx;
+  struct buf last;    /* the key that the index led to last, or where the scan begins */
+  bool has_last;      /* it is a row's */
   sqlite3_stmt *rows; /* NULL: it has not begun, or has to begin again */
   size_t cap;
 };

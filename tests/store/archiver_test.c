@@ -291,6 +291,7 @@ TEST(a_full_disk_is_waited_for) {
   let_archive_fail(0);
 }
 
+#ifndef ARCHIVER_FILE_BYTES /* set where files are so small that a group takes more than one write */
 static atomic_int writes_allowed, writes_asked; /* into the archive: the others wait */
 
 static int hold_writes(const char *doing, const char *path) {
@@ -330,6 +331,7 @@ TEST(what_is_archived_is_folded_while_newer_changes_wait_for_the_archive) {
   disk_set_gate(NULL);
   check_changes(dir, "p appData first 0\np appData a 1\np appData b 2\n");
 }
+#endif
 
 TEST(with_sync_a_change_that_is_not_archived_is_not_called_saved) {
   const char *dir = temp_dir();

@@ -200,7 +200,7 @@ signals_end_it_in_order_once() {
 a_second_signal_kills() {
   mkdir -p bots
   cat >bots/slow.lua <<'LUA'
-bot.on("stop", function() print("stopping now") bot.sleep(1000) end)
+bot.on("stop", function() print("stopping now") bot.sleep(500) end)
 LUA
   start --grace 1000
   kill -TERM "$host"
@@ -239,7 +239,7 @@ a_host_dies_with_its_parent() {
 a_crash_at_the_end_is_passed_on() {
   mkdir -p bots
   cat >bots/slow.lua <<'LUA'
-bot.on("stop", function() print("stopping now") bot.sleep(1000) end)
+bot.on("stop", function() print("stopping now") bot.sleep(500) end)
 LUA
   start --grace 1000
   exec 7>&-

@@ -72,14 +72,14 @@ static enum moonkeep_code apply(struct engine *engine, const struct journal_chan
 /* A row of a store that is larger than memory may cost a hundred times what one of a small store does. */
 static enum moonkeep_code apply_some(struct engine *engine, size_t *rows, struct err *err) {
   enum { ROWS_A_LOOK = 16 };
-  const struct step *steps = engine->folding.steps + engine->folded_rows;
-  size_t left = engine->folding.count - engine->folded_rows;
+  const struct slice *slice = &engine->folding;
+  size_t left = slice->count - engine->folded_rows;
   size_t most = left < ENGINE_STEP_ROWS ? left : ENGINE_STEP_ROWS;
   int64_t end_us = clock_ticks_us() + ENGINE_STEP_US;
   enum moonkeep_code code = MOONKEEP_OK;
   for (*rows = 0; !code && *rows < most; ++*rows) {
     if (*rows > 0 && *rows % ROWS_A_LOOK == 0 && clock_ticks_us() > end_us) break;
-    code = apply(engine, &steps[*rows].change, err);
+    code = apply(engine, &slice->steps[engine->folded_rows + *rows].change, err);
   }
   return code;
 }

@@ -1,5 +1,6 @@
 #include "store/keeper.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
@@ -34,13 +35,19 @@ static int64_t steady_ms(const struct keeper *keeper) {
 
 /* ---- what is known ---- */
 
-static void tell_state(struct keeper *keeper, const struct err *failure) {
+static void tell_last(struct keeper *keeper) {
   struct store_backup_state *state = &keeper->state;
   pthread_mutex_lock(&keeper->state_lock);
   memcpy(state->name, keeper->last.name, sizeof keeper->last.name);
   state->at_ms = keeper->last.at_ms;
   state->bytes = keeper->last.bytes;
   state->keys = keeper->last.keys;
+  pthread_mutex_unlock(&keeper->state_lock);
+}
+
+static void tell_outcome(struct keeper *keeper, const struct err *failure) {
+  struct store_backup_state *state = &keeper->state;
+  pthread_mutex_lock(&keeper->state_lock);
   state->failures = keeper->failures;
   state->error[0] = '\0';
   if (failure) memcpy(state->error, failure->message, sizeof state->error);
@@ -167,7 +174,8 @@ static void succeeded(struct keeper *keeper, const struct snapshot *snapshot, in
   keeper->last_is_known = true;
   keeper->failures = 0;
   keeper->due_ms = began_ms + keeper->every_ms;
-  tell_state(keeper, NULL);
+  tell_last(keeper);
+  tell_outcome(keeper, NULL);
   tell_made(keeper, snapshot);
   archiver_rotate(keeper->archiver);
   take_old_ones_away(keeper);
@@ -179,7 +187,7 @@ static void failed(struct keeper *keeper, const struct err *err) {
   if (keeper->every_ms > 0 && wait_ms > keeper->every_ms) wait_ms = keeper->every_ms;
   keeper->failures++;
   keeper->due_ms = steady_ms(keeper) + wait_ms;
-  tell_state(keeper, err);
+  tell_outcome(keeper, err);
   if (err->code != MOONKEEP_CLOSED)
     log_write(keeper->log, LOG_ERROR, "backup", "no backup was made: %s%s", err->message,
               keeper->last.name[0] ? "; those there are stay" : "");
@@ -260,6 +268,23 @@ static void look_at_reach(struct keeper *keeper) {
   if (!reaches(keeper)) atomic_store(&archiver->wants_backup, true);
 }
 
+/* Whoever has moved the folder away, put another in its place, or emptied it, has taken with it what
+ * everything that was archived since builds on. Whether the disk can be read is the backup's to find out. */
+static void look_for_loss(struct keeper *keeper) {
+  struct buf path = {0};
+  buf_printf(&path, "%s/%s", keeper->dir, keeper->last.name);
+  bool lost = !path.failed && access(buf_text(&path), F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR);
+  buf_deinit(&path);
+  if (!lost) return;
+  log_write(keeper->log, LOG_WARN, "backup", "the last backup %s is no longer in %s; a new one is made",
+            keeper->last.name, keeper->dir);
+  keeper->last = (struct snapshot){0};
+  keeper->last_is_known = false;
+  look_for_last(keeper);
+  tell_last(keeper);
+  atomic_store(&keeper->archiver->wants_backup, true);
+}
+
 /* A gap in the archive does not wait until the next one is due, but for as long as they fail. */
 static bool is_due(const struct keeper *keeper) {
   bool wanted = atomic_load(&keeper->archiver->wants_backup);
@@ -272,6 +297,7 @@ static void look_whether_due(struct keeper *keeper) {
   struct err err;
   if (atomic_load(&keeper->stopping) || keeper->every_ms == 0) return;
   look_at_reach(keeper);
+  if (keeper->last.name[0]) look_for_loss(keeper);
   if (is_due(keeper)) back_up(keeper, &snapshot, &err);
 }
 
@@ -348,7 +374,7 @@ bool keeper_open(struct keeper *keeper, const char *data, const char *dir, int64
   }
   look_for_last(keeper);
   set_due(keeper);
-  tell_state(keeper, NULL);
+  tell_last(keeper);
   if (every_ms > 0) snapshot_clean(keeper->dir);
   return true;
 }

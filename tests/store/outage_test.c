@@ -14,6 +14,7 @@
 #include "helpers/fault_vfs.h"
 #include "helpers/sync.h"
 #include "helpers/temp.h"
+#include "store/archive.h"
 #include "store/disk.h"
 #include "store/snapshot.h"
 #include "store/store.h"
@@ -100,6 +101,32 @@ static void await_well(struct store *store) {
 static void await_archived(struct store *store, uint64_t seq) {
   for (int tries = 12000; archive_of(store).seq < seq; tries--) {
     if (tries == 0) FAIL("group %llu does not come into the archive", (unsigned long long)seq);
+    pause_a_little();
+  }
+}
+
+/* How far the newest backup and the archive behind it bring a store back, as whoever has nothing else reads
+ * them. */
+static uint64_t reach_of(const struct place *place) {
+  struct snapshot *all, newest = {0};
+  struct err err;
+  size_t count;
+  uint64_t seq = 0;
+  int64_t at_ms;
+  if (snapshot_list(place->backups, &all, &count, &err)) return 0;
+  bool found = count > 0 && !snapshot_describe(temp_path(place->backups, all[0].name), &newest, &err);
+  mem_free(all);
+  if (!found || archive_reach(place->backups, newest.epoch, newest.seq, &seq, &at_ms, &err)) return 0;
+  return seq;
+}
+
+/* A backup that is under way when its folder is moved fails, and is made anew after a while. */
+static void await_reach(const struct place *place, struct store *store, uint64_t seq) {
+  for (int tries = 12000; reach_of(place) < seq; tries--) {
+    if (tries == 0)
+      FAIL("what is there reaches up to %llu only: %s%s", (unsigned long long)reach_of(place),
+           state_of(store).error, archive_of(store).error);
+    if (state_of(store).failures > 0) sync_advance(RETRY_MS);
     pause_a_little();
   }
 }
@@ -254,7 +281,7 @@ TEST(an_empty_folder_in_its_place_is_noticed_and_gets_a_backup_by_itself) {
   take_away(place.disk, place.away);
   CHECK(mkdir(place.disk, 0700) == 0 && mkdir(place.backups, 0700) == 0);
   sync_set(store, "appData", "c", "3");
-  await_backups(&place, 1);
+  await_reach(&place, store, 3);
   await_well(store);
   sync_set(store, "appData", "d", "4");
   sync_close(store);
@@ -268,17 +295,30 @@ TEST(a_folder_that_returns_in_the_place_of_a_newer_one_is_noticed_too) {
   struct store *store = open_with_backup(&place);
   take_away(place.disk, place.away);
   CHECK(mkdir(place.disk, 0700) == 0);
+  sync_advance(1000); /* no two backups of one moment: they would be of one name */
   sync_set(store, "appData", "c", "3");
-  await_backups(&place, 1);
+  await_reach(&place, store, 3);
   await_well(store);
   sync_set(store, "appData", "d", "4");
   await_archived(store, 4);
   take_away(place.disk, newer);
   take_away(place.away, place.disk);
   sync_set(store, "appData", "e", "5");
-  await_backups(&place, 2);
+  await_reach(&place, store, 5);
   await_well(store);
   sync_set(store, "appData", "f", "6");
   sync_close(store);
   check_whole(&place, "a=1 b=2 c=3 d=4 e=5 f=6");
+}
+
+TEST(a_last_backup_that_was_taken_away_is_made_anew_though_nothing_has_changed) {
+  struct place place = make_place();
+  struct store *store = open_with_backup(&place);
+  while (!state_of(store).name[0]) pause_a_little();
+  sync_advance(1000);
+  CHECK(unlink(temp_path(place.backups, state_of(store).name)) == 0);
+  await_backups(&place, 1);
+  await_well(store);
+  sync_close(store);
+  check_whole(&place, "a=1 b=2");
 }

@@ -284,6 +284,7 @@ TEST(an_empty_folder_in_its_place_is_noticed_and_gets_a_backup_by_itself) {
   await_reach(&place, store, 3);
   await_well(store);
   sync_set(store, "appData", "d", "4");
+  await_reach(&place, store, 4);
   sync_close(store);
   check_whole(&place, "a=1 b=2 c=3 d=4");
 }
@@ -307,6 +308,7 @@ TEST(a_folder_that_returns_in_the_place_of_a_newer_one_is_noticed_too) {
   await_reach(&place, store, 5);
   await_well(store);
   sync_set(store, "appData", "f", "6");
+  await_reach(&place, store, 6);
   sync_close(store);
   check_whole(&place, "a=1 b=2 c=3 d=4 e=5 f=6");
 }

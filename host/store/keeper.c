@@ -122,10 +122,9 @@ static void let_log_go(void *ctx) {
 }
 
 static bool remove_backup(const struct keeper *keeper, const char *name) {
-  struct buf path = {0};
-  buf_printf(&path, "%s/%s", keeper->dir, name);
-  bool done = !path.failed && unlink(buf_text(&path)) == 0;
-  buf_deinit(&path);
+  char *path = disk_join(keeper->dir, name);
+  bool done = path && unlink(path) == 0;
+  mem_free(path);
   return done;
 }
 
@@ -244,16 +243,16 @@ static void run_job(struct keeper *keeper, struct job *job) {
  */
 static bool reaches(const struct keeper *keeper) {
   struct snapshot newest = {.epoch = keeper->epoch};
-  struct buf path = {0};
+  char *path = NULL;
   struct err err;
   uint64_t seq = 0;
   int64_t at_ms;
   enum moonkeep_code code = MOONKEEP_OK;
   if (keeper->last.name[0]) {
-    buf_printf(&path, "%s/%s", keeper->dir, keeper->last.name);
-    code = path.failed ? err_memory(&err) : snapshot_describe(buf_text(&path), &newest, &err);
+    path = disk_join(keeper->dir, keeper->last.name);
+    code = path ? snapshot_describe(path, &newest, &err) : err_memory(&err);
   }
-  buf_deinit(&path);
+  mem_free(path);
   if (code || newest.epoch != keeper->epoch) return false;
   if (newest.seq >= keeper->opened_seq) return true;
   code = archive_reach(keeper->dir, keeper->epoch, newest.seq, &seq, &at_ms, &err);
@@ -271,10 +270,9 @@ static void look_at_reach(struct keeper *keeper) {
 /* Whoever has moved the folder away, put another in its place, or emptied it, has taken with it what
  * everything that was archived since builds on. Whether the disk can be read is the backup's to find out. */
 static void look_for_loss(struct keeper *keeper) {
-  struct buf path = {0};
-  buf_printf(&path, "%s/%s", keeper->dir, keeper->last.name);
-  bool lost = !path.failed && access(buf_text(&path), F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR);
-  buf_deinit(&path);
+  char *path = disk_join(keeper->dir, keeper->last.name);
+  bool lost = path && access(path, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR);
+  mem_free(path);
   if (!lost) return;
   log_write(keeper->log, LOG_WARN, "backup", "the last backup %s is no longer in %s; a new one is made",
             keeper->last.name, keeper->dir);

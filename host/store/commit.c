@@ -100,7 +100,7 @@ static size_t fold_step(struct commit *commit, uint64_t up_to) {
   if (!code && rows > 0 && !engine_is_folding(&commit->engine)) /* what is left came later */
     commit->unfolded_since_ms = commit->fold_ms | 1;
   note_unfolded(commit);
-  commit->more_to_do = rows > 0 && fold_is_due(commit, false);
+  commit->more_to_do = (rows > 0 || engine_is_folding(&commit->engine)) && fold_is_due(commit, false);
   upkeep_result(commit, code, &err);
   return rows;
 }

@@ -105,9 +105,9 @@ enum moonkeep_code engine_reopen(struct engine *engine, const struct folder *fol
                                  bool *there, struct err *err);
 
 /* One step of a fold: the next rows of the oldest groups (up to ENGINE_FOLD_BYTES of them and at least one,
- * none newer than up_to) go into the tables, as many as a step may have; *rows is how many. The groups leave
- * the journal with the last step; until then it is the journal that counts, and a fold that was broken off
- * begins anew. Does nothing when there are none. */
+ * none newer than up_to) go into the tables, as many as a step may have; *rows is how many: 0 as long as the
+ * groups are being read. They leave the journal with the last step; until then it is the journal that counts,
+ * and a fold that was broken off begins anew. Does nothing when there are none. */
 enum moonkeep_code engine_fold(struct engine *engine, uint64_t up_to, size_t *rows, struct err *err);
 bool engine_is_folding(const struct engine *engine); /* between two steps */
 enum moonkeep_code engine_fold_all(struct engine *engine, struct err *err);

@@ -79,7 +79,7 @@ static enum moonkeep_code apply_some(struct engine *engine, size_t *rows, struct
   enum moonkeep_code code = MOONKEEP_OK;
   for (*rows = 0; !code && *rows < most; ++*rows) {
     if (*rows > 0 && *rows % ROWS_A_LOOK == 0 && clock_ticks_us() > end_us) break;
-    code = apply(engine, &slice->steps[engine->folded_rows + *rows].change, err);
+    code = apply(engine, slice->order[engine->folded_rows + *rows].change, err);
   }
   return code;
 }
@@ -130,12 +130,14 @@ static enum moonkeep_code write_step(struct engine *engine, size_t *rows, struct
   return engine_tighten(engine, err);
 }
 
-static enum moonkeep_code begin_fold(struct engine *engine, uint64_t up_to, struct err *err) {
+/* What the fold takes is read and sorted; in pieces, because it may be the work of a second. */
+static enum moonkeep_code read_step(struct engine *engine, uint64_t up_to, struct err *err) {
   struct slice_limits limits = {ENGINE_FOLD_ROWS, ENGINE_FOLD_BYTES, up_to};
-  enum moonkeep_code code = slice_read(&engine->folding, engine->db, &limits, err);
-  if (!code && engine->folding.groups == 0 && up_to >= engine->last_seq)
-    engine->folded_seq = engine->last_seq;
-  if (code) engine_end_fold(engine);
+  int64_t until_us = clock_ticks_us() + ENGINE_STEP_US;
+  enum moonkeep_code code = slice_read_on(&engine->folding, engine->db, &limits, until_us, err);
+  bool none = !code && engine->folding.groups == 0;
+  if (none && up_to >= engine->last_seq) engine->folded_seq = engine->last_seq;
+  if (code || none) engine_end_fold(engine);
   return code;
 }
 
@@ -146,8 +148,8 @@ bool engine_is_folding(const struct engine *engine) {
 enum moonkeep_code engine_fold(struct engine *engine, uint64_t up_to, size_t *rows, struct err *err) {
   *rows = 0;
   if (engine->folded_seq == engine->last_seq) return MOONKEEP_OK;
-  enum moonkeep_code code = engine->folding.groups > 0 ? MOONKEEP_OK : begin_fold(engine, up_to, err);
-  return code || engine->folding.groups == 0 ? code : write_step(engine, rows, err);
+  enum moonkeep_code code = engine->folding.whole ? MOONKEEP_OK : read_step(engine, up_to, err);
+  return code || !engine->folding.whole ? code : write_step(engine, rows, err);
 }
 
 enum moonkeep_code engine_fold_all(struct engine *engine, struct err *err) {

@@ -76,7 +76,7 @@ static enum moonkeep_code add_from_journal(struct moment *moment, struct err *er
   struct slice_limits limits = {SIZE_MAX, SIZE_MAX, UINT64_MAX};
   enum moonkeep_code code = slice_read(&slice, moment->view.scans, &limits, err);
   for (size_t i = 0; !code && i < slice.count; i++) {
-    const struct journal_change *change = &slice.steps[i].change;
+    const struct journal_change *change = slice.order[i].change;
     if (change->bucket_len <= STORE_NAME_BYTES)
       code = add_name(moment, change->bucket, change->bucket_len, err);
   }

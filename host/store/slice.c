@@ -1,9 +1,8 @@
 #include "store/slice.h"
 
-#include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "store/sql.h"
 #include "store/sum.h"
@@ -35,80 +34,77 @@ static enum moonkeep_code take_group(struct slice *slice, sqlite3_stmt *row, str
   return MOONKEEP_OK;
 }
 
+static bool is_full(const struct slice *slice, const struct slice_limits *limits) {
+  return slice->bytes.len >= limits->bytes || slice->groups >= limits->groups;
+}
+
 static enum moonkeep_code read_groups(struct slice *slice, sqlite3 *db, const struct slice_limits *limits,
-                                      struct err *err) {
+                                      int64_t until_us, struct err *err) {
+  static const char sql[] =
+      "SELECT seq, at, changes, sum FROM _journal WHERE seq>?1 AND seq<=?2 ORDER BY seq";
   sqlite3_stmt *rows;
-  enum moonkeep_code code =
-      sql_prepare(db, "SELECT seq, at, changes, sum FROM _journal WHERE seq<=?1 ORDER BY seq", &rows, err);
+  enum moonkeep_code code = sql_prepare(db, sql, &rows, err);
   if (code) return code;
-  sqlite3_bind_int64(rows, 1, limits->last_seq > INT64_MAX ? INT64_MAX : (int64_t)limits->last_seq);
-  int rc = SQLITE_DONE;
-  while (!code && slice->bytes.len < limits->bytes && slice->groups < limits->groups &&
-         (rc = sqlite3_step(rows)) == SQLITE_ROW)
-    code = take_group(slice, rows, err);
-  if (!code && rc != SQLITE_ROW && rc != SQLITE_DONE) code = sql_fail(db, rc, "read the journal", err);
+  sqlite3_bind_int64(rows, 1, slice->groups > 0 ? (int64_t)slice->last_seq : INT64_MIN);
+  sqlite3_bind_int64(rows, 2, limits->last_seq > INT64_MAX ? INT64_MAX : (int64_t)limits->last_seq);
+  int rc = SQLITE_ROW;
+  do {
+    slice->read = is_full(slice, limits) || (rc = sqlite3_step(rows)) != SQLITE_ROW;
+    if (!slice->read) code = take_group(slice, rows, err);
+  } while (!code && !slice->read && clock_ticks_us() < until_us);
+  if (rc != SQLITE_ROW && rc != SQLITE_DONE) code = sql_fail(db, rc, "read the journal", err);
   sqlite3_finalize(rows);
   return code;
 }
 
+/* Of the next group. */
 static enum moonkeep_code read_changes(struct slice *slice, struct err *err) {
-  size_t start = 0;
-  for (size_t i = 0; i < slice->groups; start = slice->ends[i++]) {
-    struct journal_reader reader;
-    struct journal_change change;
-    journal_read(&reader, slice->bytes.data + start, slice->ends[i] - start);
-    while (journal_next(&reader, &change)) {
-      if (change.op == 'l') continue; /* the tables show it already */
-      if (!room((void **)&slice->steps, slice->count, &slice->cap, sizeof *slice->steps))
-        return err_memory(err);
-      slice->steps[slice->count] = (struct step){change, slice->count};
-      slice->count++;
-    }
-    if (reader.broken) return err_set(err, MOONKEEP_CORRUPT, "the journal holds a group that cannot be read");
+  size_t start = slice->parsed > 0 ? slice->ends[slice->parsed - 1] : 0;
+  struct journal_reader reader;
+  struct journal_change change;
+  journal_read(&reader, slice->bytes.data + start, slice->ends[slice->parsed] - start);
+  while (journal_next(&reader, &change)) {
+    if (change.op == 'l') continue;
+    if (!room((void **)&slice->changes, slice->changes_count, &slice->changes_cap, sizeof *slice->changes))
+      return err_memory(err);
+    slice->changes[slice->changes_count++] = change;
   }
+  if (reader.broken) return err_set(err, MOONKEEP_CORRUPT, "the journal holds a group that cannot be read");
+  slice->parsed++;
   return MOONKEEP_OK;
 }
 
-int slice_compare(const char *a, size_t a_len, const char *b, size_t b_len) {
-  int order = memcmp(a, b, a_len < b_len ? a_len : b_len);
-  return order ? order : (a_len > b_len) - (a_len < b_len);
-}
-
-static int same_place(const struct step *a, const struct step *b) {
-  int order = slice_compare(a->change.bucket, a->change.bucket_len, b->change.bucket, b->change.bucket_len);
-  return order ? order : slice_compare(a->change.key, a->change.key_len, b->change.key, b->change.key_len);
-}
-
-static int in_order(const void *a, const void *b) {
-  const struct step *x = a, *y = b;
-  int order = same_place(x, y);
-  return order ? order : (x->turn > y->turn) - (x->turn < y->turn);
-}
-
-/* The last change to a key is the one that counts. */
-static void sort(struct slice *slice) {
-  if (slice->count < 2) return;
-  qsort(slice->steps, slice->count, sizeof *slice->steps, in_order);
-  size_t kept = 0;
-  for (size_t i = 0; i < slice->count; i++) {
-    bool last = i + 1 == slice->count || same_place(&slice->steps[i], &slice->steps[i + 1]) != 0;
-    if (last) slice->steps[kept++] = slice->steps[i];
+static enum moonkeep_code read_all_changes(struct slice *slice, int64_t until_us, struct err *err) {
+  enum moonkeep_code code = MOONKEEP_OK;
+  while (!code && slice->parsed < slice->groups) {
+    code = read_changes(slice, err);
+    if (clock_ticks_us() >= until_us) break;
   }
-  slice->count = kept;
+  return code;
+}
+
+enum moonkeep_code slice_read_on(struct slice *slice, sqlite3 *db, const struct slice_limits *limits,
+                                 int64_t until_us, struct err *err) {
+  enum moonkeep_code code =
+      slice->read ? read_all_changes(slice, until_us, err) : read_groups(slice, db, limits, until_us, err);
+  if (!code && slice->read && slice->parsed < slice->groups && clock_ticks_us() < until_us)
+    code = read_all_changes(slice, until_us, err);
+  if (code || !slice->read || slice->parsed < slice->groups) return code;
+  if (!slice_sort(slice)) return err_memory(err);
+  slice->whole = true;
+  return MOONKEEP_OK;
 }
 
 enum moonkeep_code slice_read(struct slice *slice, sqlite3 *db, const struct slice_limits *limits,
                               struct err *err) {
   *slice = (struct slice){0};
-  enum moonkeep_code code = read_groups(slice, db, limits, err);
-  if (!code) code = read_changes(slice, err);
-  if (!code) sort(slice);
-  return code;
+  return slice_read_on(slice, db, limits, INT64_MAX, err);
 }
 
 void slice_free(struct slice *slice) {
   buf_deinit(&slice->bytes);
   mem_free(slice->ends);
-  mem_free(slice->steps);
+  mem_free(slice->changes);
+  mem_free(slice->order);
   *slice = (struct slice){0};
 }

@@ -145,7 +145,7 @@ static enum moonkeep_code read_journal(struct view *view, struct scan *scan, str
   enum moonkeep_code code = slice_read(&scan->journal, view->scans, &limits, err);
   size_t kept = 0;
   for (size_t i = 0; !code && i < scan->journal.count; i++)
-    if (concerns(scan, &scan->journal.steps[i].change)) scan->journal.steps[kept++] = scan->journal.steps[i];
+    if (concerns(scan, scan->journal.order[i].change)) scan->journal.order[kept++] = scan->journal.order[i];
   scan->journal.count = kept;
   return code;
 }
@@ -296,7 +296,7 @@ static enum moonkeep_code take_journal(struct scan *scan, const char *key, size_
                                        bool *done, struct err *err) {
   enum moonkeep_code code = MOONKEEP_OK;
   for (; !code && !*done && scan->next < scan->journal.count; scan->next++) {
-    const struct journal_change *change = &scan->journal.steps[scan->next].change;
+    const struct journal_change *change = scan->journal.order[scan->next].change;
     int order = key ? slice_compare(change->key, change->key_len, key, key_len) : -1;
     if (order > 0) break;
     *same |= order == 0;

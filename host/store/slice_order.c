@@ -81,7 +81,7 @@ static uint64_t number_of(const struct journal_change *change, size_t same, size
 }
 
 static void number_all(struct slice *slice) {
-  struct bucket_name names[BUCKETS];
+  struct bucket_name names[BUCKETS] = {0};
   size_t buckets = list_buckets(slice, names), same = common(slice), rank = 0;
   const char *last = NULL;
   for (size_t i = 0; i < slice->changes_count; i++) {

@@ -137,10 +137,13 @@ static bool is_late(const struct host *host) {
   return host->until_us && clock_ticks_us() >= host->until_us;
 }
 
-/* Answers get half of what is left of a tick, so that scripts have their turn, too. */
-static void hand_out_answers(struct host *host) {
+int64_t host_share_us(const struct host *host) {
   int64_t now = host->until_us ? clock_ticks_us() : 0;
-  host->answers_left = store_pump_until(host->store, now ? now + (host->until_us - now) / 2 : 0);
+  return now ? now + (host->until_us - now) / 2 : 0;
+}
+
+static void hand_out_answers(struct host *host) {
+  host->answers_left = store_pump_until(host->store, host_share_us(host));
 }
 
 static void on_answers(uv_poll_t *poll, int status, int events) {

@@ -124,6 +124,10 @@ void host_run(struct host *host);
 bool host_tick(struct host *host, int64_t budget_us);
 int host_fd(const struct host *host);
 int host_timeout_ms(const struct host *host);
+
+/* Until when (clock_ticks_us) what is taken in may go on, so that scripts have their turn, too: half of what
+ * is left of a tick, or of nothing where it is used up; 0: this is no tick, or one without an end. */
+int64_t host_share_us(const struct host *host);
 void host_stir(struct host *host); /* the store was called from outside: the next tick looks after it */
 
 /* Ends it in order: no more events are taken; what is running finishes, however long it takes; sleepers and

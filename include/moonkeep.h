@@ -149,7 +149,8 @@ void moonkeep_finish(struct moonkeep_host *host);
  * called. The text is copied. `done` (may be NULL) is called once, on the host's thread, when all handlers
  * have finished and what they saved is on disk; errors is a JSON array of {"script":…,"message":…}, empty
  * when all went well, valid until it returns. Errors: memory; what is wrong with the text comes as an error
- * without a script. */
+ * without a script. They are handed out in the order in which they came; what does not fit into half of a
+ * tick's budget is left to the next one. */
 enum moonkeep_code moonkeep_emit(struct moonkeep_host *host, const char *json, size_t len,
                                  void (*done)(void *ctx, const char *errors), void *ctx);
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 struct posted { /* an event on its way to the host's thread, and then until it is done */
@@ -74,21 +75,32 @@ static void refuse(struct posted *posted, const struct err *err) {
 }
 
 static void refuse_all(struct moonkeep_host *api, const struct err *err) {
-  for (struct list *link; (link = list_pop(&api->events));) refuse(list_of(link, struct posted, link), err);
+  for (struct list *link;;) {
+    list_join(&api->taken, &api->events);
+    if (!(link = list_pop(&api->taken))) return;
+    refuse(list_of(link, struct posted, link), err);
+  }
 }
 
-static void take_posted(struct moonkeep_host *api) {
-  struct list mine;
+/* Hands out events, at least one, until the tick's share is used up. What is left keeps its place in front of
+ * those that come, and wakes the host again. */
+static void hand_out_posted(struct moonkeep_host *api) {
+  int64_t until_us = host_share_us(api->host);
   struct err err;
-  list_init(&mine);
-  pthread_mutex_lock(&api->lock);
-  list_join(&mine, &api->events);
-  pthread_mutex_unlock(&api->lock);
-  for (struct list *link; (link = list_pop(&mine));) {
+  for (struct list *link; (link = list_pop(&api->taken));) {
     struct posted *posted = list_of(link, struct posted, link);
     posted->event.done = on_done;
     if (host_emit(api->host, posted->json, posted->len, &posted->event, &err)) refuse(posted, &err);
+    if (until_us && clock_ticks_us() >= until_us) break;
   }
+  if (!list_empty(&api->taken)) uv_async_send(&api->posted);
+}
+
+static void take_posted(struct moonkeep_host *api) {
+  pthread_mutex_lock(&api->lock);
+  list_join(&api->taken, &api->events);
+  pthread_mutex_unlock(&api->lock);
+  hand_out_posted(api);
 }
 
 static void on_posted(uv_async_t *async) {
@@ -157,6 +169,7 @@ static struct moonkeep_host *make(const struct moonkeep_options *options) {
   api->log = (struct log){.write = write_log, .ctx = api, .level = LOG_DEBUG};
   list_init(&api->answered);
   list_init(&api->events);
+  list_init(&api->taken);
   list_init(&api->guests);
   pthread_mutex_init(&api->lock, NULL);
   api->provided = provided_new(wake, api);

@@ -35,7 +35,8 @@ struct moonkeep_host {
   uv_prepare_t turn;    /* which does that */
   uv_async_t posted;    /* wakes the host for events from any thread */
   pthread_mutex_t lock; /* of `events` */
-  struct list events;
+  struct list events;   /* emitted by any thread */
+  struct list taken;    /* came before those, and are the host's thread's to hand out */
 };
 
 void api_answer(struct moonkeep_host *api); /* calls `done` of what was answered at once */

@@ -160,6 +160,40 @@ TEST(ticks_without_a_budget_get_on) {
   close_host(host);
 }
 
+struct turn { /* which of the events it is, and how many have come in their turn */
+  int number, *came;
+};
+
+static void on_turn(void *ctx, const char *errors) {
+  const struct turn *turn = ctx;
+  CHECK(strstr(errors, "message"));
+  CHECK_INT(turn->number, *turn->came);
+  ++*turn->came;
+}
+
+/* These are no events, which is told as soon as they are handed out. */
+TEST(many_events_at_once_are_more_than_a_tick) {
+  enum { EVENTS = 100 };
+  struct seen seen = {.answers = 0};
+  const char *scripts = temp_dir();
+  temp_write(temp_path(scripts, "none.lua"), "");
+  struct moonkeep_host *host = open_host(temp_dir(), scripts, &seen);
+  struct turn turns[EVENTS];
+  int came = 0, before = 0;
+  for (int i = 0; i < EVENTS; i++) {
+    turns[i] = (struct turn){i, &came};
+    CHECK_INT(moonkeep_emit(host, "{}", 2, on_turn, &turns[i]), MOONKEEP_OK);
+  }
+  for (; came < EVENTS / 2; before = came) {
+    struct pollfd fd = {.fd = moonkeep_fd(host), .events = POLLIN};
+    poll(&fd, 1, moonkeep_timeout_ms(host)); /* what is left wakes the loop */
+    CHECK(moonkeep_tick(host, 0));
+    CHECK(came > before && came <= before + 2);
+  }
+  close_host(host); /* refuses the others, in their turn too */
+  CHECK_INT(came, EVENTS);
+}
+
 TEST(events_are_made_of_values) {
   struct seen seen = {.answers = 0};
   const char *scripts = temp_dir();

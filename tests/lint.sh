@@ -67,6 +67,7 @@ layers_hold() {
     [ -z "$found" ] || { echo "$1 reaches too far:"; echo "$found"; bad=1; }
   }
   layer host/base 'base/|moonkeep\.h'
+  layer host 'host(_inner)?\.h|cli/cli\.h|link/stdfd\.h|script/|store/store\.h|base/|moonkeep\.h'
   layer host/store 'store/|base/|moonkeep\.h'
   layer host/script 'script/|store/store\.h|base/|moonkeep\.h'
   layer host/api 'api/|host\.h|script/(guest|provided|scripts|tx)\.h|store/store\.h|base/|moonkeep\.h'
@@ -80,7 +81,7 @@ layers_hold() {
   }
   only 'sqlite3\.h' 'store/'
   only 'lua|lauxlib|lualib' 'script/'
-  only 'uv\.h' 'api/|link/|cli/|host\.c|script/'
+  only 'uv\.h' 'api/|link/|cli/|host_(turn\.c|inner\.h)|script/'
   return $bad
 }
 

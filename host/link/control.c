@@ -1,4 +1,4 @@
-#include "link/control.h"
+#include "link/control_inner.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -6,255 +6,17 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <uv.h>
 
 #include "base/mem.h"
 #include "link/address.h"
-#include "link/keycount.h"
-#include "link/lines.h"
-#include "link/rpc.h"
 #include "link/socket.h"
 
-enum { CHUNK_BYTES = 64 << 10, LOOK_MS = 5000, LAST_WORDS_MS = 1000, LAST_ANSWERS_MS = 10000 };
-
-struct control {
-  struct rpc_site site;
-  struct host *host;
-  struct keycount keys;
-  char *path;                 /* owned: of the data folder */
-  struct host_listener turns; /* of the host's turns */
-  const struct log *log;
-  int dir_fd;
-  size_t line_bytes; /* the longest line */
-  uv_pipe_t listener;
-  uv_pipe_t tcp; /* a stream of any kind can be opened as a pipe; only uv_accept looks at which it is */
-  bool has_tcp;
-  char token[256];
-  uv_timer_t stall_timer;
-  uv_idle_t idle; /* runs when a client may have something to do */
-  struct list clients;
-  unsigned client_count, open_handles, under_way;
-  size_t unread; /* bytes of answers, of all clients */
-  bool crowded;  /* somebody who emits waits until fewer events are under way */
-  bool closing;
-};
-
-struct client {
-  struct rpc_peer peer;
-  struct control *control; /* NULL: the control is gone and only answers are waited for */
-  struct list link;
-  uv_pipe_t pipe;
-  uv_write_t write;
-  struct buf in;           /* owned: lines that have not been handled */
-  size_t scanned;          /* so many bytes of it have no newline */
-  struct buf out, sending; /* owned: answers to be written; being written */
-  size_t stall_size;       /* what was queued when it was last looked at */
-  int stalled_ms, locked_ms;
-  unsigned under_way;
-  size_t under_way_bytes;
-  bool reading, ended, closing, closed;
-};
-
-static void free_when_done(struct client *client) {
-  if (!client->closed || client->under_way > 0) return;
-  buf_deinit(&client->in);
-  buf_deinit(&client->out);
-  buf_deinit(&client->sending);
-  mem_free(client);
-}
-
-static void on_idle(uv_idle_t *idle);
-
-static void look_again(struct control *control) {
-  if (!control->closing) uv_idle_start(&control->idle, on_idle);
-}
-
-static void on_client_closed(uv_handle_t *handle) {
-  struct client *client = handle->data;
-  struct control *control = client->control;
-  list_take(&client->link);
-  control->client_count--;
-  control->open_handles--;
-  control->under_way -= client->under_way;
-  control->unread -= client->out.len + client->sending.len;
-  client->control = NULL;
-  client->closed = true;
-  look_again(control);
-  client->under_way++; /* while requests are given up, it stays */
-  rpc_peer_gone(&client->peer);
-  client->under_way--;
-  free_when_done(client);
-}
-
-static void close_client(struct client *client) {
-  if (client->closing) return;
-  client->closing = true;
-  uv_close((uv_handle_t *)&client->pipe, on_client_closed);
-}
-
-/* ---- answers ---- */
-
-static void flush(struct client *client);
-
-static void on_written(uv_write_t *write, int status) {
-  struct client *client = write->data;
-  if (client->closed) return;
-  client->control->unread -= client->sending.len;
-  buf_clear(&client->sending);
-  if (status < 0) {
-    close_client(client);
-    return;
-  }
-  flush(client);
-  look_again(client->control);
-}
-
-static void flush(struct client *client) {
-  if (client->closing || client->sending.len > 0 || client->out.len == 0) return;
-  struct buf swap = client->sending;
-  client->sending = client->out;
-  client->out = swap;
-  client->stalled_ms = 0;
-  uv_buf_t bytes = uv_buf_init(client->sending.data, (unsigned)client->sending.len);
-  client->write.data = client;
-  if (uv_write(&client->write, (uv_stream_t *)&client->pipe, &bytes, 1, on_written) != 0)
-    close_client(client);
-}
-
-static void put_answer(struct client *client, const char *line, size_t len) {
-  size_t before = client->out.len;
-  buf_add(&client->out, line, len);
-  if (client->out.failed) close_client(client);
-  client->control->unread += client->out.len - before;
-}
-
-static void on_answer(struct rpc_peer *peer, const char *line, size_t len, size_t cost) {
-  struct client *client = list_of(peer, struct client, peer);
-  client->under_way--;
-  client->under_way_bytes -= cost;
-  if (!client->control) {
-    free_when_done(client);
-    return;
-  }
-  client->control->under_way--;
-  put_answer(client, line, len);
-  if (peer->refused) {
-    client->ended = true;
-    client->in.len = client->scanned = 0;
-  }
-  look_again(client->control);
-}
-
-/* Somebody who listens and does not read is let go before what it has not read costs others anything. */
-static void on_tell(struct rpc_peer *peer, const char *line, size_t len) {
-  struct client *client = list_of(peer, struct client, peer);
-  if (client->closing) return;
-  put_answer(client, line, len);
-  bool behind = client->out.len + client->sending.len > CONTROL_BEHIND_BYTES;
-  if (behind)
-    log_write(client->control->log, LOG_WARN, "control",
-              "closed a client that listens and does not keep up: %d MiB were unread",
-              CONTROL_BEHIND_BYTES >> 20);
-  if (behind || len == 0) close_client(client);
-  look_again(client->control);
-}
-
-/* ---- requests ---- */
-
-static bool is_crowded(struct control *control, size_t part) {
-  return host_events(control->host) > CONTROL_EVENTS / part ||
-         host_slowed(control->host) > CONTROL_SLOWED / part;
-}
-
-static bool must_wait(const struct client *client) {
-  if (client->peer.emits && is_crowded(client->control, 1)) return client->control->crowded = true;
-  return client->under_way >= CONTROL_UNDER_WAY || client->under_way_bytes > CONTROL_UNDER_WAY_BYTES ||
-         rpc_is_large(&client->peer) || client->out.len + client->sending.len > CONTROL_UNREAD_BYTES ||
-         client->control->unread > CONTROL_TOTAL_BYTES;
-}
-
-static void handle_line(struct client *client, const char *line, size_t len) {
-  if (line_is_blank(line, len)) return;
-  client->under_way++;
-  client->under_way_bytes += len;
-  client->control->under_way++;
-  rpc_handle(&client->control->site, &client->peer, line, len);
-}
-
-static size_t line_limit(const struct client *client) {
-  return client->peer.locked ? CONTROL_LOCKED_BYTES : client->control->line_bytes;
-}
-
-/* Tells a client that has sent too much, and hears no more of it. */
-static void refuse_line(struct client *client) {
-  struct err err;
-  err_set(&err, MOONKEEP_TOO_LARGE, "the line is longer than %zu bytes", line_limit(client));
-  size_t before = client->out.len;
-  rpc_put_error(&client->out, NULL, 0, RPC_INVALID_REQUEST, &err);
-  client->control->unread += client->out.len - before;
-  client->ended = true;
-  client->in.len = client->scanned = 0;
-}
-
-static void handle_lines(struct client *client) {
-  size_t at = 0, from = client->scanned;
-  while (!client->closing && !client->peer.refused && !must_wait(client) && from < client->in.len) {
-    const char *newline = memchr(client->in.data + from, '\n', client->in.len - from);
-    if (!newline) {
-      from = client->in.len;
-      break;
-    }
-    handle_line(client, client->in.data + at, (size_t)(newline - client->in.data) - at);
-    at = from = (size_t)(newline - client->in.data) + 1;
-  }
-  if (client->peer.refused) return; /* nothing of it is left */
-  buf_drop(&client->in, at);
-  client->scanned = from - at;
-}
-
-static void on_room(uv_handle_t *handle, size_t suggested, uv_buf_t *room) {
-  (void)suggested;
-  struct client *client = handle->data;
-  *room = uv_buf_init(buf_reserve(&client->in, CHUNK_BYTES), CHUNK_BYTES);
-  if (!room->base) room->len = 0;
-}
-
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *room) {
-  (void)room;
-  struct client *client = stream->data;
-  if (n == 0) return;
-  if (n > 0)
-    client->in.len += (size_t)n;
-  else
-    client->ended = true;
-  if (n < 0 && n != UV_EOF) close_client(client);
-  look_again(client->control);
-}
-
-static void read_or_rest(struct client *client) {
-  bool want = !client->ended && !client->closing && !must_wait(client);
-  if (want && !client->reading) uv_read_start((uv_stream_t *)&client->pipe, on_room, on_read);
-  if (!want && client->reading) uv_read_stop((uv_stream_t *)&client->pipe);
-  client->reading = want;
-}
-
-/* Whatever has happened to a client, this brings it forward: lines are handled, answers sent; one that has
- * ended is closed when its last answer is out (half a line at the end is nothing). */
-static void serve(struct client *client) {
-  if (client->closing) return;
-  handle_lines(client);
-  bool idle = client->scanned == client->in.len; /* no whole line waits */
-  if (idle && client->in.len > line_limit(client) && !client->ended) refuse_line(client);
-  flush(client);
-  read_or_rest(client);
-  if (client->ended && idle && client->under_way == 0 && client->out.len + client->sending.len == 0)
-    close_client(client);
-}
+enum { LOOK_MS = 5000, LAST_WORDS_MS = 1000, LAST_ANSWERS_MS = 10000 };
 
 static void serve_all(struct control *control) {
   for (struct list *at = control->clients.next, *next; at != &control->clients; at = next) {
     next = at->next;
-    serve(list_of(at, struct client, link));
+    connection_serve(list_of(at, struct connection, link));
   }
 }
 
@@ -264,9 +26,9 @@ static void on_action(struct host_listener *listener, const char *json, size_t l
 
 static void before_sleep(struct host_listener *listener) {
   struct control *control = list_of(listener, struct control, turns);
-  if (!control->crowded || is_crowded(control, 2)) return;
+  if (!control->crowded || control_is_crowded(control, 2)) return;
   control->crowded = false;
-  look_again(control);
+  control_look_again(control);
 }
 
 static void on_idle(uv_idle_t *idle) {
@@ -274,22 +36,15 @@ static void on_idle(uv_idle_t *idle) {
   serve_all(idle->data);
 }
 
-static void look_for_stall(struct client *client) {
-  size_t queued = uv_stream_get_write_queue_size((uv_stream_t *)&client->pipe);
-  client->stalled_ms = queued > 0 && queued == client->stall_size ? client->stalled_ms + LOOK_MS : 0;
-  client->stall_size = queued;
-  if (client->stalled_ms < CONTROL_STALL_MS) return;
-  log_write(client->control->log, LOG_WARN, "control", "closed a client that reads none of its answers");
-  close_client(client);
+void control_look_again(struct control *control) {
+  if (!control->closing) uv_idle_start(&control->idle, on_idle);
 }
 
 static void on_stall_timer(uv_timer_t *timer) {
   struct control *control = timer->data;
   for (struct list *at = control->clients.next, *next; at != &control->clients; at = next) {
     next = at->next;
-    struct client *client = list_of(at, struct client, link);
-    look_for_stall(client);
-    if (client->peer.locked && (client->locked_ms += LOOK_MS) > CONTROL_LOCKED_MS) close_client(client);
+    connection_look(list_of(at, struct connection, link), LOOK_MS);
   }
 }
 
@@ -298,11 +53,11 @@ static void on_stall_timer(uv_timer_t *timer) {
 static unsigned count_locked(const struct control *control) {
   unsigned count = 0;
   for (struct list *at = control->clients.next; at != &control->clients; at = at->next)
-    count += list_of(at, struct client, link)->peer.locked;
+    count += list_of(at, struct connection, link)->peer.locked;
   return count;
 }
 
-static bool admit(struct client *client) {
+static bool admit(struct connection *client) {
   struct err err;
   uv_os_fd_t fd;
   if (uv_fileno((uv_handle_t *)&client->pipe, &fd) != 0) return false;
@@ -324,22 +79,16 @@ static bool admit(struct client *client) {
 
 static void on_connection(uv_stream_t *listener, int status) {
   struct control *control = listener->data;
-  struct client *client = status == 0 ? mem_zero(sizeof *client) : NULL;
+  struct connection *client = status == 0 ? mem_zero(sizeof *client) : NULL;
   if (!client) return;
-  client->control = control;
-  client->peer.answer = on_answer;
-  client->peer.tell = on_tell;
-  client->peer.locked = listener == (uv_stream_t *)&control->tcp;
-  rpc_peer_init(&client->peer);
+  connection_init(client, control, listener == (uv_stream_t *)&control->tcp);
   list_add(&control->clients, &client->link);
   control->client_count++;
   control->open_handles++;
-  uv_pipe_init(host_loop(control->host), &client->pipe, 0);
-  client->pipe.data = client;
   if (uv_accept(listener, (uv_stream_t *)&client->pipe) != 0 || !admit(client))
-    close_client(client);
+    connection_close(client);
   else
-    read_or_rest(client);
+    connection_serve(client);
 }
 
 static void on_handle_closed(uv_handle_t *handle) {
@@ -477,10 +226,7 @@ void control_close(struct control *control) {
   socket_remove(control->dir_fd);
   host_off_action(control->host, &control->turns);
   for (struct list *at = control->clients.next; at != &control->clients; at = at->next) {
-    struct client *client = list_of(at, struct client, link);
-    client->ended = true;
-    client->in.len = client->scanned = 0;
-    rpc_peer_gone(&client->peer);
+    connection_end(list_of(at, struct connection, link));
   }
   uv_close((uv_handle_t *)&control->listener, on_handle_closed);
   if (control->has_tcp) uv_close((uv_handle_t *)&control->tcp, on_handle_closed);
@@ -489,7 +235,7 @@ void control_close(struct control *control) {
   uv_close((uv_handle_t *)&control->stall_timer, on_handle_closed);
   uv_close((uv_handle_t *)&control->idle, on_handle_closed);
   for (struct list *at = control->clients.next; at != &control->clients; at = at->next)
-    close_client(list_of(at, struct client, link));
+    connection_close(list_of(at, struct connection, link));
   while (control->open_handles > 0) uv_run(host_loop(control->host), UV_RUN_NOWAIT);
   keycount_deinit(&control->keys);
   free(control->path);

@@ -15,7 +15,7 @@ show_coverage() { # name
   local at=$BUILD/fuzz/$1
   LLVM_PROFILE_FILE=$at.profraw "$at" -runs=0 "$at.corpus" >/dev/null 2>&1
   llvm-profdata merge -o "$at.profdata" "$at.profraw"
-  llvm-cov report "$at" -instr-profile="$at.profdata" host/base host/store host/script/value.c |
+  llvm-cov report "$at" -instr-profile="$at.profdata" host/base host/store host/script/value*.c |
     awk '/\.c / && $10 != "0.00%" { printf "    %-24s %s of %d lines\n", $1, $10, $8 }' | sort
 }
 
@@ -31,7 +31,7 @@ for source in tests/fuzz/*_fuzz.c; do
   # shellcheck disable=SC2046 # pkg-config's words are meant to be split
   if clang -std=c11 -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all "${coverage[@]}" \
     -Iinclude -Ihost -Itests $(pkg-config --cflags lua5.4-cjson lua5.4 libuv sqlite3) -o "$BUILD/fuzz/$name" "$source" \
-    $(find host/base host/store -name '*.c') host/script/value.c tests/fuzz/alone.c host/cli/rows.c host/link/fields.c \
+    $(find host/base host/store -name '*.c') host/script/value*.c tests/fuzz/alone.c host/cli/rows.c host/link/fields.c \
     host/link/seconds.c $(pkg-config --libs lua5.4-cjson lua5.4 libuv sqlite3) -lpthread -lm &&
     LLVM_PROFILE_FILE=/dev/null "$BUILD/fuzz/$name" "${options[@]}" "$corpus" >"$BUILD/fuzz/$name.log" 2>&1; then
     echo "ok $name ($(grep -o 'number_of_executed_units: [0-9]*' "$BUILD/fuzz/$name.log" | grep -o '[0-9]*$') inputs)"

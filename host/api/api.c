@@ -49,6 +49,12 @@ static void on_fault(struct host_listener *listener, const char *script, const c
   if (api->options.failed) api->options.failed(api->options.ctx, &failure);
 }
 
+/* What was answered at once in this turn is told in the next one. */
+static void before_sleep(struct host_listener *listener) {
+  const struct moonkeep_host *api = list_of(listener, struct moonkeep_host, listener);
+  if (!list_empty(&api->answered)) host_stir(api->host);
+}
+
 /* ---- events ---- */
 
 static const char out_of_memory[] = "[{\"message\":\"out of memory\"}]";
@@ -164,6 +170,7 @@ static struct moonkeep_host *make(const struct moonkeep_options *options) {
   api->listener.action = on_action;
   api->listener.changed = on_changed;
   api->listener.fault = on_fault;
+  api->listener.before_sleep = before_sleep;
   api->clock = (struct clock){api->options.wall_ms, api->options.steady_ms, api->options.ctx};
   api->memory = (struct mem_source){api->options.resize_memory, api->options.ctx};
   api->log = (struct log){.write = write_log, .ctx = api, .level = LOG_DEBUG};

@@ -81,6 +81,35 @@ TEST(store_calls_are_answered_in_ticks) {
   CHECK_INT(seen.answers, 3);
 }
 
+struct chain {
+  struct moonkeep_host *host;
+  int left;
+};
+
+static void get_another(void *ctx, const struct moonkeep_answer *answer) {
+  struct chain *chain = ctx;
+  (void)answer;
+  if (--chain->left > 0)
+    moonkeep_get(chain->host, NULL, "k", get_another, chain);
+  else
+    moonkeep_finish(chain->host);
+}
+
+/* Answers that are at hand, to calls that were made when others were answered: nothing else wakes the host.
+ */
+TEST(an_answer_may_be_followed_by_another_call) {
+  struct seen seen = {.answers = 0};
+  for (int in_ticks = 1; in_ticks >= 0; in_ticks--) {
+    struct chain chain = {open_host(temp_dir(), NULL, &seen), 100};
+    moonkeep_set_wait(chain.host, NULL, "k", "1", 0, NULL);
+    moonkeep_get(chain.host, NULL, "k", get_another, &chain);
+    for (int i = 0; i < 1000 && in_ticks && chain.left > 0; i++) moonkeep_tick(chain.host, 2000);
+    if (!in_ticks) moonkeep_run(chain.host);
+    CHECK_INT(chain.left, 0);
+    close_host(chain.host);
+  }
+}
+
 TEST(tools_wait) {
   struct seen seen = {.answers = 0};
   struct moonkeep_host *host = open_host(temp_dir(), NULL, &seen);

@@ -178,13 +178,23 @@ static void tell_unwatched(struct scripts *scripts) {
             strerror(scripts->watch.error), LOOK_UNWATCHED_MS);
 }
 
+/* There may be no other look, and whoever has asked is not to wait for one. */
+static void give_up_asked(struct scripts *scripts, const struct err *err) {
+  for (struct list *node = scripts->bots.next; node != &scripts->bots; node = node->next) {
+    struct bot *bot = list_of(node, struct bot, link);
+    if (!bot->next) ask_answer(bot, "failed", err->message);
+  }
+}
+
 void look_now(struct scripts *scripts) {
   if (scripts->ending || !scripts->started) return;
   struct err err;
   int64_t now = now_ms(scripts), next_ms = INT64_MAX;
   timer_clear(scripts->options.timers, &scripts->look);
   scripts->looked_ms = now;
-  if (!look_find(scripts, &err)) {
+  if (look_find(scripts, &err)) {
+    give_up_asked(scripts, &err);
+  } else {
     see_all(scripts, now);
     next_ms = load_due(scripts, now);
   }

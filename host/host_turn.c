@@ -160,13 +160,13 @@ static void on_before_sleep(uv_prepare_t *prepare) {
   more = more || host->answers_left;
   if (host->may_wait && !more) more = store_commit_here(host->store);
   store_kick(host->store, more);
-  host_tell_before_sleep(host);
-  set_alarm(host);
   host->quiet = !more;
-  if (more)
-    uv_idle_start(&host->busy, on_busy);
-  else
+  host_tell_before_sleep(host); /* who may have more to do */
+  set_alarm(host);
+  if (host->quiet)
     uv_idle_stop(&host->busy);
+  else
+    uv_idle_start(&host->busy, on_busy);
 }
 
 void host_run(struct host *host) {

@@ -42,7 +42,8 @@ enum moonkeep_code {
 /* ---- a host inside a program ----
  *
  * Thread: all functions below belong to the thread that has opened the host, but for those that say "any
- * thread"; the callbacks come from it too, where they do not say otherwise. Texts are UTF-8. A host writes
+ * thread"; what returns a code refuses to be called on another one (invalid). The callbacks come from it too,
+ * where they do not say otherwise. Texts are UTF-8. A host writes
  * nothing by itself (what it has to say goes to `log`) and installs no signal handler. A process may have
  * several hosts, on one thread or on several, each with a data folder of its own. */
 
@@ -65,8 +66,25 @@ struct moonkeep_failure { /* valid until the callback returns */
   const char *trace;   /* Lua's traceback; "" */
 };
 
-/* Set `size` to sizeof(struct moonkeep_options), and all else to 0 where the default will do. Borrowed by
- * moonkeep_open; the callbacks are called until moonkeep_close returns. */
+/* Whether each change is also written into the archive, beside the backups, from which all that came after
+ * the last backup is restored. */
+enum moonkeep_archive {
+  MOONKEEP_ARCHIVE_USUAL, /* as archive_sync and backup_every_ms say */
+  MOONKEEP_ARCHIVE_ON,    /* within about a second */
+  MOONKEEP_ARCHIVE_OFF,
+  MOONKEEP_ARCHIVE_SYNC, /* before it counts as saved */
+};
+
+/* A script that is not loaded until its file has been saved again or moonkeep_reload says so: because it has
+ * brought the server down, for one. */
+struct moonkeep_left_out {
+  const char *name;
+  const char *why; /* for the log and moonkeep_each_script; may be NULL */
+};
+
+/* Set `size` to sizeof(struct moonkeep_options), and all else to 0 where the default will do: then a program
+ * that was built with an older moonkeep.h, whose struct is shorter, keeps working. Borrowed by moonkeep_open;
+ * the callbacks are called until moonkeep_close returns. */
 struct moonkeep_options {
   size_t size;
   const char *data;        /* the data folder, made where it is missing; NULL: "data" */
@@ -110,6 +128,12 @@ struct moonkeep_options {
   /* Called by moonkeep_open when the store is open, before the scripts are loaded: the place for
    * moonkeep_provide. Store calls may be made; moonkeep_tick and moonkeep_run may not. */
   void (*prepare)(void *ctx, struct moonkeep_host *host);
+  size_t cache_bytes; /* memory for values that are read often; 0: 64 MiB */
+  size_t value_bytes; /* the longest value, as JSON; 0: 4 MiB */
+  enum moonkeep_archive archive;
+  int trust; /* scripts get all of Lua's libraries: files, processes, the debugger */
+  const struct moonkeep_left_out *left_out;
+  size_t left_out_count;
 };
 
 /* Where all memory of moonkeep's own comes from, in the whole process: hosts, stores with their caches,
@@ -142,8 +166,14 @@ int moonkeep_timeout_ms(const struct moonkeep_host *host);
 /* For programs without a loop: returns when the host has ended. */
 void moonkeep_run(struct moonkeep_host *host);
 
-/* Ends it: what runs may finish, `stop` handlers run, then moonkeep_run returns and moonkeep_tick says 0. */
+/* Ends it: what runs may finish, however long it takes, sleepers and timers that are due within grace_ms too;
+ * `stop` handlers run, then moonkeep_run returns and moonkeep_tick says 0. From here on events and reloads
+ * are refused as closed. */
 void moonkeep_finish(struct moonkeep_host *host);
+
+/* The same at once, also after moonkeep_finish: sleepers and timers end now, and what runs has grace_ms, or
+ * ten seconds where that is shorter. */
+void moonkeep_stop(struct moonkeep_host *host);
 
 /* Raises an event for the scripts: a JSON object with a string "event". Any thread, until moonkeep_close is
  * called. The text is copied. `done` (may be NULL) is called once, on the host's thread, when all handlers
@@ -257,8 +287,9 @@ struct moonkeep_answer { /* valid until `done` returns */
   enum moonkeep_code code;
   const char *message;   /* what is wrong; "" */
   const char *json;      /* get, update: the value, NULL: absent; select: an array of {"key":,"value":}, with
-                          "expires_at_ms": where the row has one */
-  uint64_t count;        /* deleteLike: how many; delete: 1 where the key was there; select: rows */
+                          "expires_at_ms": where the row has one; backup: see there */
+  uint64_t count;        /* deleteLike, count: how many; delete: 1 where the key was there; select: rows;
+                          backup: keys */
   int64_t expires_at_ms; /* get, update: of the value, since 1970; 0: never */
 };
 typedef void moonkeep_done(void *ctx, const struct moonkeep_answer *answer); /* NULL: need not know */
@@ -275,6 +306,9 @@ enum moonkeep_code moonkeep_delete_like(struct moonkeep_host *host, const char *
 /* At most `limit` rows (0: all), in key order. */
 enum moonkeep_code moonkeep_select(struct moonkeep_host *host, const char *store, const char *pattern,
                                    uint64_t limit, moonkeep_done *done, void *ctx);
+/* How many keys there are, without their values. */
+enum moonkeep_code moonkeep_count(struct moonkeep_host *host, const char *store, const char *pattern,
+                                  moonkeep_done *done, void *ctx);
 
 /* fn is called once, on the host's thread, with the newest value (NULL: absent), and nothing gets in between;
  * it may make no call here. It returns the new value as JSON, valid until `done` is called, or NULL: nothing
@@ -347,6 +381,8 @@ enum moonkeep_code moonkeep_delete_like_wait(struct moonkeep_host *host, const c
                                              const char *pattern, struct moonkeep_result *result);
 enum moonkeep_code moonkeep_select_wait(struct moonkeep_host *host, const char *store, const char *pattern,
                                         uint64_t limit, struct moonkeep_result *result);
+enum moonkeep_code moonkeep_count_wait(struct moonkeep_host *host, const char *store, const char *pattern,
+                                       struct moonkeep_result *result);
 enum moonkeep_code moonkeep_update_wait(struct moonkeep_host *host, const char *store, const char *key,
                                         const char *(*fn)(void *ctx, const char *json), void *ctx,
                                         struct moonkeep_result *result);
@@ -354,8 +390,94 @@ enum moonkeep_code moonkeep_transaction_wait(struct moonkeep_host *host,
                                              enum moonkeep_code (*fn)(void *ctx, struct moonkeep_tx *tx),
                                              void *ctx, struct moonkeep_result *result);
 
-/* Waits until every store call has been answered; at once where the above would be nested. */
+/* Waits until every store call and backup has been answered; not at all where the above would be nested. */
 void moonkeep_wait(struct moonkeep_host *host);
+
+/* ---- looking after it ----
+ *
+ * What `moonkeep reload`, `backup` and `status` do for the program's own host. */
+
+/* Loads the script of this name anew, or all (NULL), whether their files have changed or not, and takes in
+ * what is new or gone; those that were left out, too. Reads files, so not in a tick that must not wait for
+ * the disk. `done` (may be NULL) is called once, from a later tick or from moonkeep_close, when each of them
+ * has taken over or failed: results is a JSON array of {"script":"xp","result":"reloaded"}, which may also be
+ * "loaded" (it did not run before), "unloaded" (its file is gone) or "failed", with an "error" that has file
+ * and line; then the version that ran goes on. Valid until it returns. Errors, then `done` is not called:
+ * invalid (no such script: the message names those that there are; a host without scripts), closed (it is
+ * ending), memory. */
+enum moonkeep_code moonkeep_reload(struct moonkeep_host *host, const char *script,
+                                   void (*done)(void *ctx, const char *results), void *ctx,
+                                   struct moonkeep_error *error);
+
+/* Takes a backup now, whether something has changed or not, beside all other work: a thread of the host's
+ * does it. It holds every change that was answered before. It is answered when the backup has been read
+ * back and verified, with {"name":"appdata-20261123T101500.250Z.db","at_ms":…,"bytes":…,"keys":…}; the file
+ * is in options.backups. Errors of the answer, whose message names the folder or file: full, io, invalid (the
+ * folder is none, say), corrupt, closed; what was half made is taken away then. Errors: nested, memory. */
+enum moonkeep_code moonkeep_backup(struct moonkeep_host *host, moonkeep_done *done, void *ctx);
+enum moonkeep_code moonkeep_backup_wait(struct moonkeep_host *host, struct moonkeep_result *result);
+
+enum moonkeep_phase {
+  MOONKEEP_RUNNING,
+  MOONKEEP_FINISHING, /* it takes no more events */
+  MOONKEEP_STOPPING,  /* the `stop` handlers run */
+  MOONKEEP_ENDED,
+};
+
+/* Counters begin at moonkeep_open and only grow; moments are milliseconds since 1970, by the host's clock. */
+struct moonkeep_status {
+  size_t size; /* set it to sizeof(struct moonkeep_status) before: what is behind it stays as it is */
+  enum moonkeep_phase phase;
+  size_t scripts; /* that run */
+  size_t events;  /* whose handlers have not all finished */
+  uint64_t events_done, events_failed;
+  size_t tasks_running, tasks_sleeping, timers;
+  uint64_t calls, calls_made;     /* of the store: that wait for their answer; since the beginning */
+  uint64_t lookups, cache_misses; /* of single keys; those that had to be read from the file */
+  uint64_t cache_bytes, cache_limit_bytes;
+  uint64_t commits, commits_failed, changes; /* each commit holds all changes that waited together */
+  int64_t commit_us;                         /* what one takes nowadays, the sync of the disk with it */
+  uint64_t journal_bytes;                    /* saved, and not in the tables of the store file yet */
+  uint64_t file_bytes, wal_bytes;            /* of appdata.db and its write-ahead log */
+  int cannot_write;         /* after an error of the disk; it tries again, and reading goes on */
+  char backup[64];          /* the file's name of the newest backup, which was verified; "": there is none */
+  int64_t backup_at_ms;     /* the moment that it holds */
+  int64_t backup_age_ms;    /* how long ago that was; -1: there is none */
+  uint64_t backup_bytes;    /* of the file */
+  unsigned backup_failures; /* tries since then */
+  char backup_error[768];   /* why the last try failed; "": it did not */
+  enum moonkeep_archive archive;
+  int64_t archive_at_ms;         /* up to when the archive has all changes on disk; 0: it has none */
+  uint64_t archive_behind_bytes; /* that wait to be written there */
+  char archive_error[256];       /* why they cannot be written; "": they can */
+  const char *restored; /* the receipt of the last restore or repair, whenever that was: a JSON object
+                         with "kind", "why", "up_to", "missing"; "": there was none. Valid until the next
+                         tick */
+};
+
+/* How the host is. Costs some microseconds, and asks the file system for two sizes. Errors: invalid (size).
+ */
+enum moonkeep_code moonkeep_status(struct moonkeep_host *host, struct moonkeep_status *status);
+
+struct moonkeep_script { /* valid until the callback returns */
+  const char *name, *file;
+  const char *problem; /* what keeps the file from running as it was saved last; NULL: nothing */
+  unsigned version;    /* that runs, counted from 1; 0: none does, and what follows is 0 */
+  size_t tasks, memory_bytes, memory_limit_bytes;
+  int64_t loaded_at_ms;
+  uint64_t runs, errors; /* of its tasks: how often one had its turn, how many failed */
+  uint64_t cpu_us;       /* as samples show: coarse for little */
+};
+
+/* What the scripts folder has, in order of name, also what could not be loaded or was left out. `visit` makes
+ * no call of the host. */
+enum moonkeep_code moonkeep_each_script(struct moonkeep_host *host,
+                                        void (*visit)(void *ctx, const struct moonkeep_script *script),
+                                        void *ctx);
+
+/* The names of the stores that exist, in no order; valid until `visit` returns, which makes no call. */
+enum moonkeep_code moonkeep_each_store(struct moonkeep_host *host, void (*visit)(void *ctx, const char *name),
+                                       void *ctx);
 
 /* The code's name as scripts see it, such as "invalid_key". Never NULL; any thread. */
 const char *moonkeep_code_name(enum moonkeep_code code);

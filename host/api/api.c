@@ -25,6 +25,13 @@ enum moonkeep_code api_fail(struct moonkeep_error *out, const struct err *err) {
   return err->code;
 }
 
+enum moonkeep_code api_is_here(const struct moonkeep_host *api, struct err *err) {
+  if (pthread_equal(api->thread, pthread_self())) return MOONKEEP_OK;
+  return err_set(err, MOONKEEP_INVALID,
+                 "it was called on another thread than the one that has opened the host: of all calls only "
+                 "moonkeep_emit, and the answers to functions that are provided, may come from there");
+}
+
 /* ---- callbacks ---- */
 
 static void write_log(void *ctx, enum log_level level, const char *source, const char *text) {
@@ -167,6 +174,7 @@ static struct moonkeep_host *make(const struct moonkeep_options *options) {
   atomic_fetch_add(&hosts, 1);
   size_t size = options->size < sizeof api->options ? options->size : sizeof api->options;
   memcpy(&api->options, options, size);
+  api->thread = pthread_self();
   api->listener.action = on_action;
   api->listener.changed = on_changed;
   api->listener.fault = on_fault;
@@ -197,8 +205,40 @@ static int budget_signal(const struct moonkeep_options *options) {
 }
 
 static enum store_archive archive_mode(const struct moonkeep_options *options) {
+  switch (options->archive) {
+  case MOONKEEP_ARCHIVE_ON: return STORE_ARCHIVE_ON;
+  case MOONKEEP_ARCHIVE_OFF: return STORE_ARCHIVE_OFF;
+  case MOONKEEP_ARCHIVE_SYNC: return STORE_ARCHIVE_SYNC;
+  case MOONKEEP_ARCHIVE_USUAL: break;
+  }
   if (options->archive_sync) return STORE_ARCHIVE_SYNC;
   return options->backup_every_ms < 0 ? STORE_ARCHIVE_OFF : STORE_ARCHIVE_ON;
+}
+
+/* What nobody can have meant. */
+static enum moonkeep_code check_options(const struct moonkeep_options *options, struct err *err) {
+  if (options->size <= sizeof options->size)
+    return err_set(err, MOONKEEP_INVALID,
+                   "moonkeep_open: options.size is not set: it has to be sizeof(struct moonkeep_options)");
+  if ((unsigned)options->archive > MOONKEEP_ARCHIVE_SYNC)
+    return err_set(err, MOONKEEP_INVALID, "moonkeep_open: options.archive is no mode of the archive: %d",
+                   (int)options->archive);
+  return MOONKEEP_OK;
+}
+
+/* NULL: there are none, or no memory, which err says. */
+static struct scripts_left_out *copy_left_out(const struct moonkeep_options *options, struct err *err) {
+  size_t count = options->left_out_count;
+  err->code = MOONKEEP_OK;
+  if (count == 0) return NULL;
+  struct scripts_left_out *left_out =
+      count < SIZE_MAX / sizeof *left_out ? mem_alloc(count * sizeof *left_out) : NULL;
+  if (!left_out) err_memory(err);
+  for (size_t i = 0; left_out && i < count; i++) {
+    const char *why = options->left_out[i].why;
+    left_out[i] = (struct scripts_left_out){options->left_out[i].name, why ? why : "the server left it out"};
+  }
+  return left_out;
 }
 
 /* What the callbacks and other threads need is there before the first script is. */
@@ -214,10 +254,16 @@ static void on_opened(void *ctx, struct host *host) {
 
 static enum moonkeep_code open_host(struct moonkeep_host *api, struct err *err) {
   const struct moonkeep_options *from = &api->options;
+  enum moonkeep_code code = check_options(from, err);
+  if (code) return code;
+  struct scripts_left_out *left_out = copy_left_out(from, err);
+  if (err->code) return err->code;
   struct host_options options = {
       .store = {.dir = from->data ? from->data : "data",
                 .owner = from->name ? from->name : "a program",
                 .lock_wait_ms = from->lock_wait_ms,
+                .cache_bytes = from->cache_bytes,
+                .value_bytes = from->value_bytes,
                 .backups_dir = from->backups,
                 .backup_every_ms = backup_every_ms(from),
                 .archive = archive_mode(from)},
@@ -227,6 +273,9 @@ static enum moonkeep_code open_host(struct moonkeep_host *api, struct err *err) 
       .cpu_budget_ms = from->cpu_budget_ms,
       .budget_signal = budget_signal(from),
       .memory_bytes = from->memory_bytes,
+      .trust = from->trust != 0,
+      .left_out = left_out,
+      .left_out_count = from->left_out_count,
       .grace_ms = from->grace_ms,
       .clock = from->wall_ms && from->steady_ms ? &api->clock : NULL,
       .memory = from->resize_memory ? &api->memory : NULL,
@@ -235,8 +284,9 @@ static enum moonkeep_code open_host(struct moonkeep_host *api, struct err *err) 
       .opened = on_opened,
       .ctx = api,
   };
-  enum moonkeep_code code = from->scripts ? guest_check_lua(true, err) : MOONKEEP_OK;
+  if (from->scripts) code = guest_check_lua(true, err);
   if (!code) code = host_open(&api->host, &options, err);
+  mem_free(left_out);
   if (code || api->opened) return code;
   host_close(api->host, NULL);
   return err_set(err, MOONKEEP_IO, "cannot make what wakes the host");
@@ -261,6 +311,7 @@ enum moonkeep_code moonkeep_close(struct moonkeep_host *host, struct moonkeep_er
   struct err err;
   if (!host) return MOONKEEP_OK;
   moonkeep_wait(host);
+  host->closing = true;
   err_set(&err, MOONKEEP_CLOSED, "the host has been closed");
   refuse_all(host, &err);
   api_detach(host);
@@ -295,4 +346,8 @@ void moonkeep_run(struct moonkeep_host *host) {
 
 void moonkeep_finish(struct moonkeep_host *host) {
   host_finish(host->host);
+}
+
+void moonkeep_stop(struct moonkeep_host *host) {
+  host_stop(host->host);
 }

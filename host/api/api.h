@@ -27,7 +27,9 @@ struct moonkeep_host {
   struct mem_source memory;
   struct provided *provided; /* owned */
   struct list guests;        /* Lua states of the program's, see api_lua.c */
+  pthread_t thread;          /* the host's */
   bool ticking;
+  bool closing;         /* nothing will be answered in a tick any more */
   bool opened;          /* `posted` and `turn` are there */
   unsigned answering;   /* `done` runs, within so many others */
   struct err refused;   /* why a call was refused when it was made, last */
@@ -44,6 +46,9 @@ void api_answer(struct moonkeep_host *api); /* calls `done` of what was answered
 /* Calls `done`, where there is one; nothing may wait for the store meanwhile. */
 void api_done(struct moonkeep_host *api, moonkeep_done *done, void *ctx,
               const struct moonkeep_answer *answer);
+
+/* Whether this is the host's thread. invalid */
+enum moonkeep_code api_is_here(const struct moonkeep_host *api, struct err *err);
 
 /* Ends what the program's Lua states have of the host. */
 void api_detach(struct moonkeep_host *api);

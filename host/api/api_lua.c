@@ -57,11 +57,10 @@ static enum moonkeep_code on_enter(void *ctx, bool waits, struct err *err) {
 enum moonkeep_code moonkeep_attach(struct moonkeep_host *host, struct lua_State *L,
                                    struct moonkeep_error *error) {
   struct err err;
-  struct attached *attached = mem_zero(sizeof *attached);
-  if (!attached) {
-    err_memory(&err);
-    return api_fail(error, &err);
-  }
+  enum moonkeep_code code = api_is_here(host, &err);
+  struct attached *attached = code ? NULL : mem_zero(sizeof *attached);
+  if (!code && !attached) code = err_memory(&err);
+  if (code) return api_fail(error, &err);
   struct scripts_options options = host_room_options(host->host);
   options.ctx = host;
   options.enter = on_enter;
@@ -80,10 +79,12 @@ enum moonkeep_code moonkeep_attach(struct moonkeep_host *host, struct lua_State 
 enum moonkeep_code moonkeep_spawn(struct moonkeep_host *host, struct lua_State *L, int args,
                                   struct moonkeep_error *error) {
   struct err err;
-  const struct attached *attached = find(host, NULL, L);
-  enum moonkeep_code code =
-      attached ? guest_spawn(attached->guest, L, args, &err)
-               : err_set(&err, MOONKEEP_INVALID, "moonkeep_spawn: the state is not attached to this host");
+  enum moonkeep_code code = api_is_here(host, &err);
+  const struct attached *attached = code ? NULL : find(host, NULL, L);
+  if (attached)
+    code = guest_spawn(attached->guest, L, args, &err);
+  else if (!code)
+    code = err_set(&err, MOONKEEP_INVALID, "moonkeep_spawn: the state is not attached to this host");
   if (code) return api_fail(error, &err);
   host_stir(host->host);
   return MOONKEEP_OK;

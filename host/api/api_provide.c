@@ -4,7 +4,8 @@
 enum moonkeep_code moonkeep_provide(struct moonkeep_host *host, const char *module, const char *function,
                                     moonkeep_function *fn, void *ctx, struct moonkeep_error *error) {
   struct err err;
-  enum moonkeep_code code = provided_add(host->provided, module, function, fn, ctx, &err);
+  enum moonkeep_code code = api_is_here(host, &err);
+  if (!code) code = provided_add(host->provided, module, function, fn, ctx, &err);
   return code ? api_fail(error, &err) : MOONKEEP_OK;
 }
 

@@ -45,7 +45,7 @@ static void answer(struct asked *asked) {
   if (call->err) {
     to.code = call->err->code;
     to.message = call->err->message;
-  } else if (call->op == STORE_SCAN) {
+  } else if (call->op == STORE_SCAN && call->want == STORE_ROWS) {
     put_rows(&rows, call);
     buf_add(&rows, "", 1); /* the NUL behind it */
     if (rows.failed) to.code = MOONKEEP_MEMORY;
@@ -103,6 +103,9 @@ void moonkeep_wait(struct moonkeep_host *host) {
 /* ---- calls ---- */
 
 enum moonkeep_code api_may_call(struct moonkeep_host *api) {
+  enum moonkeep_code code = api_is_here(api, &api->refused);
+  if (code) return code;
+  if (api->closing) return err_set(&api->refused, MOONKEEP_CLOSED, "the host has been closed");
   if (*provided_in_update(api->provided) == 0) return MOONKEEP_OK;
   return err_set(&api->refused, MOONKEEP_NESTED,
                  "a store call inside an update function or a transaction: make it before or after");
@@ -210,6 +213,15 @@ enum moonkeep_code moonkeep_select(struct moonkeep_host *host, const char *store
   if (code) return code;
   asked->call->want = STORE_ROWS;
   asked->call->limit = limit;
+  return submit_pattern(asked, pattern);
+}
+
+enum moonkeep_code moonkeep_count(struct moonkeep_host *host, const char *store, const char *pattern,
+                                  moonkeep_done *done, void *ctx) {
+  struct asked *asked;
+  enum moonkeep_code code = begin(&asked, host, STORE_SCAN, store, NULL, done, ctx);
+  if (code) return code;
+  asked->call->want = STORE_COUNT;
   return submit_pattern(asked, pattern);
 }
 

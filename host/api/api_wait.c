@@ -96,6 +96,23 @@ enum moonkeep_code moonkeep_select_wait(struct moonkeep_host *host, const char *
   return end(host, code, &waited, !result);
 }
 
+enum moonkeep_code moonkeep_count_wait(struct moonkeep_host *host, const char *store, const char *pattern,
+                                       struct moonkeep_result *result) {
+  struct moonkeep_result own;
+  struct waited waited;
+  enum moonkeep_code code = begin(host, &waited, result, &own);
+  if (!code) code = moonkeep_count(host, store, pattern, keep, &waited);
+  return end(host, code, &waited, !result);
+}
+
+enum moonkeep_code moonkeep_backup_wait(struct moonkeep_host *host, struct moonkeep_result *result) {
+  struct moonkeep_result own;
+  struct waited waited;
+  enum moonkeep_code code = begin(host, &waited, result, &own);
+  if (!code) code = moonkeep_backup(host, keep, &waited);
+  return end(host, code, &waited, !result);
+}
+
 /* The caller's function and ctx, behind the ctx that `keep` gets. */
 struct waited_fn {
   struct waited waited;

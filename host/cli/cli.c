@@ -139,10 +139,11 @@ const struct command commands[] = {
      "one\narray. \"at\" is the moment that it holds, in seconds since 1970.\n"},
     {"restore", "[NAME]", "bring an earlier state of the store back", C_RESTORE, 0, 1, command_restore,
      "Replaces the store by a backup: the one of this NAME (`moonkeep backups` lists them), by default the "
-     "newest "
-     "that\nis whole, and what the archive has from after it. With --at TIME the store becomes what it was "
-     "at that "
-     "moment.\nNo host may run on the folder: stop it before.\n"
+     "newest that\n"
+     "is whole. Where the store file is lost or damaged, what the archive has from after that backup comes "
+     "back too.\n"
+     "With --at TIME the store becomes what it was at that moment. No host may run on the folder: stop it "
+     "before.\n"
      "\n"
      "The state before is kept as a backup of its own, so that another restore brings it back. --dry-run "
      "says "

@@ -87,6 +87,7 @@ enum exit_status command_restore(struct cli *cli) {
                           .owner = "moonkeep restore",
                           .name = settings->argument_count > 0 ? settings->arguments[0] : NULL,
                           .until_ms = INT64_MAX,
+                          .earlier = true,
                           .dry_run = settings->dry_run,
                           .lock_wait_ms = LOCK_WAIT_MS,
                           .log = &log};

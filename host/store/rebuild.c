@@ -13,17 +13,21 @@
 
 enum { PAGES_BYTES = 16 << 20, TRIES = 3, PAUSE_MS = 20 };
 
-/* Backups, or an archive that begins with the first change. */
-bool rebuild_is_possible(const char *backups) {
+/* Whole or not. A folder that cannot be read may be full of them. */
+static bool has_backups(const char *backups) {
   struct err ignored;
   struct snapshot *list = NULL;
-  struct stat st;
   size_t count = 0;
-  if (stat(backups, &st) == 0 && !S_ISDIR(st.st_mode)) return false;
-  /* A folder that cannot be read may be full of backups. */
   bool unknown = snapshot_list(backups, &list, &count, &ignored) != MOONKEEP_OK;
   mem_free(list);
-  return unknown || count > 0 || replay_first_epoch(backups) > 0;
+  return unknown || count > 0;
+}
+
+/* Backups, or an archive that begins with the first change. */
+bool rebuild_is_possible(const char *backups) {
+  struct stat st;
+  if (stat(backups, &st) == 0 && !S_ISDIR(st.st_mode)) return false;
+  return has_backups(backups) || replay_first_epoch(backups) > 0;
 }
 
 /* ---- which backup ---- */
@@ -207,6 +211,23 @@ static enum moonkeep_code sign(const struct rebuild *rebuild, struct engine *eng
   return code ? code : sql_run(engine->db, "COMMIT", "restore", err);
 }
 
+/* The archive alone stands for a backup only where it has what was saved: a start neither begins empty nor,
+ * where there are backups that only have to be mended or fetched from elsewhere, with a part of it. */
+static enum moonkeep_code is_enough(const struct rebuild *rebuild, const struct snapshot *chosen,
+                                    const struct engine *engine, const struct replay *replay,
+                                    const struct receipt *receipt, struct err *err) {
+  if (rebuild->name || *chosen->name || !(replay->damaged || receipt->missing > 0)) return MOONKEEP_OK;
+  if (engine->last_seq == 0)
+    return err_set(err, MOONKEEP_CORRUPT,
+                   "no backup in %s can be used, nor is there a change in its archive that could",
+                   rebuild->backups);
+  if (!rebuild->unasked || !has_backups(rebuild->backups)) return MOONKEEP_OK;
+  return err_set(err, MOONKEEP_CORRUPT,
+                 "no backup in %s can be used, and its archive has only a part of what was saved, which "
+                 "`moonkeep restore` brings back",
+                 rebuild->backups);
+}
+
 static enum moonkeep_code go_on(const struct rebuild *rebuild, const struct snapshot *chosen,
                                 struct engine *engine, struct receipt *receipt, struct err *err) {
   struct replay replay = {.dir = rebuild->backups, .until_ms = rebuild->until_ms, .epoch = chosen->epoch};
@@ -223,7 +244,7 @@ static enum moonkeep_code go_on(const struct rebuild *rebuild, const struct snap
   if (replay.torn || replay.gap)
     log_write(rebuild->log, LOG_WARN, "store", "some of the archive in %s could not be used: it is damaged",
               rebuild->backups);
-  return code;
+  return code ? code : is_enough(rebuild, chosen, engine, &replay, receipt, err);
 }
 
 static enum moonkeep_code fill(const struct rebuild *rebuild, const struct snapshot *chosen,

@@ -20,6 +20,7 @@ struct rebuild {
   const char *name;    /* this one; NULL: the newest that verifies */
   int64_t until_ms;    /* nothing that came later; INT64_MAX: all that there is */
   bool archive;        /* go on from the backup with what is archived */
+  bool unasked;        /* nobody has asked for it: backups that are all bad are no reason to begin with less */
   uint64_t epoch;      /* the newest that was ever used: the file gets one above it */
   const char *why;     /* for the receipt */
   const char *aside;   /* the same: the folder for the old files, "" where there are none */

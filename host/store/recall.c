@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "store/archiver.h"
+#include "store/check.h"
 #include "store/disk.h"
 #include "store/engine.h"
 #include "store/mark.h"
@@ -21,6 +22,7 @@ struct recalling {
   char *path, *backups; /* owned: of the store file; of the folder */
   uint64_t epoch;       /* the newest that is known of */
   bool readable;        /* the store file has been opened and closed in order */
+  bool whole;           /* where `earlier` is asked for: and nothing is missing from it or damaged */
   char aside[REPLACE_NAME];
 };
 
@@ -50,6 +52,19 @@ static enum moonkeep_code open_settled(struct recalling *recalling, const struct
   return code;
 }
 
+/* Whether nothing of what was saved is missing from the file, or damaged in it. */
+static bool is_whole(const struct recalling *recalling, const struct mark *mark,
+                     const struct engine *engine) {
+  struct check check = {.full = true};
+  struct check_found found;
+  struct err ignored;
+  if (!recalling->recall->earlier) return false; /* nobody asks */
+  bool less = mark->known && mark->id == engine->id &&
+              (engine->epoch < mark->epoch || (engine->epoch == mark->epoch && engine->last_seq < mark->seq));
+  return !less && !mark_is_copy(&recalling->folder, mark) &&
+         check_file(recalling->path, &check, &found, &ignored) == MOONKEEP_OK;
+}
+
 /* Brings everything that was saved into the file itself. One that cannot be read is damaged, which is no
  * reason not to restore. */
 static enum moonkeep_code settle(struct recalling *recalling, struct err *err) {
@@ -64,6 +79,7 @@ static enum moonkeep_code settle(struct recalling *recalling, struct err *err) {
   if (engine.epoch > recalling->epoch) recalling->epoch = engine.epoch;
   code = engine_close(&engine, true, err);
   recalling->readable = code == MOONKEEP_OK;
+  recalling->whole = recalling->readable && is_whole(recalling, &mark, &engine);
   return code == MOONKEEP_CORRUPT || code == MOONKEEP_IO ? MOONKEEP_OK : code;
 }
 
@@ -119,7 +135,7 @@ static enum moonkeep_code build(struct recalling *recalling, const char *path, s
                             .backups = recalling->backups,
                             .name = recall->name,
                             .until_ms = recall->until_ms,
-                            .archive = !recall->name || recall->until_ms != INT64_MAX,
+                            .archive = recall->until_ms != INT64_MAX || (!recall->name && !recalling->whole),
                             .epoch = recalling->epoch,
                             .why = "it was asked for",
                             .aside = old && !recalling->readable ? recalling->aside : "",

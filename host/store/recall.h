@@ -19,7 +19,8 @@ struct recall {
   const char *owner;
   const char *name; /* a backup, or the path of a store file; NULL: the newest that verifies */
   int64_t until_ms; /* the state of this moment; INT64_MAX: the newest that there is */
-  bool dry_run;     /* only say what would be done */
+  bool earlier; /* of a store that is whole the newest backup alone: with the archive it would be as it is */
+  bool dry_run; /* only say what would be done */
   int lock_wait_ms;
   const struct clock *clock; /* NULL: the system's */
   const struct log *log;

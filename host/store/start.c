@@ -76,6 +76,7 @@ static enum moonkeep_code restore(struct opening *opening, const char *why, stru
                             .backups = start->backups,
                             .until_ms = INT64_MAX,
                             .archive = true,
+                            .unasked = true,
                             .epoch = opening->mark.epoch,
                             .why = why,
                             .aside = replace_has_old(start->folder) ? aside : "",

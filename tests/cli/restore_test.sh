@@ -21,6 +21,30 @@ restore_brings_a_backup_back_and_can_be_undone() {
   is keys "$out" $'a\nb\nc'
 }
 
+restore_without_a_name_brings_the_newest_backup_of_a_whole_store() {
+  filled
+  "$moonkeep" set a 9
+  mk restore --yes
+  has stdout "$out" "restored from the backup $backup, up to"
+  mk select
+  is rows "$out" $'{"key":"a","value":1}\n{"key":"b","value":2}'
+}
+
+restore_without_a_name_brings_all_there_is_of_a_lost_or_damaged_store() {
+  filled
+  rm data/appdata.db
+  mk restore --yes
+  has stdout "$out" "restored from the backup $backup and 1 commit of the archive"
+  mk keys
+  is keys "$out" $'a\nb\nc'
+  "$moonkeep" set d 4
+  sqlite3 data/appdata.db "PRAGMA writable_schema=ON; DROP TRIGGER _appData_updated; UPDATE appData SET value='66' WHERE key='b'"
+  mk restore --yes
+  mk select
+  has rows "$out" '{"key":"b","value":2}'
+  has rows "$out" '{"key":"d","value":4}'
+}
+
 restore_asks_and_needs_yes() {
   filled
   refuses 2 'needs --yes' restore
@@ -32,7 +56,7 @@ dry_run_changes_nothing() {
   filled
   mk restore --dry-run --json
   is status "$status" 0
-  has stdout "$out" '"keys":3'
+  has stdout "$out" '"keys":2'
   has stdout "$out" '"dry_run":true'
   mk keys
   is keys "$out" $'a\nb\nc'
@@ -195,6 +219,8 @@ salvaged_rows_can_be_imported() {
 
 tests='
   restore_brings_a_backup_back_and_can_be_undone
+  restore_without_a_name_brings_the_newest_backup_of_a_whole_store
+  restore_without_a_name_brings_all_there_is_of_a_lost_or_damaged_store
   restore_asks_and_needs_yes
   dry_run_changes_nothing
   restore_says_what_is_wrong

@@ -354,6 +354,63 @@ TEST(archive_from_the_first_change_on_is_a_backup) {
   check_restored(dir, "c=3 user:b=7", "the store file is missing", "\"archived\":5");
 }
 
+static void check_recalled(const char *dir, int64_t until_ms, const char *rows) {
+  struct recalled recalled;
+  struct err err;
+  struct recall recall = {.dir = dir, .until_ms = until_ms, .clock = &sync_clock};
+  if (recall_run(&recall, &recalled, &err)) FAIL("%s", err.message);
+  recalled_deinit(&recalled);
+  struct store *store = sync_open(dir);
+  CHECK_STR(sync_select(store, "appData", "%"), rows);
+  sync_close(store);
+}
+
+/* Makes the files with this in their names unreadable. */
+static void spoil(const char *dir, const char *what) {
+  DIR *folder = opendir(temp_path(dir, "backups"));
+  CHECK(folder);
+  for (struct dirent *entry; (entry = readdir(folder));) {
+    char path[300];
+    snprintf(path, sizeof path, "backups/%.200s", entry->d_name);
+    if (strstr(entry->d_name, what)) temp_write(temp_path(dir, path), "what once was whole, and is not now");
+  }
+  closedir(folder);
+}
+
+/* A store of two changes with a backup, and one more change, all of them archived. */
+static const char *make_archived_folder(void) {
+  const char *dir = make_folder();
+  struct buf groups = {0};
+  add_put(&groups, 1, "a", "1");
+  add_put(&groups, 2, "b", "2");
+  write_archive(dir, 0, &groups, 2);
+  add_put(&groups, 3, "c", "3");
+  write_archive(dir, 2, &groups, 3);
+  unlink(file_of(dir));
+  return dir;
+}
+
+TEST(nothing_begins_empty_where_backups_and_archive_are_bad) {
+  const char *dir = make_archived_folder();
+  spoil(dir, "appdata-");
+  check_refused(dir, "nor is there a change in its archive that could; nothing was changed");
+  CHECK(access(file_of(dir), F_OK) != 0);
+}
+
+TEST(nothing_begins_with_a_part_where_all_backups_are_bad) {
+  const char *dir = make_archived_folder();
+  spoil(dir, ".db");
+  spoil(dir, "2.archive");
+  check_refused(dir, "only a part of what was saved");
+  check_recalled(dir, INT64_MAX, "a=1 b=2"); /* as the sentence says */
+}
+
+TEST(archive_that_is_whole_is_a_backup_where_all_others_are_bad) {
+  const char *dir = make_archived_folder();
+  spoil(dir, ".db");
+  check_restored(dir, "a=1 b=2 c=3", "the store file is missing", "\"missing\":0");
+}
+
 TEST(archive_with_a_gap_is_used_up_to_it) {
   const char *dir = make_folder();
   struct buf groups = {0};
@@ -364,17 +421,6 @@ TEST(archive_with_a_gap_is_used_up_to_it) {
   write_archive(dir, 4, &groups, 5);
   unlink(file_of(dir));
   check_restored(dir, "a=1 b=2 c=3", "\"archived\":1", "\"missing\":2");
-}
-
-static void check_recalled(const char *dir, int64_t until_ms, const char *rows) {
-  struct recalled recalled;
-  struct err err;
-  struct recall recall = {.dir = dir, .until_ms = until_ms, .clock = &sync_clock};
-  if (recall_run(&recall, &recalled, &err)) FAIL("%s", err.message);
-  recalled_deinit(&recalled);
-  struct store *store = sync_open(dir);
-  CHECK_STR(sync_select(store, "appData", "%"), rows);
-  sync_close(store);
 }
 
 TEST(any_moment_comes_back_to_the_group) {

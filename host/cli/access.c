@@ -164,6 +164,7 @@ enum moonkeep_code access_call(struct cli *cli, const char *method, const struct
                                struct buf *result, struct err *err) {
   int kind = kind_of(method);
   if (kinds[kind].of_nothing && is_missing(cli->settings.data)) {
+    if (store_check_name(cli->settings.store, err)) return err->code;
     console_complain(&cli->console, "there is no data folder %s, so nothing is stored there",
                      cli->settings.data);
     buf_puts(result, kinds[kind].of_nothing);

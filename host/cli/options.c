@@ -301,6 +301,9 @@ static enum moonkeep_code read_word(struct reader *reader, const char *word, str
     reader->settings->version = true;
   } else if (strcmp(word, "-f") == 0 && command && strcmp(command, "logs") == 0) {
     return read_option(reader, "follow", err);
+  } else if ((word[1] >= 'a' && word[1] <= 'z') || (word[1] >= 'A' && word[1] <= 'Z')) {
+    return err_set(err, MOONKEEP_INVALID, "unknown option %s (an argument that begins so goes behind --)",
+                   word);
   } else {
     read_argument(reader->settings, word); /* a negative number, most likely */
   }

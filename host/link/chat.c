@@ -171,7 +171,7 @@ static void on_done(struct host_event *event, const struct scripts_outcome *outc
 
 static bool is_name_byte(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
-         c == '-';
+         c == '-' || (unsigned char)c >= 0x80; /* a letter of another script */
 }
 
 /* The length of the name that begins the line, 0 where it is all text. */

@@ -24,7 +24,8 @@ struct ndjson {
   struct host_listener listener;
   struct under_way *spare; /* owned, as are those under way */
   uint64_t line_number;
-  bool closing; /* the host takes no more events */
+  int read_error; /* an errno, 0: the input has ended */
+  bool closing;   /* the host takes no more events */
 };
 
 /* ---- out ---- */
@@ -146,6 +147,7 @@ static void on_too_long(struct lines *lines) {
 
 static void on_end(struct lines *lines, int error) {
   struct ndjson *ndjson = list_of(lines, struct ndjson, lines);
+  ndjson->read_error = error;
   if (error) log_write(ndjson->log, LOG_ERROR, "run", "cannot read standard input: %s", strerror(error));
   host_finish(ndjson->host);
 }
@@ -202,6 +204,7 @@ void ndjson_close(struct ndjson *ndjson) {
 
 int ndjson_finish(struct ndjson *ndjson, int timeout_ms, const volatile int *stop) {
   int error = output_finish(&ndjson->output, timeout_ms, stop);
+  if (!error) error = ndjson->read_error;
   while (ndjson->spare) {
     struct under_way *it = ndjson->spare;
     ndjson->spare = it->next;

@@ -31,7 +31,7 @@ void ndjson_open(struct ndjson *ndjson, struct host *host, int in_fd, int out_fd
 void ndjson_close(struct ndjson *ndjson);
 
 /* Writes what is left (see output_finish), if it was ever opened, and frees. An errno, or 0; when standard
- * output has failed earlier, that. */
+ * output, or reading the input, has failed earlier, that. */
 int ndjson_finish(struct ndjson *ndjson, int timeout_ms, const volatile int *stop);
 
 #endif

@@ -52,6 +52,8 @@ wrong_words_are_answered_with_the_nearest() {
   refuses 2 'did you mean deleteLike?' deletelike 'a%'
   refuses 2 'unknown command "qqqqqq"' qqqqqq
   refuses 2 'did you mean select?' help slect
+  refuses 2 'unknown option -x' get -x
+  refuses 2 'unknown option -x' run -x
 }
 
 wrong_numbers_of_arguments_show_the_usage() {
@@ -74,6 +76,7 @@ wrong_options_name_where_they_came_from() {
   refuses 2 '--ttl and --expires-at' set a 1 --ttl 1 --expires-at 2000000000
   refuses 2 'milliseconds' set a 1 --expires-at 1795425633118
   refuses 2 'get does not take --ttl' get a --ttl 5
+  refuses 2 'cannot be the name of a store' get a --store sqlite_x
   MOONKEEP_LOG_LEVEL=loud refuses 2 'MOONKEEP_LOG_LEVEL in the environment is "loud"' run
   MOONKEEP_DATA='' refuses 2 'MOONKEEP_DATA in the environment is empty' get a
   is 'files left behind' "$(find . -name data)" ''
@@ -268,6 +271,14 @@ a_full_or_closed_stdout_is_a_failure() {
   is 'closed' $? 1
   "$moonkeep" --help >/dev/full 2>err.txt
   is 'help' $? 1
+}
+
+an_input_that_cannot_be_read_is_a_failure() {
+  bot
+  mk run bots <.
+  is 'status' "$status" 1
+  has 'log' "$err" 'cannot read standard input: Is a directory'
+  has 'log' "$err" 'stopped'
 }
 
 colours_are_for_terminals() {
@@ -526,6 +537,8 @@ chat_without_echo_prints_the_bots_only() {
   mk chat bots <<<'hi'
   is 'output' "$out" 'echo: hello you'
   is 'stderr' "$err" ''
+  mk chat bots <<<'Zoë: hi'
+  is 'a name with other letters' "$out" 'echo: hello Zoë'
 }
 
 tests='
@@ -546,6 +559,7 @@ tests='
   long_paths_and_paths_with_spaces_work
   a_stale_socket_is_no_obstacle
   a_full_or_closed_stdout_is_a_failure
+  an_input_that_cannot_be_read_is_a_failure
   colours_are_for_terminals
   run_answers_events_in_order
   run_answers_bad_lines_and_goes_on

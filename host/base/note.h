@@ -21,6 +21,9 @@ struct note {
   volatile bool stuck;    /* the host has ended itself, because that script could not be stopped */
   volatile bool stopping; /* it has been told to end: it is not to be started again */
 
+  volatile bool again; /* it ends so that it is started again */
+  int64_t again_ms;    /* steady time of the last such end; 0: there was none */
+
   /* The streams. */
   volatile bool half_read;    /* what was read last is not the end of a line */
   volatile bool half_written; /* likewise */
@@ -36,6 +39,7 @@ struct note {
   long pid;               /* of the process that watches: who stands for the host */
   unsigned restarts;      /* after crashes, since the beginning */
   char story[NOTE_STORY]; /* of the last crash: a sentence; "" before the first */
+  bool story_told;        /* in the log of the host that came after it */
 };
 extern struct note *note;
 

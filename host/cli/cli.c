@@ -28,8 +28,10 @@ const struct command commands[] = {
      "finishes; SIGTERM and SIGINT end the host in order at once, a second one kills it.\n"
      "\n"
      "A small process watches over the host. After a crash it starts another one, with everything that was\n"
-     "acknowledged; the script that was running is left out until it is saved. --no-supervise runs "
-     "without.\n"},
+     "acknowledged; the script that was running is left out until it is saved. When the store file is "
+     "found to\n"
+     "be damaged, and backup and archive have everything, it starts the host again to restore it.\n"
+     "--no-supervise runs without.\n"},
     {"chat", "[SCRIPTS]", "the same bots, talking with you in the terminal", C_CHAT, 0, 1, command_chat,
      "Talks with the bots of the folder SCRIPTS (default: scripts), in the channel general. A line is TEXT, "
      "which\n"

@@ -15,8 +15,14 @@ static int finish_output(const struct session *session, struct ndjson *ndjson) {
   return ndjson_finish(ndjson, signalled ? grace_ms : -1, signalled ? &never : signals_seen());
 }
 
+static void leave_off(void *ctx) {
+  ndjson_stop(ctx);
+}
+
 static enum exit_status run(struct session *session, struct ndjson *ndjson) {
   ndjson_open(ndjson, session->host, STDIN_FILENO, STDOUT_FILENO);
+  session->leave_off = leave_off;
+  session->leave_ctx = ndjson;
   host_run(session->host);
   ndjson_close(ndjson);
   session_leave(session);

@@ -10,7 +10,7 @@
 #include "link/notify.h"
 #include "link/signals.h"
 
-enum { LOCK_WAIT_MS = 1000 };
+enum { LOCK_WAIT_MS = 1000, AGAIN_MS = 3600 * 1000 };
 
 static void on_stop(void *ctx) {
   struct session *session = ctx;
@@ -47,6 +47,34 @@ static void on_action(struct host_listener *listener, const char *json, size_t l
 static void on_changed(struct host_listener *listener, const char *script, const char *what) {
   (void)listener, (void)what;
   note_let_in(script);
+}
+
+static void tell_story(const struct session *session) {
+  if (!note || !note->story[0] || note->story_told) return;
+  log_text(&session->log, LOG_ERROR, "moonkeep", note->story);
+  note->story_told = true;
+}
+
+/* ---- a damaged file ---- */
+
+/* Only a start restores it. What is damaged again soon is worse off with a host that comes and goes. */
+static void start_over(struct session *session) {
+  int64_t now = clock_steady_ms(&clock_system);
+  if (note->again_ms && now - note->again_ms < AGAIN_MS) return;
+  note->again_ms = now;
+  note->again = true;
+  log_write(
+      &session->log, LOG_WARN, "moonkeep",
+      "the host ends and starts again, so that the store is restored; backup and archive have all of it");
+  if (session->leave_off)
+    session->leave_off(session->leave_ctx);
+  else
+    host_stop(session->host);
+}
+
+static void before_sleep(struct host_listener *listener) {
+  struct session *session = list_of(listener, struct session, turns);
+  if (note && !note->stopping && store_wants_reopening(host_store(session->host))) start_over(session);
 }
 
 /* ---- opening ---- */
@@ -129,15 +157,16 @@ static void tell_manager(struct session *session, size_t scripts) {
 enum exit_status session_open(struct session *session, struct host_listener *listener) {
   struct err err;
   signals_take();
-  if (note && note->story[0]) log_text(&session->log, LOG_ERROR, "moonkeep", note->story);
+  tell_story(session);
   if (open_host(session, listener, &err)) return failed(session->cli, &err);
   size_t scripts = host_scripts(session->host);
   log_write(&session->log, LOG_INFO, "moonkeep",
             "moonkeep " MOONKEEP_VERSION ", %zu script%s from %s, data in %s", scripts,
             scripts == 1 ? "" : "s", session->scripts, session->cli->settings.data);
   signals_watch(host_loop(session->host), on_stop, on_reload, session);
-  session->changes = (struct host_listener){.action = on_action, .changed = on_changed};
-  host_on_action(session->host, &session->changes);
+  session->turns =
+      (struct host_listener){.action = on_action, .changed = on_changed, .before_sleep = before_sleep};
+  host_on_action(session->host, &session->turns);
   open_control(session);
   open_http(session);
   tell_manager(session, scripts);
@@ -145,8 +174,9 @@ enum exit_status session_open(struct session *session, struct host_listener *lis
 }
 
 void session_leave(struct session *session) {
-  notify_end();
-  host_off_action(session->host, &session->changes);
+  if (note && *signals_seen() > 0) note->again = false;
+  notify_end(!note || !note->again);
+  host_off_action(session->host, &session->turns);
   http_close(session->http);
   session->http = NULL;
   control_close(session->control);

@@ -17,8 +17,10 @@ struct session {
   const char *scripts;
   struct host *host;
   struct control *control;
-  struct host_listener changes; /* of scripts: what was left out may be back */
-  struct http *http;            /* NULL: nobody has asked for it, or it could not be opened */
+  struct host_listener turns;   /* and changes of scripts: what was left out may be back */
+  void (*leave_off)(void *ctx); /* how the link ends so that another host can go on; NULL: it need not know */
+  void *leave_ctx;
+  struct http *http; /* NULL: nobody has asked for it, or it could not be opened */
 };
 
 /* The log and the names, so that a link can be made; nothing is opened. session_deinit is the last. */

@@ -144,6 +144,7 @@ static bool leave_out(int number) {
 
 static void tell_story(int number, bool blamed) {
   size_t size = sizeof note->story;
+  note->story_told = false;
   const char *what = signal_text(number);
   if (note->stuck)
     snprintf(note->story, size, "the script \"%.100s\" was stuck in a computation that could not be stopped",
@@ -188,6 +189,14 @@ static bool recover(struct supervisor *supervisor, int number) {
     return false;
   }
   return pause_for(supervisor, (int64_t)FIRST_PAUSE_MS << (supervisor->crashes - 1));
+}
+
+/* ---- after an end that is no end ---- */
+
+static void begin_again(const struct supervisor *supervisor) {
+  note->again = note->stopping = false;
+  restore_streams(supervisor);
+  clear_note();
 }
 
 /* ---- the life of it ---- */
@@ -237,6 +246,10 @@ enum exit_status supervise(struct cli *cli, enum exit_status (*host)(struct cli 
       return EXIT_FAILED;
     }
     int status = wait_for(&supervisor, child);
+    if (WIFEXITED(status) && note->again && !supervisor.stopping) {
+      begin_again(&supervisor);
+      continue;
+    }
     if (WIFEXITED(status)) return (enum exit_status)WEXITSTATUS(status);
     if (was_meant(&supervisor, WTERMSIG(status))) die_of(WTERMSIG(status));
     if (!recover(&supervisor, WTERMSIG(status))) return supervisor.stopping ? EXIT_DONE : EXIT_FAILED;

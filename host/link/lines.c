@@ -69,10 +69,13 @@ static void finish(struct lines *lines) {
 
 static void on_ready(uv_poll_t *poll, int status, int events);
 
-/* Reads one chunk. False: there is nothing to read now, and the loop will say when there is. */
+/* Reads one chunk, or, so that nothing of the next line is taken, one byte. False: there is nothing to read
+ * now, and the loop will say when there is. */
 static bool pull(struct lines *lines) {
-  char *room = buf_reserve(&lines->held, CHUNK_BYTES);
-  ssize_t n = room ? read(lines->in.fd, room, CHUNK_BYTES) : -1;
+  if (lines->stopping && lines->held.len == 0 && !lines->skipping) return lines->over = true;
+  size_t most = lines->stopping ? 1 : CHUNK_BYTES;
+  char *room = buf_reserve(&lines->held, most);
+  ssize_t n = room ? read(lines->in.fd, room, most) : -1;
   if (n > 0) {
     if (lines->noted) note_read(room, (size_t)n);
     lines->held.len += (size_t)n;
@@ -135,6 +138,11 @@ void lines_pause(struct lines *lines) {
 void lines_resume(struct lines *lines) {
   if (!lines->paused) return;
   lines->paused = false;
+  if (!lines->ended) turn_again(lines);
+}
+
+void lines_stop(struct lines *lines) {
+  lines->stopping = true;
   if (!lines->ended) turn_again(lines);
 }
 

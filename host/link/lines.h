@@ -27,7 +27,7 @@ struct lines {
   struct buf held; /* owned: read and not yet delivered */
   size_t scanned;  /* so many bytes of it have no newline */
   unsigned open_handles;
-  bool paused, skipping, over, ended, closing;
+  bool paused, skipping, stopping, over, ended, closing;
   int error;
 };
 
@@ -35,6 +35,10 @@ struct lines {
 int lines_open(struct lines *lines, uv_loop_t *loop, int fd);
 void lines_pause(struct lines *lines);
 void lines_resume(struct lines *lines);
+
+/* Reads on to the end of the line that has begun, and then ends as if the input were over: whoever reads the
+ * descriptor next begins with a line. */
+void lines_stop(struct lines *lines);
 
 /* Gives the descriptor back. The loop has to turn until lines_closed. */
 void lines_close(struct lines *lines);

@@ -149,7 +149,14 @@ static void on_end(struct lines *lines, int error) {
   struct ndjson *ndjson = list_of(lines, struct ndjson, lines);
   ndjson->read_error = error;
   if (error) log_write(ndjson->log, LOG_ERROR, "run", "cannot read standard input: %s", strerror(error));
-  host_finish(ndjson->host);
+  if (lines->stopping)
+    host_stop(ndjson->host);
+  else
+    host_finish(ndjson->host);
+}
+
+void ndjson_stop(struct ndjson *ndjson) {
+  lines_stop(&ndjson->lines);
 }
 
 /* ---- the life of it ---- */

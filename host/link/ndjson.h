@@ -27,6 +27,10 @@ enum moonkeep_code ndjson_new(struct ndjson **out, const struct log *log, struct
 struct host_listener *ndjson_listener(struct ndjson *ndjson); /* for host_options */
 void ndjson_open(struct ndjson *ndjson, struct host *host, int in_fd, int out_fd);
 
+/* Ends as at the end of the input, but behind the line that is being read, and without waiting for sleepers
+ * and timers: a host that comes next reads on. */
+void ndjson_stop(struct ndjson *ndjson);
+
 /* Stops reading, and closes what it has on the loop. */
 void ndjson_close(struct ndjson *ndjson);
 

@@ -63,8 +63,8 @@ static void on_closed(uv_handle_t *handle) {
   beating = false;
 }
 
-void notify_end(void) {
-  tell("STOPPING=1");
+void notify_end(bool for_good) {
+  if (for_good) tell("STOPPING=1");
   if (!beating) return;
   uv_loop_t *loop = pulse.loop;
   uv_close((uv_handle_t *)&pulse, on_closed);

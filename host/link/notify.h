@@ -3,12 +3,14 @@
 #ifndef LINK_NOTIFY_H
 #define LINK_NOTIFY_H
 
+#include <stdbool.h>
 #include <uv.h>
 
 /* Says that the host is ready, and from then on, as often as $WATCHDOG_USEC asks for, that its loop turns. */
 void notify_begin(uv_loop_t *loop, const char *status);
 
-/* Says that it stops. It is alive as long as the loop turns; the loop has to turn once more to close this. */
-void notify_end(void);
+/* Says that it stops, if it does so for good. It is alive as long as the loop turns; the loop has to turn
+ * once more to close this. */
+void notify_end(bool for_good);
 
 #endif

@@ -299,6 +299,12 @@ static void run_bulk(struct commit *commit, struct bulk_job *bulk) {
   if (code) job_fail(&bulk->job, &err);
 }
 
+/* What is of another epoch than the file's may lack what came since. */
+static void run_faulty(struct commit *commit, struct faulty_job *faulty) {
+  marker_note_faulty(&commit->marker);
+  if (faulty->epoch != commit->engine.epoch) faulty->covered = false;
+}
+
 /* The last chance for a disk that works again to let the store close cleanly. */
 static void try_once_more(struct commit *commit) {
   struct err err;
@@ -313,7 +319,7 @@ static void run(struct commit *commit, struct job *job) {
   if (job->kind == JOB_FOLD) run_fold(commit, list_of(job, struct fold_job, job));
   if (job->kind == JOB_MEND) run_mend(commit, list_of(job, struct mend_job, job));
   if (job->kind == JOB_TOLD) run_told(commit);
-  if (job->kind == JOB_FAULTY) marker_note_faulty(&commit->marker);
+  if (job->kind == JOB_FAULTY) run_faulty(commit, list_of(job, struct faulty_job, job));
   if (job->kind == JOB_STOP) try_once_more(commit);
   if (!commit->in_bulk) marker_follow(&commit->marker, &commit->engine); /* before anybody is told */
   note_unfolded(commit);

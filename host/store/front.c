@@ -99,6 +99,11 @@ static void take_in_mend(struct store *store, struct mend_job *mend) {
   mend_job_free(mend);
 }
 
+static void take_in_faulty(struct store *store, struct faulty_job *faulty) {
+  if (faulty->covered) store->wants_reopening = true;
+  mem_free(faulty);
+}
+
 static void look_for_damage(struct store *store, const struct job *job) {
   if (job->kind == JOB_LOAD) ask_to_mend(store, list_of(job, const struct load_job, job)->bucket, job->err);
   if (job->kind == JOB_SCAN)
@@ -120,7 +125,7 @@ void front_take_in(struct store *store, struct job *job) {
     break;
   case JOB_BACKUP: backup_take_in(store, list_of(job, struct backup_job, job)); break;
   case JOB_MEND: take_in_mend(store, list_of(job, struct mend_job, job)); break;
-  case JOB_FAULTY:
+  case JOB_FAULTY: take_in_faulty(store, list_of(job, struct faulty_job, job)); break;
   case JOB_TOLD:
   case JOB_STOP: mem_free(job); break;
   }

@@ -24,7 +24,7 @@ enum job_kind {
   JOB_SCAN,   /* reader: a range */
   JOB_FORGET, /* from the commit thread, unasked: what the cache says may be old */
   JOB_MEND,   /* mender, then commit thread: write a damaged row anew */
-  JOB_FAULTY, /* commit thread: note that the file is damaged */
+  JOB_FAULTY, /* mender, then commit thread: note that the file is damaged */
   JOB_TOLD,   /* commit thread: scripts have been told of the receipt */
   JOB_BACKUP, /* keeper thread: take one now */
   JOB_STOP,   /* any of them: the last one */
@@ -61,6 +61,12 @@ struct group {
   size_t count, cap, bytes;
   int64_t took_us;   /* how long writing it took */
   struct list calls; /* that wait for it; the front's */
+};
+
+struct faulty_job {
+  struct job job;
+  uint64_t epoch; /* of what backup and archive have */
+  bool covered;   /* they have all of it */
 };
 
 struct erase_job {

@@ -13,7 +13,7 @@
 #ifndef MEND_CHECK_MS
 #define MEND_CHECK_MS (24 * 3600 * 1000) /* between checks of the whole file */
 #endif
-enum { LOOK_MS = 1000, TRIES = 20, PAUSE_MS = 250, MOST_ROWS = 1000, AGAIN_MS = 60000 };
+enum { LOOK_MS = 1000, TRIES = 20, PAUSE_MS = 250, REACH_PAUSES = 5, MOST_ROWS = 1000, AGAIN_MS = 60000 };
 
 /* ---- the commit thread's part ---- */
 
@@ -137,7 +137,11 @@ void mender_ask_check(struct mender *mender) {
   atomic_store(&mender->check_soon, true);
 }
 
-/* The archive is behind by about a second. */
+/* It is behind by about a second. */
+static void wait_for_the_archive(void) {
+  nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
+}
+
 static void look_up(struct mender *mender, struct mend_job *mend) {
   struct err err;
   enum moonkeep_code code = MOONKEEP_OK;
@@ -145,7 +149,7 @@ static void look_up(struct mender *mender, struct mend_job *mend) {
     truth_deinit(&mend->truth);
     code = truth_find(&mend->truth, mender->dir, mend->bucket, mend->key, mend->key_len, &err);
     if (code || mend->truth.seq >= mend->asked_seq) break;
-    nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
+    wait_for_the_archive();
   }
   if (code) {
     job_fail(&mend->job, &err);
@@ -202,13 +206,25 @@ static void tell(const struct mender *mender, enum moonkeep_code code, const str
     log_write(mender->log, LOG_WARN, "store", "the store file could not be checked: %s", err->message);
 }
 
-/* At once: the host may be killed before it stops. */
+static void tell_faulty(struct mender *mender, uint64_t epoch, bool covered) {
+  struct faulty_job *faulty = mem_zero(sizeof *faulty);
+  if (!faulty) return;
+  *faulty = (struct faulty_job){.job.kind = JOB_FAULTY, .epoch = epoch, .covered = covered};
+  inbox_put(mender->commit, &faulty->job);
+}
+
+/* At once: the host may be killed before it stops. Then, whether a restore would bring back everything. */
 static void note_faulty(struct mender *mender) {
-  struct job *note = mem_zero(sizeof *note);
+  uint64_t asked = atomic_load(mender->seq), epoch, seq = 0;
+  struct err ignored;
   atomic_store(&mender->faulty, true);
-  if (!note) return;
-  note->kind = JOB_FAULTY;
-  inbox_put(mender->commit, note);
+  tell_faulty(mender, 0, false);
+  for (int i = 1; i <= TRIES && seq < asked && !atomic_load(&mender->stopping); i++) {
+    wait_for_the_archive();
+    if (i % REACH_PAUSES != 0) continue; /* a backup is read as a whole for it */
+    if (truth_reach(mender->dir, &epoch, &seq, &ignored) != MOONKEEP_OK) return;
+  }
+  if (seq >= asked) tell_faulty(mender, epoch, true);
 }
 
 static void check_whole(struct mender *mender) {

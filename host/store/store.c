@@ -233,6 +233,10 @@ const char *store_receipt(const struct store *store, bool *now) {
   return store->receipt.len > 0 ? store->receipt.data : "";
 }
 
+bool store_wants_reopening(const struct store *store) {
+  return store->wants_reopening;
+}
+
 void store_receipt_told(struct store *store) {
   struct job *job = mem_zero(sizeof *job);
   store->receipt_now = false;

@@ -78,6 +78,10 @@ const char *store_receipt(const struct store *store, bool *now);
 /* Scripts have been told of it. */
 void store_receipt_told(struct store *store);
 
+/* The structure of the file is damaged, which is mended only when the store is opened; and backup and archive
+ * have everything, so that nothing will be missing then. Who can close it and open it anew does so. */
+bool store_wants_reopening(const struct store *store);
+
 /* Finishes what has been submitted (their `done` is called), refuses what comes after with closed, folds,
  * checkpoints and frees. An error is what could not be finished; the store is freed all the same. */
 enum moonkeep_code store_close(struct store *store, struct err *err);

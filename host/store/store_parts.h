@@ -99,6 +99,7 @@ struct store {
   size_t pending;       /* calls not answered */
   size_t pending_bytes; /* what they carry */
   bool closing;
+  bool wants_reopening; /* see store_wants_reopening */
   struct tally tally;
 
   struct outbox outbox;

@@ -23,4 +23,8 @@ enum moonkeep_code truth_find(struct truth *truth, const char *dir, const char *
                               size_t key_len, struct err *err);
 void truth_deinit(struct truth *truth);
 
+/* Up to which group, of which epoch, the newest backup that verifies and the archive know everything.
+ * corrupt: there is no such backup, nor an archive from the beginning. */
+enum moonkeep_code truth_reach(const char *dir, uint64_t *epoch, uint64_t *seq, struct err *err);
+
 #endif

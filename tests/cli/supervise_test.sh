@@ -249,6 +249,40 @@ LUA
   is 'the status' $? 134
 }
 
+# While the host runs, the root of the table becomes no page of a table. Half a line has been read when that is noticed.
+a_damaged_file_is_restored_by_a_new_start() {
+  local old root it
+  two_bots
+  start
+  event 1 one >&7
+  wait_for answered '{"done":1,"ok":true}'
+  end
+  mk backup
+  root=$(sqlite3 data/appdata.db "SELECT rootpage FROM sqlite_schema WHERE name='appData'")
+  rm -f host.err
+  start
+  dd if=/dev/zero of=data/appdata.db bs=4096 seek=$((root - 1)) count=1 conv=notrunc 2>/dev/null
+  old=$(child)
+  event 2 two | head -c 40 >&7
+  mk get seen:1
+  is 'the status of a read' "$status" 1
+  has 'what it says' "$err" 'malformed'
+  wait_for says 'starts again, so that the store is restored' 1
+  event 2 two | tail -c +41 >&7
+  event 3 three >&7
+  wait_for answered '{"done":3,"ok":true}'
+  is 'another host' "$(child | grep -cx "$old")" 0
+  answered '{"done":2,"ok":true}' || fail 'the line that was being read is lost'
+  for it in 1:one 2:two 3:three; do
+    mk get "seen:${it%:*}"
+    is "what was said in ${it%:*}" "$out" "\"${it#*:}\""
+  done
+  mk status
+  has status "$out" 'restored'
+  case $out in *crashes*) fail 'it was taken for a crash' ;; esac
+  end
+}
+
 it_can_be_left_out() {
   two_bots
   start --no-supervise
@@ -266,6 +300,7 @@ it_can_be_left_out() {
 tests='a_script_that_ran_when_the_host_crashed_is_left_out a_script_that_no_check_can_stop_is_left_out
   half_a_line_is_skipped_and_half_a_line_is_ended
   acknowledged_events_survive a_host_that_keeps_crashing_is_given_up signals_end_it_in_order_once a_second_signal_kills
-  hangups_reload a_host_dies_with_its_parent a_crash_at_the_end_is_passed_on it_can_be_left_out'
+  hangups_reload a_host_dies_with_its_parent a_crash_at_the_end_is_passed_on
+  a_damaged_file_is_restored_by_a_new_start it_can_be_left_out'
 # shellcheck disable=SC2086 # the names are meant to be split
 run_tests $tests

@@ -104,6 +104,40 @@ TEST(a_line_in_pieces_is_one_line) {
   close(fd);
 }
 
+TEST(a_stop_reads_to_the_end_of_the_line_and_no_further) {
+  struct heard heard = {0};
+  uv_loop_t loop;
+  int writer, fd = pipe_with("one\ntw", &writer);
+  hear(&heard, &loop, fd, 100);
+  while (!strchr(heard.text, ']')) uv_run(&loop, UV_RUN_ONCE);
+  lines_stop(&heard.lines);
+  for (int i = 0; i < 10; i++) uv_run(&loop, UV_RUN_NOWAIT);
+  CHECK_STR(heard.text, "[one]");
+  CHECK(write(writer, "o\nthree\n", 8) == 8);
+  turn_until_end(&heard, &loop);
+  CHECK_STR(heard.text, "[one][two].");
+  stop_hearing(&heard, &loop);
+  char rest[16] = {0};
+  CHECK(read(fd, rest, sizeof rest) == 6);
+  CHECK_STR(rest, "three\n");
+  close(fd);
+  close(writer);
+}
+
+TEST(a_stop_between_two_lines_ends_at_once) {
+  struct heard heard = {0};
+  uv_loop_t loop;
+  int writer, fd = pipe_with("one\n", &writer);
+  hear(&heard, &loop, fd, 100);
+  while (!strchr(heard.text, ']')) uv_run(&loop, UV_RUN_ONCE);
+  lines_stop(&heard.lines);
+  turn_until_end(&heard, &loop);
+  CHECK_STR(heard.text, "[one].");
+  stop_hearing(&heard, &loop);
+  close(fd);
+  close(writer);
+}
+
 TEST(a_line_over_the_limit_is_told_once_and_skipped) {
   struct heard heard = {0};
   uv_loop_t loop;

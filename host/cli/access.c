@@ -1,6 +1,7 @@
 #include "cli/access.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -10,7 +11,7 @@
 #include "link/rpc.h"
 #include "store/store.h"
 
-enum { TRY_MS = 2000, PAUSE_MS = 20 };
+enum { TRY_MS = 2000, COMMAND_MS = 60000, PAUSE_MS = 20 };
 
 void access_begin(struct cli *cli, struct buf *params) {
   buf_puts(params, "{\"store\":");
@@ -143,21 +144,35 @@ static bool is_missing(const char *dir) {
   return stat(dir, &st) != 0 && errno == ENOENT;
 }
 
-static int64_t now_ms(void) {
-  return clock_steady_ms(&clock_system);
+/* Whether a command has the folder, by the words of folder_open. It ends by itself, and as many as there are
+ * at once have to take turns. */
+static bool is_command(const char *message) {
+  for (size_t i = 0; i < commands_count; i++) {
+    char owner[64];
+    snprintf(owner, sizeof owner, "(moonkeep %s)", commands[i].name);
+    if (strstr(message, owner)) return true;
+  }
+  return false;
+}
+
+bool access_try_again(enum moonkeep_code code, const struct err *err, int64_t *since_ms) {
+  int64_t now = clock_steady_ms(&clock_system);
+  if (*since_ms == 0) *since_ms = now;
+  if (code != MOONKEEP_BUSY && code != MOONKEEP_CLOSED) return false;
+  if (now - *since_ms >= (is_command(err->message) ? COMMAND_MS : TRY_MS)) return false;
+  nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
+  return true;
 }
 
 static enum moonkeep_code ask(struct cli *cli, const struct buf *line, bool change, struct buf *result,
                               struct err *err) {
-  int64_t until = now_ms() + TRY_MS;
-  for (;;) {
+  int64_t since_ms = 0;
+  enum moonkeep_code code;
+  do {
     int fd = client_open(cli->settings.data);
-    enum moonkeep_code code =
-        fd >= 0 ? ask_host(fd, line, change, result, err) : ask_store(cli, line, result, err);
-    bool again = code == MOONKEEP_BUSY || code == MOONKEEP_CLOSED;
-    if (!again || now_ms() >= until) return code;
-    nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
-  }
+    code = fd >= 0 ? ask_host(fd, line, change, result, err) : ask_store(cli, line, result, err);
+  } while (access_try_again(code, err, &since_ms));
+  return code;
 }
 
 enum moonkeep_code access_call(struct cli *cli, const char *method, const struct buf *params,

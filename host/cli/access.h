@@ -19,9 +19,13 @@ void access_text(struct buf *params, const char *name, const char *text);
 
 /* Makes the request and appends what stands in "result", as JSON. A data folder that does not exist answers
  * as an empty store, and a note says so; only `set` makes it. While the folder is busy it tries for two
- * seconds. */
+ * seconds, and for a minute where another command has it. */
 enum moonkeep_code access_call(struct cli *cli, const char *method, const struct buf *params,
                                struct buf *result, struct err *err);
+
+/* Waits a moment where the folder is busy, or its host about to end, and says whether to try again.
+ * *since_ms: 0 before the first time. */
+bool access_try_again(enum moonkeep_code code, const struct err *err, int64_t *since_ms);
 
 /* Asks the host that runs on the data folder, and appends what stands in "result", as JSON. params is a whole
  * JSON object, or NULL. The host may be silent for silence_ms (0: the usual time, -1: for ever). Without a

@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/mem.h"
 #include "cli/access.h"
@@ -10,8 +9,6 @@
 #include "link/control.h"
 #include "link/fields.h"
 #include "store/bulk.h"
-
-enum { TRY_MS = 2000, PAUSE_MS = 20 };
 
 struct sink {
   struct cli *cli;
@@ -23,10 +20,6 @@ struct sink {
   struct buf lines;    /* owned: of its rows, a uint64_t each */
   uint64_t fault_line;
 };
-
-static int64_t now_ms(void) {
-  return clock_steady_ms(&clock_system);
-}
 
 /* ---- opening ---- */
 
@@ -42,11 +35,11 @@ enum moonkeep_code sink_open(struct sink **out, struct cli *cli, bool batches, s
   if (!sink) return err_memory(err);
   sink->cli = cli;
   sink->batches = batches;
-  for (int64_t until = now_ms() + TRY_MS;;) {
-    enum moonkeep_code code = try_open(sink, err);
-    if (code != MOONKEEP_BUSY || now_ms() >= until) return code;
-    nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
-  }
+  int64_t since_ms = 0;
+  enum moonkeep_code code;
+  do code = try_open(sink, err);
+  while (access_try_again(code, err, &since_ms));
+  return code;
 }
 
 void sink_close(struct sink *sink) {

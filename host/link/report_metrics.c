@@ -14,7 +14,7 @@ static void put_number(struct buf *out, double number) {
   if (number == (double)(int64_t)number)
     buf_printf(out, " %" PRId64 "\n", (int64_t)number);
   else
-    buf_printf(out, " %.9g\n", number);
+    buf_printf(out, " %.15g\n", number);
 }
 
 static void put(struct buf *out, const char *name, const char *type, double number, const char *help) {

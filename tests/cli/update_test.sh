@@ -93,12 +93,21 @@ updates_at_once_lose_nothing() {
   is 'count' "$out" 220
 }
 
+# One after the other they take longer than anybody waits for a host to end.
+commands_at_once_take_turns_without_a_host() {
+  for _ in $(seq 40); do "$moonkeep" update n 'function(n) return n + 1 end' --default 0 >>many.out 2>>many.err & done
+  for job in $(jobs -p); do wait "$job" || fail "an update failed: $(cat many.err)"; done
+  mk get n
+  is 'count' "$out" 40
+}
+
 tests='
   it_updates_without_a_host
   it_updates_through_a_host
   what_goes_wrong_changes_nothing
   what_goes_wrong_changes_nothing_in_a_host_which_goes_on
   updates_at_once_lose_nothing
+  commands_at_once_take_turns_without_a_host
 '
 # shellcheck disable=SC2086 # the names are meant to be split
 run_tests $tests

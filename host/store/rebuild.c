@@ -99,25 +99,16 @@ static enum moonkeep_code none_is_good(const struct rebuild *rebuild, size_t tri
                  tried == 1 ? "" : "s", rebuild->backups, why.message);
 }
 
-/* Whether the archive's first change had been made by then: before it there is nothing to bring back. */
-static bool had_begun(const struct rebuild *rebuild, uint64_t epoch) {
-  struct archive_reader reader;
-  struct archive_group group = {0};
-  struct err ignored;
-  bool end = true;
-  if (rebuild->until_ms == INT64_MAX) return true;
-  if (archive_open(&reader, rebuild->backups, epoch, 0, &ignored)) return false;
-  enum moonkeep_code code = archive_next(&reader, &group, &end, &ignored);
-  archive_end(&reader);
-  return !code && !end && group.at_ms <= rebuild->until_ms;
-}
-
-/* Before the first backup the archive alone is one. */
+/* Before the first backup the archive alone is one; before its first change there is nothing to bring back.
+ */
 static bool begin_with_the_archive(const struct rebuild *rebuild, struct snapshot *chosen) {
   *chosen = (struct snapshot){0};
   if (rebuild->name || !rebuild->archive) return false;
+  struct err ignored;
+  bool begun = false;
   chosen->epoch = replay_first_epoch(rebuild->backups);
-  return chosen->epoch > 0 && had_begun(rebuild, chosen->epoch);
+  if (chosen->epoch == 0) return false;
+  return !replay_has_begun(rebuild->backups, chosen->epoch, 0, rebuild->until_ms, &begun, &ignored) && begun;
 }
 
 static int furthest_first(const void *a, const void *b) {

@@ -113,22 +113,26 @@ static enum moonkeep_code walk_epoch(struct replay *replay, uint64_t last, bool 
   return code;
 }
 
-/* Whether the epoch had begun by then: its first group was written. */
-static enum moonkeep_code has_begun(const struct replay *replay, const struct archive_file *file, bool *has,
-                                    struct err *err) {
+/* Any of its groups will do: the clock may have been ahead when the first ones were written. */
+enum moonkeep_code replay_has_begun(const char *dir, uint64_t epoch, uint64_t after, int64_t until_ms,
+                                    bool *has, struct err *err) {
   struct archive_reader reader;
-  struct archive_group group = {0};
-  bool end = true;
-  *has = replay->until_ms == INT64_MAX;
+  struct archive_group group;
+  bool end = false;
+  *has = until_ms == INT64_MAX;
   if (*has) return MOONKEEP_OK;
-  enum moonkeep_code code = archive_open(&reader, replay->dir, file->epoch, file->after, err);
-  if (!code) code = archive_next(&reader, &group, &end, err);
-  *has = !code && !end && group.at_ms <= replay->until_ms;
+  enum moonkeep_code code = archive_open(&reader, dir, epoch, after, err);
+  if (code) return code;
+  while (!code && !end && !*has) {
+    code = archive_next(&reader, &group, &end, err);
+    *has = !code && !end && group.at_ms <= until_ms;
+  }
   archive_end(&reader);
   return code;
 }
 
-/* The next epoch that began behind a group that can be reached from here. */
+/* The next epoch that began behind a group that can be reached from here. It begins with the first of its
+ * files: behind the others' first groups the state is not the one that they build on. */
 static enum moonkeep_code find_branch(const struct replay *replay, uint64_t seq, uint64_t *epoch,
                                       uint64_t *after, struct err *err) {
   struct archive_file *files;
@@ -137,9 +141,9 @@ static enum moonkeep_code find_branch(const struct replay *replay, uint64_t seq,
   *after = UINT64_MAX;
   enum moonkeep_code code = archive_list(replay->dir, &files, &count, err);
   for (size_t i = 0; !code && i < count && !*epoch; i++) {
-    bool has = false;
-    if (files[i].epoch <= replay->epoch || files[i].after < seq) continue;
-    code = has_begun(replay, &files[i], &has, err);
+    bool has = false, first = i == 0 || files[i - 1].epoch != files[i].epoch;
+    if (!first || files[i].epoch <= replay->epoch || files[i].after < seq) continue;
+    code = replay_has_begun(replay->dir, files[i].epoch, files[i].after, replay->until_ms, &has, err);
     if (!has) continue;
     *epoch = files[i].epoch;
     *after = files[i].after;

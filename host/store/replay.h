@@ -39,6 +39,10 @@ enum moonkeep_code replay_run(struct replay *replay, struct engine *engine, stru
 enum moonkeep_code replay_tail(struct replay *replay, struct engine *engine, const char *path, int64_t id,
                                uint64_t *last, struct err *err);
 
+/* Whether anything behind this group of the epoch was written by that moment. */
+enum moonkeep_code replay_has_begun(const char *dir, uint64_t epoch, uint64_t after, int64_t until_ms,
+                                    bool *has, struct err *err);
+
 /* The newest epoch that the archive knows of; 0: none. */
 uint64_t replay_newest_epoch(const char *dir);
 

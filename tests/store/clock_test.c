@@ -328,3 +328,32 @@ TEST(a_moment_after_the_clock_was_put_right_comes_back) {
   const char *dir = make_jumps(&first_ms);
   check_recalled(dir, first_ms + 2500, "3");
 }
+
+/* The clock is ahead while a restore is made and one more change; then it is put right. */
+TEST(a_restore_made_while_the_clock_was_ahead_is_followed) {
+  int64_t first_ms;
+  const char *dir = make_jumps(&first_ms);
+  sync_jump(400 * DAY_MS);
+  check_recalled(dir, first_ms + 500, "1");
+  struct store *store = open_kept(dir, STORE_ARCHIVE_SYNC);
+  sync_set(store, "appData", "ahead", "1");
+  sync_jump(-400 * DAY_MS);
+  sync_advance(1000);
+  sync_set(store, "appData", "k", "4");
+  sync_close(store);
+  sync_advance(1000);
+  check_recalled(dir, clock_wall_ms(&sync_clock), "4");
+}
+
+/* So is the first of all changes, of which there is no backup yet. */
+TEST(an_archive_begun_while_the_clock_was_ahead_is_one_from_before) {
+  const char *dir = temp_dir();
+  sync_jump(400 * DAY_MS);
+  struct store *store = open_kept(dir, STORE_ARCHIVE_SYNC);
+  sync_set(store, "appData", "k", "1");
+  sync_jump(-400 * DAY_MS);
+  sync_set(store, "appData", "k", "2");
+  sync_close(store);
+  sync_advance(1000);
+  check_recalled(dir, clock_wall_ms(&sync_clock), "2");
+}

@@ -270,22 +270,26 @@ TEST(file_put_in_place_by_hand_counts) {
 
 /* ---- the archive ---- */
 
-static void add_group(struct buf *out, uint64_t seq, const struct buf *changes) {
+static void add_group(struct buf *out, uint64_t epoch, uint64_t seq, const struct buf *changes) {
   struct archive_group group = {.seq = seq,
                                 .before = seq - 1,
                                 .at_ms = clock_wall_ms(&sync_clock) + (int64_t)seq * 1000,
                                 .changes = changes->data,
                                 .len = changes->len};
-  archive_put(out, 1, &group);
+  archive_put(out, epoch, &group);
+}
+
+static void add_put_in(struct buf *out, uint64_t epoch, uint64_t seq, const char *key, const char *json) {
+  struct buf changes = {0};
+  journal_begin(&changes, epoch);
+  journal_bucket(&changes, "appData");
+  journal_put(&changes, key, strlen(key), json, strlen(json), 0);
+  add_group(out, epoch, seq, &changes);
+  buf_deinit(&changes);
 }
 
 static void add_put(struct buf *out, uint64_t seq, const char *key, const char *json) {
-  struct buf changes = {0};
-  journal_begin(&changes, 1);
-  journal_bucket(&changes, "appData");
-  journal_put(&changes, key, strlen(key), json, strlen(json), 0);
-  add_group(out, seq, &changes);
-  buf_deinit(&changes);
+  add_put_in(out, 1, seq, key, json);
 }
 
 static void add_erase_like(struct buf *out, uint64_t seq, const char *pattern) {
@@ -293,18 +297,23 @@ static void add_erase_like(struct buf *out, uint64_t seq, const char *pattern) {
   journal_begin(&changes, 1);
   journal_bucket(&changes, "appData");
   journal_erase_like(&changes, pattern, strlen(pattern), clock_wall_ms(&sync_clock));
-  add_group(out, seq, &changes);
+  add_group(out, 1, seq, &changes);
   buf_deinit(&changes);
 }
 
-static void write_archive(const char *dir, uint64_t after, struct buf *groups, uint64_t last) {
+static void write_archive_of(const char *dir, uint64_t epoch, uint64_t after, struct buf *groups,
+                             uint64_t last) {
   struct archive archive;
   struct err err;
-  if (archive_create(&archive, temp_path(dir, "backups"), 1, after, clock_wall_ms(&sync_clock), &err) ||
+  if (archive_create(&archive, temp_path(dir, "backups"), epoch, after, clock_wall_ms(&sync_clock), &err) ||
       archive_write(&archive, groups, last, &err) || archive_sync(&archive, &err))
     FAIL("%s", err.message);
   archive_close(&archive);
   buf_deinit(groups);
+}
+
+static void write_archive(const char *dir, uint64_t after, struct buf *groups, uint64_t last) {
+  write_archive_of(dir, 1, after, groups, last);
 }
 
 /* What came after the backup, in two files: c=3, d=4, e=5. */
@@ -445,6 +454,23 @@ TEST(restored_store_is_what_counts_when_it_is_lost_again) {
   struct store *store = sync_open(dir);
   CHECK_STR(sync_select(store, "appData", "%"), "a=1 b=2");
   sync_close(store);
+}
+
+/* The backup has b=2, and epoch 2 began behind a=1. One of its later files begins behind a number that epoch
+ * 1 has too: but not with the same state. */
+TEST(an_epoch_is_joined_where_it_began_only) {
+  const char *dir = make_folder();
+  struct buf groups = {0};
+  add_put(&groups, 3, "c", "3");
+  add_put(&groups, 4, "d", "4");
+  write_archive(dir, 2, &groups, 4);
+  add_put_in(&groups, 2, 2, "x", "2");
+  add_put_in(&groups, 2, 3, "y", "3");
+  write_archive_of(dir, 2, 1, &groups, 3);
+  add_put_in(&groups, 2, 4, "z", "4");
+  write_archive_of(dir, 2, 3, &groups, 4);
+  unlink(file_of(dir));
+  check_restored(dir, "a=1 b=2 c=3 d=4", "\"archived\":2", "\"missing\":0");
 }
 
 TEST(moments_are_read_as_people_write_them) {

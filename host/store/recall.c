@@ -1,5 +1,6 @@
 #include "store/recall.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -65,6 +66,29 @@ static bool is_whole(const struct recalling *recalling, const struct mark *mark,
          check_file(recalling->path, &check, &found, &ignored) == MOONKEEP_OK;
 }
 
+/* Whether the file and the log that a crash has left say all that the mark has promised, and are no copy. */
+static bool is_vouched_for(const struct recalling *recalling, const struct mark *mark,
+                           const struct engine *engine, bool log_was_there) {
+  return mark->known && !mark->clean && log_was_there && mark->id == engine->id &&
+         mark->epoch == engine->epoch && mark->seq <= engine->last_seq &&
+         !mark_is_copy(&recalling->folder, mark);
+}
+
+/* Where nothing comes of the restore, the next start must not take a log that is gone for the work of another
+ * program, and the gap in the archive that such work leaves for one. */
+static enum moonkeep_code close_settled(const struct recalling *recalling, const struct mark *mark,
+                                        struct engine *engine, bool log_was_there, struct err *err) {
+  struct marker marker;
+  if (!is_vouched_for(recalling, mark, engine, log_was_there)) return engine_close(engine, true, err);
+  marker_open(&marker, &recalling->folder, engine);
+  marker.mark.faulty = mark->faulty;
+  enum moonkeep_code code = engine_finish(engine, err);
+  struct err ignored;
+  marker_close(&marker, code == MOONKEEP_OK);
+  engine_close(engine, false, &ignored);
+  return code;
+}
+
 /* Brings everything that was saved into the file itself. One that cannot be read is damaged, which is no
  * reason not to restore. */
 static enum moonkeep_code settle(struct recalling *recalling, struct err *err) {
@@ -72,12 +96,13 @@ static enum moonkeep_code settle(struct recalling *recalling, struct err *err) {
   struct mark mark;
   mark_read(&recalling->folder, &mark);
   recalling->epoch = mark.epoch;
+  bool log_was_there = faccessat(recalling->folder.fd, "appdata.db-wal", F_OK, 0) == 0;
   if (disk_size(recalling->path) <= 0) return MOONKEEP_OK;
   enum moonkeep_code code = open_settled(recalling, &mark, &engine, err);
   if (code == MOONKEEP_BUSY || code == MOONKEEP_MEMORY) return code;
   if (code) return MOONKEEP_OK;
   if (engine.epoch > recalling->epoch) recalling->epoch = engine.epoch;
-  code = engine_close(&engine, true, err);
+  code = close_settled(recalling, &mark, &engine, log_was_there, err);
   recalling->readable = code == MOONKEEP_OK;
   recalling->whole = recalling->readable && is_whole(recalling, &mark, &engine);
   return code == MOONKEEP_CORRUPT || code == MOONKEEP_IO ? MOONKEEP_OK : code;

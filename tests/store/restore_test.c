@@ -456,6 +456,28 @@ TEST(restored_store_is_what_counts_when_it_is_lost_again) {
   sync_close(store);
 }
 
+/* What a kill has left is brought into the file before a restore. Where nothing comes of that the next start
+ * finds what a clean stop leaves, and not a log that another program might have taken away. */
+TEST(a_restore_that_is_refused_after_a_kill_leaves_all_as_it_was) {
+  const char *dir = make_folder();
+  struct recalled recalled;
+  struct err err;
+  leave_a_log(dir);
+  struct recall recall = {.dir = dir, .until_ms = 1000, .clock = &sync_clock};
+  CHECK(recall_run(&recall, &recalled, &err) != MOONKEEP_OK);
+  recalled_deinit(&recalled);
+  recall = (struct recall){.dir = dir, .until_ms = INT64_MAX, .clock = &sync_clock, .dry_run = true};
+  if (recall_run(&recall, &recalled, &err)) FAIL("%s", err.message);
+  recalled_deinit(&recalled);
+  bool now;
+  struct store *store = sync_open(dir);
+  CHECK_STR(sync_select(store, "appData", "%"), "a=1 b=2 c=3 d=4 e=5");
+  CHECK_STR(store_receipt(store, &now), "");
+  sync_close(store);
+  CHECK_STR(sync_sql(dir, "SELECT value FROM _meta WHERE name='folded_seq'"),
+            "5"); /* no number for an edit */
+}
+
 /* The backup has b=2, and epoch 2 began behind a=1. One of its later files begins behind a number that epoch
  * 1 has too: but not with the same state. */
 TEST(an_epoch_is_joined_where_it_began_only) {

@@ -104,7 +104,8 @@ struct moonkeep_options {
   void (*action)(void *ctx, const char *json, size_t len);
   /* A script was "loaded", "reloaded" or "unloaded". */
   void (*changed)(void *ctx, const char *script, const char *what);
-  const char *backups; /* the folder of the backups and the archive; NULL: `backups` in the data folder */
+  const char *backups; /* the folder of the backups and the archive, this host's alone; NULL: `backups` in
+                        * the data folder */
   int archive_sync;    /* a change counts as saved when the archive has it on disk too */
   /* Something went wrong in a script, as the log says too. */
   void (*failed)(void *ctx, const struct moonkeep_failure *failure);

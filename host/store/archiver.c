@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "store/archive_resume.h"
+#include "store/disk.h"
 #include "store/sum.h"
 
 enum {
@@ -147,13 +148,16 @@ void archiver_state(struct archiver *archiver, struct store_archive_state *state
 /* The file is made with the first group that goes into it; where that is this process's first, the last one's
  * may do. Where the folder is gone, what was in it is too. */
 static enum moonkeep_code begin_file(struct archiver *archiver, struct err *err) {
+  bool gone = archiver->writing_before > 0 && access(archiver->dir, F_OK) != 0;
+  enum moonkeep_code code = disk_make_folder(archiver->dir, err);
+  if (!code) code = deed_claim(archiver->deed, DEED_WRITE, err);
+  if (code) return code;
   bool first = !archiver->has_begun;
   archiver->has_begun = true;
   if (first && archive_resume(&archiver->archive, archiver->dir, archiver->epoch, archiver->writing_before))
     return MOONKEEP_OK;
-  bool gone = archiver->writing_before > 0 && access(archiver->dir, F_OK) != 0;
-  enum moonkeep_code code = archive_create(&archiver->archive, archiver->dir, archiver->epoch,
-                                           archiver->writing_before, clock_wall_ms(archiver->clock), err);
+  code = archive_create(&archiver->archive, archiver->dir, archiver->epoch, archiver->writing_before,
+                        clock_wall_ms(archiver->clock), err);
   if (!code && gone) atomic_store(&archiver->wants_backup, true);
   return code;
 }
@@ -301,9 +305,9 @@ static bool make_waits(struct archiver *archiver) {
   return false;
 }
 
-bool archiver_open(struct archiver *archiver, enum store_archive mode, const char *dir,
+bool archiver_open(struct archiver *archiver, enum store_archive mode, struct deed *deed,
                    const struct clock *clock, const struct log *log) {
-  *archiver = (struct archiver){.mode = mode, .dir = dir, .clock = clock, .log = log};
+  *archiver = (struct archiver){.mode = mode, .dir = deed->dir, .deed = deed, .clock = clock, .log = log};
   archiver->archive.fd = -1;
   return archiver->open = make_waits(archiver);
 }

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "store/archive.h"
+#include "store/deed.h"
 #include "store/engine.h"
 #include "store/store.h"
 
@@ -31,7 +32,8 @@
 
 struct archiver {
   enum store_archive mode;
-  const char *dir; /* borrowed, as is the log: the backups folder */
+  const char *dir;   /* borrowed, as is the log: the backups folder */
+  struct deed *deed; /* borrowed: whose that folder is */
   const struct clock *clock;
   const struct log *log;
   bool open;
@@ -60,7 +62,7 @@ struct archiver {
 };
 
 /* False: no memory. */
-bool archiver_open(struct archiver *archiver, enum store_archive mode, const char *dir,
+bool archiver_open(struct archiver *archiver, enum store_archive mode, struct deed *deed,
                    const struct clock *clock, const struct log *log);
 
 /* Takes over what a crash has left in the journal and not yet in the archive: it is written before it is

@@ -65,7 +65,7 @@ void store_backup_state(struct store *store, struct store_backup_state *state) {
 }
 
 const char *store_backups_dir(const struct store *store) {
-  return store->keeper.dir;
+  return store->deed.dir;
 }
 
 void store_archive_state(struct store *store, struct store_archive_state *state) {

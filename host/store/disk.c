@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "base/mem.h"
+#include "store/sum.h"
 
 static int (*gate)(const char *doing, const char *path);
 
@@ -94,6 +94,39 @@ static enum moonkeep_code copy_bytes(int from, int to, const char *from_path, co
   }
   mem_free(block);
   return code;
+}
+
+static enum moonkeep_code read_all(int fd, const char *path, size_t most, struct buf *out, struct err *err) {
+  while (out->len < most) {
+    char *room = buf_reserve(out, most - out->len);
+    if (!room) return err_memory(err);
+    ssize_t n = allowed("read", path) ? read(fd, room, most - out->len) : -1;
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail("read", path, err);
+    if (n == 0) break;
+    out->len += (size_t)n;
+  }
+  return MOONKEEP_OK;
+}
+
+enum moonkeep_code disk_read(const char *path, size_t most, struct buf *out, uint32_t *place, bool *missing,
+                             struct err *err) {
+  int fd = allowed("open", path) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+  *missing = fd < 0 && (errno == ENOENT || errno == ENOTDIR);
+  if (fd < 0) return *missing ? MOONKEEP_OK : fail("open", path, err);
+  *place = disk_place(fd);
+  enum moonkeep_code code = read_all(fd, path, most, out, err);
+  close(fd);
+  return code;
+}
+
+uint32_t disk_place(int fd) {
+  struct statx st;
+  if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &st) != 0) return 0;
+  bool born = st.stx_mask & STATX_BTIME;
+  const int64_t parts[] = {(int64_t)st.stx_ino, born ? st.stx_btime.tv_sec : 0,
+                           born ? st.stx_btime.tv_nsec : 0};
+  return (uint32_t)sum_group(0, 0, parts, sizeof parts) | 1;
 }
 
 void disk_write_out(int fd, int64_t from, int64_t to, bool wait) {

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 
 /* The bytes that a file has; -1: there is none, or it is no regular file. */
@@ -45,6 +46,14 @@ void disk_write_out(int fd, int64_t from, int64_t to, bool wait);
 
 /* Makes what has been written durable. */
 enum moonkeep_code disk_sync_fd(int fd, const char *path, struct err *err);
+
+/* Reads a small file whole; one that is larger is cut off there. *missing: there is none. *place as
+ * disk_place has it. */
+enum moonkeep_code disk_read(const char *path, size_t most, struct buf *out, uint32_t *place, bool *missing,
+                             struct err *err);
+
+/* Which file this is, by its number and its birth, so that a copy is told from it; 0: it cannot be known. */
+uint32_t disk_place(int fd);
 
 /* "folder/name", to be freed with mem_free; NULL: no memory. */
 char *disk_join(const char *folder, const char *name);

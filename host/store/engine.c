@@ -109,8 +109,8 @@ static enum moonkeep_code claim_id(struct engine *engine, struct err *err) {
 static enum moonkeep_code keep_as_it_is(const struct engine *engine, struct err *err) {
   struct snapshot made;
   struct err why;
-  enum moonkeep_code code =
-      keepsake_take(engine->db, engine->archiver->dir, engine->archiver->clock, &made, &why);
+  struct archiver *archiver = engine->archiver;
+  enum moonkeep_code code = keepsake_take(engine->db, archiver->deed, archiver->clock, &made, &why);
   if (code)
     return err_set(
         err, code,

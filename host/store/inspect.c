@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "store/check.h"
+#include "store/deed.h"
 #include "store/disk.h"
 #include "store/inspect_archive.h"
 #include "store/mark.h"
@@ -104,6 +105,7 @@ enum moonkeep_code inspect_run(const struct inspect *inspect, unsigned *bad, str
   char *dir = inspect->backups ? mem_copy(inspect->backups, strlen(inspect->backups))
                                : disk_join(inspect->dir, "backups");
   enum moonkeep_code code = dir ? snapshot_list(dir, &list, &count, err) : err_memory(err);
+  if (!code) code = deed_look(inspect->dir, dir, err);
   if (!code && count == 0 && stat(inspect->dir, &st) != 0)
     code =
         err_set(err, MOONKEEP_INVALID, "there is no data folder %s; name another with --data", inspect->dir);

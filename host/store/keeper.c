@@ -169,6 +169,7 @@ static void tell_made(const struct keeper *keeper, const struct snapshot *snapsh
 }
 
 static void succeeded(struct keeper *keeper, const struct snapshot *snapshot, int64_t began_ms) {
+  struct err ignored;
   keeper->last = *snapshot;
   keeper->last_is_known = true;
   keeper->failures = 0;
@@ -177,6 +178,7 @@ static void succeeded(struct keeper *keeper, const struct snapshot *snapshot, in
   tell_outcome(keeper, NULL);
   tell_made(keeper, snapshot);
   archiver_rotate(keeper->archiver);
+  if (deed_claim(keeper->deed, DEED_WRITE, &ignored)) return;
   take_old_ones_away(keeper);
   archive_thin(keeper->dir, ARCHIVE_KEEP_BYTES, keeper->log);
 }
@@ -204,6 +206,7 @@ static int wal_limit(const struct keeper *keeper) {
 static enum moonkeep_code back_up(struct keeper *keeper, struct snapshot *snapshot, struct err *err) {
   struct snapshot_source source = {.data = keeper->data,
                                    .dir = keeper->dir,
+                                   .deed = keeper->deed,
                                    .settled = true,
                                    .clock = keeper->clock,
                                    .file_lock = &keeper->file_lock,
@@ -338,17 +341,6 @@ void keeper_let_go(struct keeper *keeper) {
 
 /* ---- the life of it ---- */
 
-static char *dir_of(const char *data, const char *dir) {
-  struct buf path = {0};
-  if (dir)
-    buf_puts(&path, dir);
-  else
-    buf_printf(&path, "%s/backups", data);
-  char *copy = path.failed ? NULL : mem_copy(path.data, path.len);
-  buf_deinit(&path);
-  return copy;
-}
-
 static bool make_locks(struct keeper *keeper) {
   if (!inbox_init(&keeper->inbox)) return false;
   if (pthread_mutex_init(&keeper->file_lock, NULL) == 0) {
@@ -359,30 +351,29 @@ static bool make_locks(struct keeper *keeper) {
   return false;
 }
 
-bool keeper_open(struct keeper *keeper, const char *data, const char *dir, int64_t every_ms,
+bool keeper_open(struct keeper *keeper, const char *data, struct deed *deed, int64_t every_ms,
                  const struct clock *clock, const struct log *log) {
-  *keeper = (struct keeper){.data = data, .every_ms = every_ms, .clock = clock, .log = log};
-  keeper->dir = dir_of(data, dir);
+  *keeper = (struct keeper){
+      .data = data, .deed = deed, .dir = deed->dir, .every_ms = every_ms, .clock = clock, .log = log};
   keeper->path = disk_join(data, "appdata.db");
-  if (!keeper->dir || !keeper->path || !make_locks(keeper)) {
-    mem_free(keeper->dir);
+  if (!keeper->path || !make_locks(keeper)) {
     mem_free(keeper->path);
-    keeper->dir = keeper->path = NULL;
+    keeper->path = NULL;
     return false;
   }
-  look_for_last(keeper);
+  bool usable = deed_is_usable(deed);
+  if (usable) look_for_last(keeper);
   set_due(keeper);
   tell_last(keeper);
-  if (every_ms > 0) snapshot_clean(keeper->dir);
+  if (every_ms > 0 && usable) snapshot_clean(keeper->dir);
   return true;
 }
 
 void keeper_close(struct keeper *keeper) {
-  if (!keeper->dir) return;
+  if (!keeper->path) return;
   pthread_mutex_destroy(&keeper->state_lock);
   pthread_mutex_destroy(&keeper->file_lock);
   inbox_deinit(&keeper->inbox);
-  mem_free(keeper->dir);
   mem_free(keeper->path);
-  keeper->dir = keeper->path = NULL;
+  keeper->path = NULL;
 }

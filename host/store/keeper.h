@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "store/deed.h"
 #include "store/job.h"
 #include "store/pins.h"
 #include "store/snapshot.h"
@@ -38,8 +39,9 @@ struct keeper {
   const char *data;
   const struct clock *clock;
   const struct log *log;
-  char *dir;        /* owned: where the backups go */
-  int64_t every_ms; /* 0: only when somebody asks */
+  struct deed *deed; /* borrowed: whose the folder of the backups is */
+  const char *dir;   /* borrowed: that folder */
+  int64_t every_ms;  /* 0: only when somebody asks */
 
   pthread_mutex_t file_lock; /* held while the keeper reads the store file */
   atomic_bool hurry_up;      /* it is to let go of the file */
@@ -65,8 +67,8 @@ struct keeper {
   bool reach_known;     /* whether backup and archive together hold what was there then has been looked at */
 };
 
-/* dir NULL: `backups` in the data folder. Looks at the backups that are there. False: no memory. */
-bool keeper_open(struct keeper *keeper, const char *data, const char *dir, int64_t every_ms,
+/* Looks at the backups that are there, as far as the deed allows it. False: no memory. */
+bool keeper_open(struct keeper *keeper, const char *data, struct deed *deed, int64_t every_ms,
                  const struct clock *clock, const struct log *log);
 bool keeper_start(struct keeper *keeper);
 void keeper_stop(

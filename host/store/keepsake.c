@@ -52,13 +52,15 @@ static enum moonkeep_code check_copy(const char *path, struct snapshot *out, str
   return MOONKEEP_OK;
 }
 
-enum moonkeep_code keepsake_take(sqlite3 *db, const char *dir, const struct clock *clock,
+enum moonkeep_code keepsake_take(sqlite3 *db, struct deed *deed, const struct clock *clock,
                                  struct snapshot *out, struct err *err) {
+  const char *dir = deed->dir;
   struct buf half = {0};
   *out = (struct snapshot){.at_ms = clock_wall_ms(clock)};
   buf_printf(&half, "%s/" SNAPSHOT_HALF_MADE "%ld-before", dir, (long)getpid());
   const char *path = buf_text(&half);
   enum moonkeep_code code = half.failed ? err_memory(err) : disk_make_folder(dir, err);
+  if (!code) code = deed_claim(deed, DEED_WRITE, err);
   if (!code) code = make_copy(db, path, err);
   if (!code) code = check_copy(path, out, err);
   if (!code) code = snapshot_take_name(path, dir, out, err);

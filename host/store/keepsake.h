@@ -8,10 +8,11 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "store/deed.h"
 #include "store/snapshot.h"
 
 /* Nobody else has the file open. The errors are those of snapshot_take. */
-enum moonkeep_code keepsake_take(sqlite3 *db, const char *dir, const struct clock *clock,
+enum moonkeep_code keepsake_take(sqlite3 *db, struct deed *deed, const struct clock *clock,
                                  struct snapshot *out, struct err *err);
 
 #endif

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "store/disk.h"
 #include "store/schema.h"
 #include "store/sum.h"
 
@@ -60,22 +61,12 @@ uint32_t mark_stamp(const struct folder *folder) {
   return (uint32_t)sum_group(0, 0, parts, sizeof parts) | 1;
 }
 
-/* 0: it cannot be known. */
-static uint32_t place_of(int fd) {
-  struct statx st;
-  if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &st) != 0) return 0;
-  bool born = st.stx_mask & STATX_BTIME;
-  const int64_t parts[] = {(int64_t)st.stx_ino, born ? st.stx_btime.tv_sec : 0,
-                           born ? st.stx_btime.tv_nsec : 0};
-  return (uint32_t)sum_group(0, 0, parts, sizeof parts) | 1;
-}
-
 bool mark_trusts_copies;
 
 bool mark_is_copy(const struct folder *folder, const struct mark *mark) {
   if (mark_trusts_copies || !mark->known || mark->clean || mark->place == 0) return false;
   int fd = openat(folder->fd, name, O_RDONLY | O_CLOEXEC);
-  uint32_t place = place_of(fd);
+  uint32_t place = disk_place(fd);
   if (fd >= 0) close(fd);
   return place != 0 && place != mark->place;
 }
@@ -143,7 +134,7 @@ void marker_open(struct marker *marker, const struct folder *folder, const struc
                                .id = engine->id,
                                .epoch = engine->epoch,
                                .seq = engine->last_seq};
-  marker->mark.place = place_of(marker->fd);
+  marker->mark.place = disk_place(marker->fd);
   read_salts(marker, engine);
   marker->wal_pages = engine->wal_pages;
   write_mark(marker);

@@ -147,7 +147,8 @@ static void look_up(struct mender *mender, struct mend_job *mend) {
   enum moonkeep_code code = MOONKEEP_OK;
   for (int i = 0; i < TRIES && !atomic_load(&mender->stopping); i++) {
     truth_deinit(&mend->truth);
-    code = truth_find(&mend->truth, mender->dir, mend->bucket, mend->key, mend->key_len, &err);
+    code = deed_claim(mender->deed, DEED_READ, &err);
+    if (!code) code = truth_find(&mend->truth, mender->dir, mend->bucket, mend->key, mend->key_len, &err);
     if (code || mend->truth.seq >= mend->asked_seq) break;
     wait_for_the_archive();
   }

@@ -32,8 +32,9 @@ struct mender {
   struct inbox inbox;
   struct inbox *commit; /* borrowed, as is all that points */
   struct outbox *outbox;
-  const char *dir;  /* of the backups */
-  const char *path; /* of the store file */
+  const char *dir;   /* of the backups */
+  struct deed *deed; /* whose they are */
+  const char *path;  /* of the store file */
   const struct clock *clock;
   const struct log *log;
   bool check_now;              /* the last stop was not clean, and the file has not been looked at */

@@ -20,11 +20,11 @@ struct rebuild {
   const char *name;    /* this one; NULL: the newest that verifies */
   int64_t until_ms;    /* nothing that came later; INT64_MAX: all that there is */
   bool archive;        /* go on from the backup with what is archived */
-  bool unasked;        /* nobody has asked for it: backups that are all bad are no reason to begin with less */
-  uint64_t epoch;      /* the newest that was ever used: the file gets one above it */
-  const char *why;     /* for the receipt */
-  const char *aside;   /* the same: the folder for the old files, "" where there are none */
-  uint64_t promised;   /* the same: the group up to which all was acknowledged; 0: not known */
+  bool unasked;      /* nobody has asked for it: backups that are all bad are no reason to begin with less */
+  uint64_t epoch;    /* the newest that was ever used: the file gets one above it */
+  const char *why;   /* for the receipt */
+  const char *aside; /* the same: the folder for the old files, "" where there are none */
+  uint64_t promised; /* the same: the group up to which all was acknowledged; 0: not known */
   uint64_t promised_epoch;
   const char *tail; /* NULL, or a store file that is not trusted, whose journal may go on from the archive */
   int64_t tail_id;  /* the database that it has to be */

@@ -20,10 +20,12 @@ struct recalling {
   struct recalled *recalled;
   const struct clock *clock;
   struct folder folder;
-  char *path, *backups; /* owned: of the store file; of the folder */
-  uint64_t epoch;       /* the newest that is known of */
-  bool readable;        /* the store file has been opened and closed in order */
-  bool whole;           /* where `earlier` is asked for: and nothing is missing from it or damaged */
+  struct deed deed; /* of the folder of the backups */
+  char *path;       /* owned: of the store file */
+  const char *backups;
+  uint64_t epoch; /* the newest that is known of */
+  bool readable;  /* the store file has been opened and closed in order */
+  bool whole;     /* where `earlier` is asked for: and nothing is missing from it or damaged */
   char aside[REPLACE_NAME];
 };
 
@@ -42,8 +44,8 @@ static enum moonkeep_code open_settled(struct recalling *recalling, const struct
                                        struct engine *engine, struct err *err) {
   struct archiver archiver;
   bool archived = is_archived(recalling, mark);
-  if (archived && !archiver_open(&archiver, STORE_ARCHIVE_ON, recalling->backups, recalling->clock,
-                                 recalling->recall->log))
+  if (archived &&
+      !archiver_open(&archiver, STORE_ARCHIVE_ON, &recalling->deed, recalling->clock, recalling->recall->log))
     return err_memory(err);
   if (archived) archiver.id = mark->id;
   enum moonkeep_code code = engine_open_archived(engine, &recalling->folder, recalling->path, PAGES_BYTES,
@@ -113,8 +115,10 @@ static void keep(struct recalling *recalling) {
   struct snapshot snapshot;
   struct err err;
   struct recalled *recalled = recalling->recalled;
-  struct snapshot_source source = {
-      .data = recalling->folder.path, .dir = recalling->backups, .clock = recalling->clock};
+  struct snapshot_source source = {.data = recalling->folder.path,
+                                   .dir = recalling->backups,
+                                   .deed = &recalling->deed,
+                                   .clock = recalling->clock};
   bool old = replace_has_old(&recalling->folder);
   if (recalling->readable && snapshot_take(&source, &snapshot, &err) == MOONKEEP_OK) {
     recalled->kept_as_backup = true;
@@ -142,8 +146,10 @@ static void drop_aside(struct recalling *recalling) {
 static void back_up_new(struct recalling *recalling) {
   struct snapshot snapshot;
   struct err err;
-  struct snapshot_source source = {
-      .data = recalling->folder.path, .dir = recalling->backups, .clock = recalling->clock};
+  struct snapshot_source source = {.data = recalling->folder.path,
+                                   .dir = recalling->backups,
+                                   .deed = &recalling->deed,
+                                   .clock = recalling->clock};
   if (snapshot_take(&source, &snapshot, &err))
     log_write(recalling->recall->log, LOG_WARN, "store", "the new state has no backup yet: %s", err.message);
 }
@@ -199,29 +205,44 @@ static enum moonkeep_code run(struct recalling *recalling, struct err *err) {
   return code;
 }
 
-enum moonkeep_code recall_run(const struct recall *recall, struct recalled *recalled, struct err *err) {
-  struct recalling recalling = {.recall = recall,
-                                .recalled = recalled,
-                                .clock = recall->clock ? recall->clock : &clock_system,
-                                .backups = recall->backups
-                                               ? mem_copy(recall->backups, strlen(recall->backups))
-                                               : disk_join(recall->dir, "backups")};
-  *recalled = (struct recalled){0};
-  enum moonkeep_code code = recalling.backups ? MOONKEEP_OK : err_memory(err);
-  if (!code && !rebuild_is_possible(recalling.backups) && !recall->name)
+static enum moonkeep_code run_owned(struct recalling *recalling, struct err *err) {
+  const struct recall *recall = recalling->recall;
+  struct deed *deed = &recalling->deed;
+  if (!deed_init(deed, recalling->folder.path, recall->backups, recall->log)) return err_memory(err);
+  recalling->backups = deed->dir;
+  recalling->path = folder_file(&recalling->folder, "appdata.db");
+  enum moonkeep_code code = recalling->path ? MOONKEEP_OK : err_memory(err);
+  if (!code) code = deed_claim(deed, recall->dry_run ? DEED_LOOK : DEED_READ, err);
+  if (!code) code = run(recalling, err);
+  deed_deinit(deed);
+  mem_free(recalling->path);
+  return code;
+}
+
+/* Before the data folder is made. */
+static enum moonkeep_code look_for_backups(const struct recall *recall, struct err *err) {
+  char *dir = recall->backups ? mem_copy(recall->backups, strlen(recall->backups))
+                              : disk_join(recall->dir, "backups");
+  enum moonkeep_code code = dir ? MOONKEEP_OK : err_memory(err);
+  if (!code && !rebuild_is_possible(dir) && !recall->name)
     code =
         err_set(err, MOONKEEP_INVALID,
                 "there are no backups in %s; name another folder with --backups, or another data folder with "
                 "--data",
-                recalling.backups);
-  if (!code) {
-    code = folder_open(&recalling.folder, recall->dir, recall->owner, recall->lock_wait_ms, err);
-    if (!code && !(recalling.path = folder_file(&recalling.folder, "appdata.db"))) code = err_memory(err);
-    if (!code) code = run(&recalling, err);
-    folder_close(&recalling.folder);
-  }
-  mem_free(recalling.path);
-  mem_free(recalling.backups);
+                dir);
+  mem_free(dir);
+  return code;
+}
+
+enum moonkeep_code recall_run(const struct recall *recall, struct recalled *recalled, struct err *err) {
+  struct recalling recalling = {
+      .recall = recall, .recalled = recalled, .clock = recall->clock ? recall->clock : &clock_system};
+  *recalled = (struct recalled){0};
+  enum moonkeep_code code = look_for_backups(recall, err);
+  if (!code) code = folder_open(&recalling.folder, recall->dir, recall->owner, recall->lock_wait_ms, err);
+  if (code) return code;
+  code = run_owned(&recalling, err);
+  folder_close(&recalling.folder);
   return code;
 }
 

@@ -328,6 +328,7 @@ static enum moonkeep_code take(struct copy *copy, struct err *err) {
   buf_printf(&copy->half, "%s/%s%ld-%lld", source->dir, HALF_MADE, (long)getpid(),
              (long long)copy->info->at_ms);
   enum moonkeep_code code = copy->half.failed ? err_memory(err) : disk_make_folder(source->dir, err);
+  if (!code) code = deed_claim(source->deed, DEED_WRITE, err);
   if (source->file_lock) pthread_mutex_lock(source->file_lock);
   if (!code) code = moment_open(&moment, &options, err);
   if (!code) code = write_file(copy, &moment, err);

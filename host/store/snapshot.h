@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "store/deed.h"
 
 enum { SNAPSHOT_NAME_BYTES = 48 }; /* with the NUL */
 
@@ -48,6 +49,7 @@ void snapshot_clean(const char *dir);
 struct snapshot_source {
   const char *data;           /* the data folder */
   const char *dir;            /* where the snapshot goes: made when it is missing */
+  struct deed *deed;          /* whose that folder is; NULL: the caller knows */
   bool settled;               /* this process has the store open; otherwise nobody has */
   const struct clock *clock;  /* borrowed */
   pthread_mutex_t *file_lock; /* held while the store file is open; NULL: none */

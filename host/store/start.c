@@ -88,7 +88,8 @@ static enum moonkeep_code restore(struct opening *opening, const char *why, stru
                             .clock = start->clock,
                             .log = start->log};
   log_write(start->log, LOG_WARN, "store", "%s; restoring it from %s", why, start->backups);
-  enum moonkeep_code code = replace_path(start->folder, &path, &cause);
+  enum moonkeep_code code = deed_claim(start->deed, DEED_READ, &cause);
+  if (!code) code = replace_path(start->folder, &path, &cause);
   if (!code) code = rebuild_make(&rebuild, path, &start->receipt, &cause);
   mem_free(path);
   if (is_worse(opening, code, damaged)) {
@@ -230,6 +231,8 @@ static enum moonkeep_code complete_file(struct opening *opening, struct err *err
 
 static enum moonkeep_code complete(struct opening *opening, struct err *err) {
   struct err ignored;
+  enum moonkeep_code code = deed_claim(opening->start->deed, DEED_READ, err);
+  if (code) return code;
   if (!reaches_further(opening)) return complete_file(opening, err);
   engine_close(opening->engine, false, &ignored);
   return restore_and_open(opening, "the store file has lost its last changes", err);

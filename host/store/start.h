@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "store/deed.h"
 #include "store/engine.h"
 #include "store/mark.h"
 #include "store/receipt.h"
@@ -16,6 +17,7 @@ struct start {
   const struct folder *folder; /* borrowed, as is all else that points */
   const char *path;            /* of the store file */
   const char *backups;         /* the folder of the backups */
+  struct deed *deed;           /* whose that is; NULL: the caller knows */
   struct archiver *archiver;   /* is shown what a crash has left; NULL: none */
   size_t cache_bytes;
   const struct clock *clock;

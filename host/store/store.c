@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "store/disk.h"
 #include "store/schema.h"
 #include "store/start.h"
 #include "store/store_parts.h"
@@ -105,6 +106,7 @@ static void free_store(struct store *store) {
   map_deinit(&store->buckets);
   archiver_close(&store->archiver);
   keeper_close(&store->keeper);
+  deed_deinit(&store->deed);
   folder_close(&store->folder);
   buf_deinit(&store->receipt);
   mem_free(store->path);
@@ -160,7 +162,8 @@ static void prepare_mender(struct store *store) {
   struct mender *mender = &store->mender;
   mender->commit = &store->commit.inbox;
   mender->outbox = &store->outbox;
-  mender->dir = store->keeper.dir;
+  mender->dir = store->deed.dir;
+  mender->deed = &store->deed;
   mender->path = store->path;
   mender->clock = store->clock;
   mender->log = store->log;
@@ -212,7 +215,8 @@ static enum moonkeep_code start_file(struct store *store, struct err *err) {
   struct engine *engine = &store->commit.engine;
   struct start start = {.folder = &store->folder,
                         .path = store->path,
-                        .backups = store->keeper.dir,
+                        .backups = store->deed.dir,
+                        .deed = &store->deed,
                         .archiver = &store->archiver,
                         .cache_bytes = store->page_bytes,
                         .clock = store->clock,
@@ -264,6 +268,23 @@ static enum moonkeep_code open_file(struct store *store, struct err *err) {
   return code;
 }
 
+/* Another store's backups are no place for this one's. Where it cannot be found out whose they are, for they
+ * may be on a disk that is not well, the store does its work without them, and everything that would use them
+ * asks again. Who makes backups takes the folder at once, others when they first put something there. */
+static enum moonkeep_code claim_backups(struct store *store, const struct store_options *options,
+                                        struct err *err) {
+  struct deed *deed = &store->deed;
+  bool keeps = options->backup_every_ms > 0;
+  struct err ignored; /* the first backup says why it cannot be made */
+  if (!deed_init(deed, store->folder.path, options->backups_dir, store->log)) return err_memory(err);
+  if (keeps) disk_make_folder(deed->dir, &ignored);
+  enum moonkeep_code code = deed_claim(deed, keeps ? DEED_WRITE : DEED_READ, err);
+  if (code == MOONKEEP_BUSY || code == MOONKEEP_MEMORY) return code;
+  if (code)
+    log_write(store->log, LOG_WARN, "backup", "%s; until this is mended there are no backups", err->message);
+  return MOONKEEP_OK;
+}
+
 enum moonkeep_code store_open(struct store **out, const struct store_options *options, struct err *err) {
   *out = NULL;
   struct store *store = new_store(options);
@@ -271,11 +292,11 @@ enum moonkeep_code store_open(struct store **out, const struct store_options *op
   enum moonkeep_code code =
       folder_open(&store->folder, options->dir, options->owner, options->lock_wait_ms, err);
   if (!code && !(store->path = folder_file(&store->folder, "appdata.db"))) code = err_memory(err);
-  if (!code && !keeper_open(&store->keeper, store->folder.path, options->backups_dir,
-                            options->backup_every_ms, store->clock, store->log))
+  if (!code) code = claim_backups(store, options, err);
+  if (!code && !keeper_open(&store->keeper, store->folder.path, &store->deed, options->backup_every_ms,
+                            store->clock, store->log))
     code = err_memory(err);
-  if (!code &&
-      !archiver_open(&store->archiver, options->archive, store->keeper.dir, store->clock, store->log))
+  if (!code && !archiver_open(&store->archiver, options->archive, &store->deed, store->clock, store->log))
     code = err_memory(err);
   if (!code) code = open_file(store, err);
   if (code)

@@ -52,12 +52,13 @@ enum store_archive { /* whether each change is also written into the archive bes
 };
 
 struct store_options {
-  const char *dir;         /* the data folder; made when it is missing (with its parents) */
-  const char *owner;       /* who we are, for the process that finds the folder taken: "moonkeep run bots" */
-  size_t cache_bytes;      /* 0: STORE_CACHE_BYTES */
-  size_t value_bytes;      /* 0: STORE_VALUE_BYTES */
-  int lock_wait_ms;        /* how long to wait for another process to let go of the folder */
-  const char *backups_dir; /* where the backups are; NULL: `backups` in the data folder */
+  const char *dir;    /* the data folder; made when it is missing (with its parents) */
+  const char *owner;  /* who we are, for the process that finds the folder taken: "moonkeep run bots" */
+  size_t cache_bytes; /* 0: STORE_CACHE_BYTES */
+  size_t value_bytes; /* 0: STORE_VALUE_BYTES */
+  int lock_wait_ms;   /* how long to wait for another process to let go of the folder */
+  const char
+      *backups_dir; /* where the backups are, of this store alone; NULL: `backups` in the data folder */
   int64_t backup_every_ms; /* how often one is made where something has changed; 0: only by store_backup */
   enum store_archive archive;
   const struct clock *clock; /* NULL: the system's; borrowed until store_close */
@@ -65,8 +66,9 @@ struct store_options {
       *log; /* NULL: silent; borrowed until store_close; written to from the store's threads too */
 };
 
-/* Opens or creates the store. Errors: busy (another process has the folder; the message says which), invalid
- * (the folder is a file, or the store file is not ours, or from a newer moonkeep), corrupt, full, io, memory.
+/* Opens or creates the store. Errors: busy (another process has the folder, or another store has its backups
+ * in backups_dir; the message says which), invalid (the folder is a file, or the store file is not ours, or
+ * from a newer moonkeep), corrupt, full, io, memory.
  */
 enum moonkeep_code store_open(struct store **out, const struct store_options *options, struct err *err);
 

@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "store/archiver.h"
 #include "store/commit.h"
+#include "store/deed.h"
 #include "store/job.h"
 #include "store/keeper.h"
 #include "store/mend.h"
@@ -74,6 +75,7 @@ struct store {
   size_t cache_limit; /* of the entries */
   size_t page_bytes;  /* of SQLite's pages, for the writer */
   struct folder folder;
+  struct deed deed;   /* whose the folder of the backups is */
   char *path;         /* owned: of the store file */
   struct buf receipt; /* the last one, as JSON */
   bool receipt_now;   /* nobody has been told of it */

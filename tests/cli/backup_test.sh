@@ -66,6 +66,35 @@ in_another_folder() {
   [ ! -e data/backups ] || fail 'data/backups was made'
 }
 
+# Two bots with one --backups, as it is set for all of them in one environment file.
+two_stores_do_not_share_a_folder() {
+  local listing
+  mk set a 1 --backups shared
+  mk backup --backups shared
+  mk set a 2 --data other
+  listing=$(cd shared && sha256sum -- *)
+  for command in 'get a' 'set a 3' backup 'run bots' check 'restore --yes' 'restore --dry-run'; do
+    # shellcheck disable=SC2086 # a command and its arguments
+    refuses 1 "$PWD/data" $command --data other --backups shared
+    has stderr "$err" "$PWD/other"
+    has stderr "$err" '--backups'
+  done
+  is 'the folder' "$(cd shared && sha256sum -- *)" "$listing"
+  start_host --backups shared
+  mkdir new
+  refuses 1 'in use by a host of the store in' get a --data new --backups shared
+  stop_host
+  is 'the host' "$host_status" 0
+  mk get a --data other
+  is 'the other value' "$out" 2
+  rm -r data
+  mk get a --data new --backups shared
+  is 'what is restored' "$out" 1
+  mk set a 4 --data new --backups shared
+  is status "$status" 0
+  has stderr "$err" "those of the store in $PWD/data; from now on they are those of the one in $PWD/new"
+}
+
 the_archive_goes_on_from_it() {
   mk set a 1 --archive sync
   mk backup
@@ -117,6 +146,7 @@ tests='
   with_a_host
   on_a_timer
   in_another_folder
+  two_stores_do_not_share_a_folder
   the_archive_goes_on_from_it
   where_there_is_nothing
   a_folder_that_cannot_be_made_is_named

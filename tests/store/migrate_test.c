@@ -151,7 +151,7 @@ static int die_there(const char *doing, const char *path) {
 TEST(starts_that_are_killed_one_operation_later_each_leave_it_whole) {
   const char *dir = temp_dir();
   make_version_1(dir);
-  for (die_at = 1; die_at <= 12; die_at++) {
+  for (die_at = 1; die_at <= 30; die_at++) {
     operations = 0;
     kill_a_start(dir, 0, die_there);
     CHECK(access(temp_path(dir, "appdata.db"), F_OK) == 0);
@@ -160,7 +160,7 @@ TEST(starts_that_are_killed_one_operation_later_each_leave_it_whole) {
 }
 
 TEST(each_operation_of_a_migration_may_be_the_last) {
-  for (die_at = 1; die_at <= 6; die_at++) {
+  for (die_at = 1; die_at <= 24; die_at++) {
     const char *dir = temp_dir();
     make_version_1(dir);
     operations = 0;
@@ -172,7 +172,8 @@ TEST(each_operation_of_a_migration_may_be_the_last) {
 
 /* In a container each host has the same number. */
 TEST(what_a_process_of_the_same_number_has_left_half_made_is_in_nobodys_way) {
-  for (die_at = 3; die_at <= 4; die_at++) {
+  int found = 0;
+  for (die_at = 1; die_at <= 24; die_at++) {
     const char *dir = temp_dir();
     char left[64], mine[64];
     make_version_1(dir);
@@ -180,9 +181,12 @@ TEST(what_a_process_of_the_same_number_has_left_half_made_is_in_nobodys_way) {
     pid_t pid = kill_a_start(dir, 0, die_there);
     snprintf(left, sizeof left, "backups/" SNAPSHOT_HALF_MADE "%ld-before", (long)pid);
     snprintf(mine, sizeof mine, "backups/" SNAPSHOT_HALF_MADE "%ld-before", (long)getpid());
-    CHECK(rename(temp_path(dir, left), temp_path(dir, mine)) == 0);
-    check_whole(dir);
-    CHECK(access(temp_path(dir, mine), F_OK) != 0);
+    if (rename(temp_path(dir, left), temp_path(dir, mine)) == 0) {
+      found++;
+      check_whole(dir);
+      CHECK(access(temp_path(dir, mine), F_OK) != 0);
+    }
     temp_remove(dir);
   }
+  CHECK(found > 0);
 }

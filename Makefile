@@ -66,7 +66,8 @@ $(BUILD)/%.o: %.c $(BUILD)/.deps
 PIC_SOURCES = $(wildcard host/host*.c host/base/*.c host/store/*.c host/script/*.c host/api/*.c)
 PIC_OBJECTS = $(PIC_SOURCES:%.c=$(BUILD)/pic/%.o)
 PIC_CFLAGS = -std=c11 -g $(OPTIMISE) $(WARNINGS) $(WERROR) -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections
-SHARED = -shared -Wl,--gc-sections -Wl,-z,defs
+# All of Lua's functions are found when it is loaded, so that a Lua that comes later takes none of them.
+SHARED = -shared -Wl,--gc-sections -Wl,-z,defs -Wl,-z,now
 
 $(BUILD)/weak.h: $(BUILD)/.deps
 	$(Q)for header in lua lauxlib; do printf '#include "%s.h"\n' $$header | $(CC) $(PKG_CFLAGS) -E -; done | \
@@ -180,7 +181,7 @@ $(BUILD)/tests/arena/players: tests/arena/players.c
 # ---- what has to be installed ----
 
 BUILD_DEPS = pkg-config liblua5.4-dev lua-cjson-dev libsqlite3-dev libuv1-dev libxxhash-dev libmicrohttpd-dev libedit2
-TEST_DEPS = $(BUILD_DEPS) fish groff-base curl lua-busted lua-socket lua5.1 lua5.4 luarocks patch sqlite3 tmux valgrind zsh
+TEST_DEPS = $(BUILD_DEPS) fish groff-base curl liblua5.1-0-dev libluajit-5.1-dev lua-busted lua-socket lua5.1 lua5.4 luajit luarocks patch sqlite3 tmux valgrind zsh
 LINT_DEPS = $(TEST_DEPS) libhiredis-dev liblmdb-dev clang clang-format cppcheck lua-check shellcheck libclang-rt-14-dev llvm
 
 # Looks what is missing and installs it, saying so. $(1): packages, $(2): the stamp that remembers.

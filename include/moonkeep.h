@@ -124,7 +124,9 @@ struct moonkeep_options {
    * while scripts run and has a timer on the host's thread send it; MOONKEEP_ANY_SIGNAL: a real-time signal
    * whose action is the default. Hosts of one process may share one. */
   int budget_signal;
-  /* Calls of the program's own Lua (moonkeep_attach) that would hold up a tick are refused. 0: they block. */
+  /* What the program's own Lua (moonkeep_attach) calls of a store in a tick outside of a task, or in a
+   * coroutine that a task has made, cannot give way. 1: it is refused as invalid. 0: it blocks, the tick with
+   * it. Between ticks it blocks in either case. */
   int refuse_blocking;
   /* Called by moonkeep_open when the store is open, before the scripts are loaded: the place for
    * moonkeep_provide. Store calls may be made; moonkeep_tick and moonkeep_run may not. */
@@ -253,10 +255,13 @@ const char *moonkeep_caller(const struct moonkeep_call *call);
 /* ---- the server's own Lua ----
  *
  * For a server that has Lua 5.4 in it, from liblua5.4.so as libmoonkeep.so has: its own states get the
- * stores. Where another Lua is in the process (LuaJIT, 5.1), these, and moonkeep_open with scripts where that
- * Lua has taken the place of ours, are refused as invalid, and the message says why; such a server runs
- * `moonkeep run` beside it and uses the control socket. Nothing measures or bounds what runs in the server's
- * own states. */
+ * stores. Nothing measures or bounds what runs in them.
+ *
+ * Another Lua in the process (LuaJIT, 5.1 …) is refused as invalid, and the message says which and why: by
+ * moonkeep_open with scripts and by moonkeep_attach, where that Lua has taken the place of ours, because it
+ * was linked or loaded before; and by moonkeep_attach, where it has not, for each state that is not of our
+ * Lua, whatever else it is. Nothing else of moonkeep's needs Lua: such a server has the store from C, or runs
+ * `moonkeep run` beside it and uses the control socket. */
 
 struct lua_State;
 
@@ -271,9 +276,14 @@ enum moonkeep_code moonkeep_attach(struct moonkeep_host *host, struct lua_State 
 
 /* Starts a task in an attached state: the function that stands below `args` arguments on top of L, all of
  * which it pops, runs in the ticks, and its store calls give way to others, through pcall and metamethods
- * too. In coroutines that it makes itself they block. It may not yield. What it returns is dropped; an error
- * goes to options.failed and the log. Errors, then nothing is popped but on an error of Lua's: invalid,
- * memory. */
+ * too. It may not yield. What it returns is dropped; an error goes to options.failed and the log.
+ *
+ * Coroutines in an attached state are Lua's own (coroutine.create, wrap): they yield to each other as ever,
+ * in a task too, but the wait of a store call could not pass through them to the host, as it does in scripts,
+ * so there it blocks or is refused, as options.refuse_blocking says. A generator that a task runs should be
+ * given its values by the task, or be a loop over store:each, which gives way.
+ *
+ * Errors, then nothing is popped but on an error of Lua's: invalid, memory. */
 enum moonkeep_code moonkeep_spawn(struct moonkeep_host *host, struct lua_State *L, int args,
                                   struct moonkeep_error *error);
 

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "script/which_lua.h"
 
 struct posted { /* an event on its way to the host's thread, and then until it is done */
   struct host_event event;
@@ -284,7 +285,7 @@ static enum moonkeep_code open_host(struct moonkeep_host *api, struct err *err) 
       .opened = on_opened,
       .ctx = api,
   };
-  if (from->scripts) code = guest_check_lua(true, err);
+  if (from->scripts) code = which_lua_check(err);
   if (!code) code = host_open(&api->host, &options, err);
   mem_free(left_out);
   if (code || api->opened) return code;

@@ -1,6 +1,5 @@
 #include "script/guest.h"
 
-#include <dlfcn.h>
 #include <lauxlib.h>
 #include <string.h>
 
@@ -9,6 +8,7 @@
 #include "script/lib.h"
 #include "script/lib_store.h"
 #include "script/task.h"
+#include "script/which_lua.h"
 
 #define GUEST "moonkeep.guest"
 
@@ -22,62 +22,9 @@ struct guest {
   struct script *script;   /* the state's */
   struct seat *seat;
   lua_State *L; /* the main thread */
+  struct lua_shape shape;
   void (*gone)(void *ctx, struct guest *guest);
 };
-
-/* ---- which Lua this is ---- */
-
-/* The file that has this function; NULL: it is not known. */
-static const char *file_of(const void *function, const void **base) {
-  Dl_info info;
-  if (!function || dladdr(function, &info) == 0) return NULL;
-  *base = info.dli_fbase;
-  return info.dli_fname;
-}
-
-static const void *address(lua_CFunction function) {
-  const void *data;
-  memcpy(&data, &function, sizeof data);
-  return data;
-}
-
-/* Functions that every Lua has are taken from the first that was loaded, the others from the only one. */
-static bool is_taken_over(const char **by) {
-  const void *all = dlsym(RTLD_DEFAULT, "lua_settop"), *ours = dlsym(RTLD_DEFAULT, "lua_newuserdatauv");
-  const void *all_base = NULL, *our_base = NULL;
-  *by = file_of(all, &all_base);
-  return *by && file_of(ours, &our_base) && all_base != our_base;
-}
-
-enum moonkeep_code guest_check_lua(bool scripts, struct err *err) {
-  const char *by = "";
-  bool jit = dlsym(RTLD_DEFAULT, "luaJIT_setmode") != NULL;
-  bool old = dlsym(RTLD_DEFAULT, "lua_setfenv") != NULL; /* what 5.1 has, and no later one */
-  bool taken = is_taken_over(&by);
-  if (!taken && (scripts || !old)) return MOONKEEP_OK;
-  return err_set(
-      err, MOONKEEP_INVALID,
-      "this process has %s%s%s, and moonkeep needs Lua 5.4: its integers and coroutines differ. Run "
-      "`moonkeep run` beside the server and talk to the control socket in the data folder",
-      jit ? "LuaJIT" : (old ? "Lua 5.1" : "another Lua"), taken ? " in " : "", taken ? by : "");
-}
-
-/* A second copy of Lua 5.4 has other functions behind the state, and would not know its own tables. */
-static void check_copy(lua_State *L) {
-  const void *ours = NULL, *theirs = NULL;
-  luaL_checkversion(L);
-  lua_pushglobaltable(L);
-  lua_pushliteral(L, "next");
-  lua_rawget(L, -2);
-  lua_CFunction next = lua_tocfunction(L, -1);
-  const char *file = file_of(next ? address(next) : NULL, &theirs);
-  if (file && file_of(dlsym(RTLD_DEFAULT, "lua_newuserdatauv"), &ours) && ours != theirs)
-    luaL_error(L,
-               "the state was made by another copy of Lua, in %s: link the server with liblua5.4.so, as "
-               "libmoonkeep.so is",
-               file);
-  lua_pop(L, 2);
-}
 
 /* ---- attaching ---- */
 
@@ -127,7 +74,7 @@ static void set_globals(lua_State *L, int seat) {
 static int attach(lua_State *L) {
   struct guest *guest = lua_touserdata(L, 1);
   luaL_checkstack(L, 16, NULL);
-  check_copy(L);
+  which_lua_check_copy(L);
   if (guest_of(L)) return luaL_error(L, "the state is attached already");
   if (!foreign_find(L) && luaL_getmetatable(L, STORE_CLASS) != LUA_TNIL)
     return luaL_error(L, "the state has loaded the Lua module \"moonkeep\": it is that or the host");
@@ -177,11 +124,14 @@ static enum moonkeep_code fail(lua_State *L, int status, const char *what, struc
 enum moonkeep_code guest_attach(struct guest **out, lua_State *L, const struct scripts_options *options,
                                 void (*gone)(void *ctx, struct guest *guest), struct err *err) {
   *out = NULL;
-  enum moonkeep_code code = guest_check_lua(false, err);
+  struct lua_shape shape;
+  enum moonkeep_code code = which_lua_check(err);
+  if (!code) code = which_lua_made(L, &shape, err);
   if (code) return code;
   struct guest *guest = lua_checkstack(L, 4) ? make(options) : NULL;
   if (!guest) return err_memory(err);
   guest->gone = gone;
+  guest->shape = shape;
   lua_pushcfunction(L, attach);
   lua_pushlightuserdata(L, guest);
   int status = lua_pcall(L, 1, 0, 0);
@@ -232,10 +182,9 @@ struct scripts *guest_room(struct guest *guest) {
 }
 
 bool guest_is(const struct guest *guest, lua_State *L) {
-  lua_State *main = NULL;
-  if (!lua_checkstack(L, 1)) return false;
+  if (!which_lua_same(&guest->shape, guest->L, L) || !lua_checkstack(L, 1)) return false;
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
-  main = lua_tothread(L, -1);
+  const lua_State *main = lua_tothread(L, -1);
   lua_pop(L, 1);
   return main == guest->L;
 }

@@ -28,9 +28,4 @@ enum moonkeep_code guest_spawn(struct guest *guest, struct lua_State *L, int arg
 struct scripts *guest_room(struct guest *guest);
 bool guest_is(const struct guest *guest, struct lua_State *L); /* whether L is of its state */
 
-/* Whether the Lua of this process is the one that moonkeep was made for. invalid: the message says what it
- * is. scripts: it is moonkeep's own states that are to run, and another Lua elsewhere in the process is fine.
- */
-enum moonkeep_code guest_check_lua(bool scripts, struct err *err);
-
 #endif

@@ -109,6 +109,70 @@ another_lua_is_told_why() {
     said=$(LD_LIBRARY_PATH=$work/root/usr/lib "$work/other" "$work/other.data") && echo "$said" &&
     [ "$(grep -c 'this process has Lua 5.1.*needs Lua 5.4.*control socket' <<<"$said")" = 2 ]
 }
+# The real ones: in the place of ours, whatever the order of the libraries; hidden in the program; loaded beside.
+multiarch=/usr/lib/$(gcc -print-multiarch)
+other_is_refused() { # mode, what it is called, how often that is said, flags…
+  local mode=$1 name=$2 times=$3 said
+  shift 3
+  rm -rf "$work/other.data"
+  # shellcheck disable=SC2046
+  cc -Wall -Wextra -Werror -D_GNU_SOURCE -Iinclude -o "$work/other_lua" tests/api/other_lua.c "$@" &&
+    said=$(LD_LIBRARY_PATH=$work/root/usr/lib "$work/other_lua" "$mode" "$work/other.data" "$work/rules" ${FILE:+"$FILE"})
+  local status=$?
+  echo "status $status: $said"
+  [ $status = 0 ] && [ "$(grep -c "$name.*control socket" <<<"$said")" = "$times" ]
+}
+# shellcheck disable=SC2046
+in_our_place() { # pkg-config's name, what it is called
+  local other
+  other=$(pkg-config --libs "$1")
+  # shellcheck disable=SC2086 # flags
+  other_is_refused taken "this process has $2 in .*needs Lua 5.4" 3 -DLINKED $(flags) -Wl,--no-as-needed $other -ldl &&
+    other_is_refused taken "this process has $2 in .*needs Lua 5.4" 3 -DLINKED -Wl,--no-as-needed $other $(flags) -ldl
+}
+# shellcheck disable=SC2046
+inside() { # archive, what it seems to be; the linker exports what libmoonkeep.so could use, or nothing of it
+  other_is_refused taken "this process has another Lua in .*/other_lua.*needs Lua 5.4" 3 -DLINKED -no-pie "$1" $(flags) -lm -ldl &&
+    other_is_refused beside "none of the Lua 5.4 that moonkeep uses.*$2" 2 -DLINKED -no-pie -Wl,--exclude-libs,ALL "$1" $(flags) -lm -ldl
+}
+# shellcheck disable=SC2046
+loaded_beside() { # library, what it seems to be
+  FILE=$1 other_is_refused beside "none of the Lua 5.4 that moonkeep uses.*$2" 2 $(flags) -ldl
+}
+luajit_is_refused() {
+  in_our_place luajit LuaJIT && inside "$multiarch/libluajit-5.1.a" LuaJIT &&
+    loaded_beside "$multiarch/libluajit-5.1.so.2" LuaJIT
+}
+lua_5_1_is_refused() {
+  in_our_place lua5.1 'Lua 5.1' && inside "$multiarch/liblua5.1.a" 'such as 5.1' &&
+    loaded_beside "$multiarch/liblua5.1.so.0" 'such as 5.1'
+}
+# The other way round: the program has LuaJIT and loads the library.
+luajit_may_load_the_library() {
+  rm -rf "$work/ffi.data"
+  cat >"$work/ffi.lua" <<'END'
+local ffi = require "ffi"
+ffi.cdef [[
+  struct error { int code; char message[768]; };
+  struct options { size_t size; const char *data, *scripts; };
+  int moonkeep_open(void **host, const struct options *options, struct error *error);
+  int moonkeep_set_wait(void *host, const char *store, const char *key, const char *json, int64_t expires, void *result);
+  int moonkeep_close(void *host, struct error *error);
+]]
+local moonkeep = ffi.load(arg[1])
+local host, failure = ffi.new "void *[1]", ffi.new "struct error"
+local options = ffi.new("struct options", {ffi.sizeof "struct options", arg[2], arg[3]})
+assert(moonkeep.moonkeep_open(host, options, failure) ~= 0)
+print(ffi.string(failure.message))
+options.scripts = nil
+assert(moonkeep.moonkeep_open(host, options, failure) == 0)
+assert(moonkeep.moonkeep_set_wait(host[0], nil, "k", "8", 0, nil) == 0)
+assert(moonkeep.moonkeep_close(host[0], nil) == 0)
+END
+  luajit "$work/ffi.lua" "$work/root/usr/lib/libmoonkeep.so.0" "$work/ffi.data" "$work/rules" >"$work/said" &&
+    grep -q 'this process has LuaJIT in .*control socket' "$work/said" &&
+    [ "$("$BUILD/moonkeep" get k --data "$work/ffi.data")" = 8 ]
+}
 exports_its_own_names_alone() {
   nm -D --defined-only "$BUILD/libmoonkeep.so.0" | awk '{print $3}' | grep -q '^moonkeep_open$' &&
     ! nm -D --defined-only "$BUILD/libmoonkeep.so.0" | awk '{print $3}' | grep -v '^moonkeep_'
@@ -124,6 +188,11 @@ check a_c_program_builds_and_runs builds_and_runs cc "$work/tool.c"
 check the_readmes_game_builds_and_runs the_readmes_game_builds_and_runs
 check has_its_manual has_its_manual
 check another_lua_is_told_why another_lua_is_told_why
+mkdir "$work/rules"
+echo 'bot.on("hit", function() appData:set("hit", {1, 2.5}) end)' >"$work/rules/hits.lua"
+check luajit_is_refused luajit_is_refused
+check lua_5_1_is_refused lua_5_1_is_refused
+check luajit_may_load_the_library luajit_may_load_the_library
 check uninstalls uninstalls
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

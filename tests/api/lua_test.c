@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "check.h"
 #include "helpers/temp.h"
@@ -225,6 +226,87 @@ TEST(what_would_block_is_refused_where_it_may_not) {
   tick_until(&server, 1);
   CHECK_STR(run(&server, "return inside"), "invalid");
   close_server(&server);
+}
+
+/* What a program may hand over by mistake: a state of another Lua, of which nothing can be read but its first
+ * bytes. The real ones are in install_test.sh. */
+TEST(a_state_of_no_lua_is_refused) {
+  struct server server;
+  struct moonkeep_error error;
+  static uintptr_t elsewhere[64] = {1, 2, 3}; /* where nothing points back */
+  uintptr_t words[32];
+  long rounds = check_rounds(500);
+  open_server(&server);
+  for (long round = 0; round < rounds; round++) {
+    for (size_t i = 0; i < 32; i++) { /* numbers, addresses of nothing, and of something */
+      uintptr_t kinds[] = {0, check_random(), (uintptr_t)&elsewhere[check_below(64)], (uintptr_t)server.L,
+                           check_random() & 0x7fffffffffff};
+      words[i] = kinds[check_below(4 + (round & 1))];
+    }
+    CHECK_INT(moonkeep_attach(server.host, (lua_State *)words, &error), MOONKEEP_INVALID);
+    if (!strstr(error.message, "none of the Lua 5.4") || !strstr(error.message, "control socket"))
+      FAIL("%s", error.message);
+    CHECK_INT(moonkeep_spawn(server.host, (lua_State *)words, 0, &error), MOONKEEP_INVALID);
+  }
+  CHECK_STR(run(&server, "return appData:get('k', 1)"), "1");
+  close_server(&server);
+}
+
+TEST(a_thread_of_a_state_stands_for_it) {
+  struct server server;
+  struct moonkeep_error error;
+  memset(&server, 0, sizeof server);
+  open_host(&server, temp_dir(), 0);
+  server.L = luaL_newstate();
+  luaL_openlibs(server.L);
+  lua_State *co = lua_newthread(server.L);
+  if (moonkeep_attach(server.host, co, &error)) FAIL("%s", error.message);
+  CHECK_STR(run(&server, "return appData:get('k', 1)"), "1");
+  CHECK_INT(moonkeep_attach(server.host, server.L, &error), MOONKEEP_INVALID); /* it is already */
+  lua_State *other = luaL_newstate();
+  CHECK_INT(moonkeep_spawn(server.host, other, 0, &error), MOONKEEP_INVALID);
+  CHECK_STR(error.message, "moonkeep_spawn: the state is not attached to this host");
+  lua_close(other);
+  close_server(&server);
+}
+
+TEST(without_descriptors_a_state_is_not_attached) {
+  struct server server;
+  struct moonkeep_error error;
+  struct rlimit had, none;
+  memset(&server, 0, sizeof server);
+  open_host(&server, temp_dir(), 0);
+  server.L = luaL_newstate();
+  getrlimit(RLIMIT_NOFILE, &had);
+  none = (struct rlimit){0, had.rlim_max};
+  setrlimit(RLIMIT_NOFILE, &none);
+  enum moonkeep_code code = moonkeep_attach(server.host, server.L, &error);
+  setrlimit(RLIMIT_NOFILE, &had);
+  CHECK_INT(code, MOONKEEP_IO);
+  CHECK(strstr(error.message, "Too many open files"));
+  attach(&server);
+  close_server(&server);
+}
+
+TEST(memory_of_ours_that_runs_out_while_attaching) {
+  struct server server;
+  bool struck = true;
+  memset(&server, 0, sizeof server);
+  open_host(&server, temp_dir(), 0);
+  for (long nth = 1; struck; nth++) {
+    struct moonkeep_error error;
+    server.L = luaL_newstate();
+    luaL_openlibs(server.L);
+    check_fail_alloc(nth);
+    enum moonkeep_code code = moonkeep_attach(server.host, server.L, &error);
+    struck = check_alloc_failed();
+    check_fail_alloc(0);
+    if (code) CHECK_INT(code, MOONKEEP_MEMORY);
+    if (code) attach(&server);
+    CHECK_STR(run(&server, "return appData:get('k', 7)"), "7");
+    lua_close(server.L);
+  }
+  close_host(&server);
 }
 
 /* Whichever allocation fails, the state is attached, or is as good as new. */

@@ -46,7 +46,10 @@ fi
 
 exports_one_function() { [ "$(nm -D --defined-only "$BUILD/moonkeep.so" | awk '{print $3}')" = luaopen_moonkeep ]; }
 is_not_linked_with_a_lua() { ! ldd "$BUILD/moonkeep.so" | grep -q liblua; }
-another_lua_is_told_why() { lua5.1 -e 'require "moonkeep"' 2>&1 | grep -q 'moonkeep needs Lua 5.4, and this program has Lua 5.1'; }
+another_lua_is_told_why() {
+  lua5.1 -e 'require "moonkeep"' 2>&1 | grep -q 'moonkeep needs Lua 5.4, and this program has Lua 5.1' &&
+    luajit -e 'require "moonkeep"' 2>&1 | grep -q 'moonkeep needs Lua 5.4, and this program has LuaJIT'
+}
 the_end_of_the_program_closes() {
   lua5.4 -e 'store = require "moonkeep".open(os.getenv "MODULE_DATA" .. "/end") store:set("k", 7)' &&
     [ "$("$BUILD/moonkeep" get k --data "$MODULE_DATA/end")" = 7 ]

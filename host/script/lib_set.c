@@ -20,8 +20,9 @@
 
 /* ---- options ---- */
 
-/* Seconds are at most this many, some thousand years: more can only be milliseconds. */
-static const double most_seconds = 1e11;
+/* Moments are at most this many seconds behind 1970: more can only be milliseconds, of 2001 and
+ * later. The end of the year 9999, which some write for never, is less. link/seconds.c has the same. */
+static const double most_seconds = 1e12;
 
 static enum moonkeep_code expiry_from(lua_State *L, const char *field, int64_t *expires_at_ms,
                                       struct err *err) {
@@ -30,11 +31,11 @@ static enum moonkeep_code expiry_from(lua_State *L, const char *field, int64_t *
     return err_set(err, MOONKEEP_INVALID_VALUE, "%s is %s, not a number", field, lib_a_type(L, -1));
   double seconds = lua_tonumber(L, -1);
   if (!isfinite(seconds)) return err_set(err, MOONKEEP_INVALID_VALUE, "%s is not a finite number", field);
-  if (fabs(seconds) > most_seconds)
+  int64_t base_ms = ttl ? call_time_ms(L) : 0;
+  if (fabs(seconds) > most_seconds || seconds + (double)base_ms / 1000 > most_seconds)
     return err_set(err, MOONKEEP_INVALID_VALUE, "%s looks like milliseconds; give seconds", field);
   if (*expires_at_ms != 0)
     return err_set(err, MOONKEEP_INVALID_VALUE, "expires_at and ttl are both given; give one of them");
-  int64_t base_ms = ttl ? call_time_ms(L) : 0;
   int64_t ms = base_ms + (int64_t)llround(seconds * 1000);
   *expires_at_ms = ms > 0 ? ms : 1; /* 0 would be no expiry; what has passed has passed */
   return MOONKEEP_OK;

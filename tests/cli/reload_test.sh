@@ -35,7 +35,7 @@ start_host() {
   mkdir -p bots
   [ -e bots/bot.lua ] || says one >bots/bot.lua
   mkfifo in.fifo
-  "$moonkeep" run bots <in.fifo >host.out 2>host.err &
+  env --default-signal=HUP "$moonkeep" run bots <in.fifo >host.out 2>host.err & # also under nohup
   host=$!
   exec 7>in.fifo
   wait_for test -S data/control.sock

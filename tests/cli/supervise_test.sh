@@ -12,7 +12,7 @@ set -u
 # A host on the bots of `bots`; descriptor 7 is its input.
 start() {
   [ -p in.fifo ] || mkfifo in.fifo
-  "$moonkeep" run bots "$@" <in.fifo >host.out 2>>host.err &
+  env --default-signal=HUP "$moonkeep" run bots "$@" <in.fifo >host.out 2>>host.err & # also under nohup
   host=$!
   exec 7>in.fifo
   wait_for says 'data in data' 1

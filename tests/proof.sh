@@ -31,6 +31,7 @@ try() { # NAME, VARIABLE=VALUE, COMMAND…
 tests=$build/tests
 try 'killed during commits, folds, checkpoints' CYCLES=500 "$tests/store/crash_test"
 try 'killed while the archive is written' ROUNDS=500 "$tests/store/archiver_test" a_kill
+try 'killed, and all lost but the backups folder' ROUNDS=200 "$tests/store/archiver_test" the_backups_folder
 try 'killed while backups are made' ROUNDS=60 "$tests/store/keeper_test" a_kill
 try 'killed while an older file is brought up to date' ROUNDS=100 "$tests/store/migrate_test" a_kill
 try 'killed while many start and restore' ROUNDS=250 "$tests/store/race_test"

@@ -17,6 +17,7 @@
 #include "store/archive.h"
 #include "store/disk.h"
 #include "store/journal.h"
+#include "store/mark.h"
 #include "store/recall.h"
 #include "store/snapshot.h"
 
@@ -361,6 +362,117 @@ TEST(archive_from_the_first_change_on_is_a_backup) {
   add_put(&groups, 5, "user:b", "7");
   write_archive(dir, 0, &groups, 5);
   check_restored(dir, "c=3 user:b=7", "the store file is missing", "\"archived\":5");
+}
+
+/* ---- a log that is not what it was, beside an archive that every change waits for ---- */
+
+static struct store *open_archived(const char *dir) {
+  struct store *store;
+  struct err err;
+  struct store_options options = {
+      .dir = dir, .owner = "a test", .clock = &sync_clock, .archive = STORE_ARCHIVE_SYNC};
+  if (store_open(&store, &options, &err)) FAIL("%s", err.message);
+  return store;
+}
+
+static void set_and_die(const char *dir, const char *keys) {
+  pid_t child = fork();
+  if (child == 0) {
+    struct store *store = open_archived(dir);
+    for (const char *at = keys; *at; at++) sync_set(store, "appData", (char[2]){*at}, "1");
+    kill(getpid(), SIGKILL);
+  }
+  waitpid(child, NULL, 0);
+  CHECK(disk_size(temp_path(dir, "appdata.db-wal")) > 0);
+}
+
+/* What a kill has left: a and b are in the store file, c to f in the log and the archive alone. */
+static const char *make_archived(bool with_backup) {
+  const char *dir = temp_dir();
+  struct store *store = open_archived(dir);
+  sync_set(store, "appData", "a", "1");
+  sync_set(store, "appData", "b", "1");
+  sync_close(store);
+  if (with_backup) back_up(dir);
+  set_and_die(dir, "cdef");
+  return dir;
+}
+
+static void copy_folder(const char *from, const char *to) {
+  char command[600];
+  snprintf(command, sizeof command, "cp -a '%.250s/.' '%.250s'", from, to);
+  CHECK(system(command) == 0);
+}
+
+/* Whatever the log says, all is there; nothing of it is said to be missing; and the archive goes on with what
+ * comes later, so that it is all there still when the store file is lost. */
+static void check_all_there(const char *dir, const char *what) {
+  static const char all[] = "a=1 b=1 c=1 d=1 e=1 f=1";
+  bool now;
+  struct store *store = open_archived(dir);
+  const char *rows = sync_select(store, "appData", "%"), *receipt = store_receipt(store, &now);
+  if (strcmp(rows, all) != 0) FAIL("%s: %s; the receipt is %s", what, rows, receipt);
+  if (now && !strstr(receipt, "\"missing\":0")) FAIL("%s: the receipt is %s", what, receipt);
+  sync_set(store, "appData", "later", "1");
+  sync_close(store);
+  unlink(file_of(dir));
+  store = open_archived(dir);
+  rows = sync_select(store, "appData", "%");
+  if (strncmp(rows, all, sizeof all - 1) != 0 || !strstr(rows, " later=1"))
+    FAIL("%s, and the file lost: %s", what, rows);
+  sync_close(store);
+}
+
+/* The files are copies, which a start knows and then trusts the archive more than the file; in every second
+ * round it takes them for those that the host has written. */
+static void check_with_log(const char *model, const void *log, size_t len, const char *what) {
+  for (int trust = 0; trust < 2; trust++) {
+    const char *dir = temp_dir();
+    copy_folder(model, dir);
+    unlink(temp_path(dir, "appdata.db-shm"));
+    if (log)
+      temp_write_bytes(temp_path(dir, "appdata.db-wal"), log, len);
+    else
+      unlink(temp_path(dir, "appdata.db-wal"));
+    mark_trusts_copies = trust;
+    check_all_there(dir, what);
+    mark_trusts_copies = false;
+    temp_remove(dir);
+  }
+}
+
+/* Every 512 bytes with ROUNDS in the environment, a few of them without. */
+TEST(log_cut_anywhere_loses_nothing_that_the_archive_has) {
+  int cuts = 0;
+  for (int with_backup = 0; with_backup < 2; with_backup++) {
+    const char *model = make_archived(with_backup);
+    char what[32];
+    size_t len, step = getenv("ROUNDS") ? 512 : 512 * 11;
+    char *log = temp_read(temp_path(model, "appdata.db-wal"), &len);
+    for (size_t cut = 0; cut < len; cut += step, cuts += 2) {
+      snprintf(what, sizeof what, "cut at %zu", cut);
+      check_with_log(model, log, cut, what);
+    }
+    free(log);
+  }
+  printf("%d logs cut, beside an archive\n", cuts);
+}
+
+TEST(log_that_is_missing_stale_or_another_databases_loses_nothing_that_the_archive_has) {
+  const char *model = temp_dir(), *other = make_archived(false);
+  size_t stale_len, foreign_len;
+  struct store *store = open_archived(model);
+  sync_set(store, "appData", "a", "1");
+  sync_close(store);
+  set_and_die(model, "bcd");
+  char *stale = temp_read(temp_path(model, "appdata.db-wal"), &stale_len);
+  char *foreign = temp_read(temp_path(other, "appdata.db-wal"), &foreign_len);
+  sync_close(open_archived(model)); /* takes the log in */
+  set_and_die(model, "ef");
+  check_with_log(model, NULL, 0, "missing");
+  check_with_log(model, stale, stale_len, "stale");
+  check_with_log(model, foreign, foreign_len, "of another database");
+  free(stale), free(foreign);
 }
 
 static void check_recalled(const char *dir, int64_t until_ms, const char *rows) {

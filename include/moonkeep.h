@@ -464,6 +464,9 @@ struct moonkeep_status {
   const char *restored; /* the receipt of the last restore or repair, whenever that was: a JSON object
                          with "kind", "why", "up_to", "missing"; "": there was none. Valid until the next
                          tick */
+  int wants_reopening;  /* the store file is damaged so that only moonkeep_open mends it; and backup and
+                         archive have all of it, so that nothing will be missing: close the host and open it
+                         anew */
 };
 
 /* How the host is. Costs some microseconds, and asks the file system for two sizes. Errors: invalid (size).

@@ -82,6 +82,7 @@ enum moonkeep_code moonkeep_status(struct moonkeep_host *host, struct moonkeep_s
   fill_backups(&full, store);
   fill_archive(&full, store);
   full.restored = store_receipt(store, &now);
+  full.wants_reopening = store_wants_reopening(store);
   memcpy(status, &full, status->size < sizeof full ? status->size : sizeof full);
   return MOONKEEP_OK;
 }

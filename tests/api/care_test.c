@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "helpers/sync.h"
 #include "helpers/temp.h"
 #include "moonkeep.h"
 
@@ -388,6 +389,23 @@ TEST(a_status_has_the_receipt_of_a_restore) {
   struct moonkeep_status status = status_of(&server);
   CHECK(strstr(status.restored, "\"kind\":\"restored\""));
   CHECK(status.backup[0]); /* that it came from */
+  close_server(&server);
+}
+
+TEST(a_damaged_file_is_restored_by_opening_the_host_anew) {
+  struct server server;
+  open_new(&server, (struct moonkeep_options){.backup_every_ms = -1});
+  CHECK_INT(moonkeep_set_wait(server.host, NULL, "k", "7", 0, NULL), MOONKEEP_OK);
+  CHECK_INT(moonkeep_backup_wait(server.host, NULL), MOONKEEP_OK);
+  CHECK(!status_of(&server).wants_reopening);
+  close_server(&server);
+  sync_hide_rows(server.data);
+  open_server(&server, (struct moonkeep_options){.backup_every_ms = -1});
+  moonkeep_get(server.host, NULL, "k", on_answer, &server);
+  while (!status_of(&server).wants_reopening) tick(&server);
+  close_server(&server);
+  open_server(&server, (struct moonkeep_options){.backup_every_ms = -1});
+  CHECK(!status_of(&server).wants_reopening && strstr(status_of(&server).restored, "\"restored\""));
   close_server(&server);
 }
 

@@ -147,19 +147,6 @@ TEST(what_nobody_knows_stays_an_error) {
   sync_close(store);
 }
 
-/* The root of the table is no page of a table any more; the file's time tells nobody. */
-static void hide_rows(const char *dir) {
-  long root = atol(sync_sql(dir, "SELECT rootpage FROM sqlite_schema WHERE name='appData'"));
-  CHECK(root > 1);
-  char zeros[4096] = {0};
-  struct stat st;
-  CHECK(stat(temp_path(dir, "appdata.db"), &st) == 0);
-  int fd = open(temp_path(dir, "appdata.db"), O_WRONLY);
-  CHECK(fd >= 0 && pwrite(fd, zeros, sizeof zeros, (root - 1) * 4096) == sizeof zeros);
-  CHECK(futimens(fd, (struct timespec[]){st.st_atim, st.st_mtim}) == 0);
-  close(fd);
-}
-
 /* Whether it is said in so many looks, when the damage has been noted. */
 static bool wants_reopening(struct store *store, int looks) {
   CHECK_STR(sync_get(store, "appData", "alice"), "error: corrupt");
@@ -171,7 +158,7 @@ static bool wants_reopening(struct store *store, int looks) {
 TEST(a_restore_that_would_bring_back_everything_is_wanted_at_once) {
   const char *dir = make_folder();
   back_up(dir);
-  hide_rows(dir);
+  sync_hide_rows(dir);
   struct store *store = sync_open(dir);
   CHECK(wants_reopening(store, 3000));
   sync_close(store);
@@ -187,23 +174,17 @@ TEST(a_restore_that_would_lack_something_waits_for_the_next_start) {
   struct store *store = sync_open(dir);
   sync_set(store, "appData", "carol", "\"in no backup\"");
   sync_close(store);
-  hide_rows(dir);
+  sync_hide_rows(dir);
   store = sync_open(dir);
   CHECK(!wants_reopening(store, 400));
   sync_close(store);
 }
 
-/* The root of the table is no page of a table any more. */
 TEST(damage_that_hides_rows_is_restored_at_the_next_start) {
   bool now;
   const char *dir = make_folder();
   back_up(dir);
-  long root = atol(sync_sql(dir, "SELECT rootpage FROM sqlite_schema WHERE name='appData'"));
-  CHECK(root > 1);
-  char zeros[4096] = {0};
-  int fd = open(temp_path(dir, "appdata.db"), O_WRONLY);
-  CHECK(fd >= 0 && pwrite(fd, zeros, sizeof zeros, (root - 1) * 4096) == sizeof zeros);
-  close(fd);
+  sync_hide_rows(dir);
   struct store *store = sync_open(dir);
   CHECK_STR(sync_get(store, "appData", "alice"), "error: corrupt");
   for (int i = 0; i < 3000 && !atomic_load(&store->mender.faulty); i++) store_wait(store, 10);

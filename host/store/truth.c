@@ -148,7 +148,7 @@ enum moonkeep_code truth_find(struct truth *truth, const char *dir, const char *
 
 /* What no store can be named is in no backup, which is therefore read as a whole. */
 enum moonkeep_code truth_reach(const char *dir, uint64_t *epoch, uint64_t *seq, struct err *err) {
-  struct truth truth;
+  struct truth truth = {0};
   enum moonkeep_code code = truth_find(&truth, dir, "", "", 0, err);
   *epoch = truth.epoch;
   *seq = truth.seq;

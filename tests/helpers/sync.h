@@ -44,8 +44,8 @@ struct store_call *make_scan(struct bucket *bucket, const char *pattern);
  * last newline. Valid until the eighth call after. */
 const char *sync_sql(const char *dir, const char *sql);
 
-/* Damages the store file, which nobody has open, as a disk does it, whose doing no time tells: the root of the
- * store appData is no page of a table any more. */
+/* Damages the store file, which nobody has open, as a disk does it, whose doing no time tells: the root of
+ * the store appData is no page of a table any more. */
 void sync_hide_rows(const char *dir);
 
 #endif

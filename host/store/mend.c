@@ -223,7 +223,8 @@ static void note_faulty(struct mender *mender) {
   for (int i = 1; i <= TRIES && seq < asked && !atomic_load(&mender->stopping); i++) {
     wait_for_the_archive();
     if (i % REACH_PAUSES != 0) continue; /* a backup is read as a whole for it */
-    if (truth_reach(mender->dir, &epoch, &seq, &ignored) != MOONKEEP_OK) return;
+    if (deed_claim(mender->deed, DEED_READ, &ignored) || truth_reach(mender->dir, &epoch, &seq, &ignored))
+      return;
   }
   if (seq >= asked) tell_faulty(mender, epoch, true);
 }

@@ -229,6 +229,24 @@ TEST(a_folder_that_was_put_in_the_place_of_ours_is_left_alone) {
   must_hold(at.b, at.backups, "2");
 }
 
+/* They reach as far as this store does, and hold something else. */
+TEST(a_damaged_store_does_not_want_to_be_restored_from_anothers_backups) {
+  struct places at = make_places();
+  char aside[440];
+  snprintf(aside, sizeof aside, "%s.aside", at.backups);
+  fill(at.b, at.backups, "2");
+  must_run("mv '%s' '%s'", at.backups, aside);
+  fill(at.a, at.backups, "1");
+  sync_hide_rows(at.a);
+  struct store *store = must_open(at.a, at.backups);
+  must_run("rm -r '%s'%s", at.backups, "");
+  CHECK(rename(aside, at.backups) == 0);
+  CHECK_STR(sync_get(store, "appData", "first"), "error: corrupt");
+  for (int i = 0; i < 400 && !store_wants_reopening(store); i++) store_wait(store, 10);
+  CHECK(!store_wants_reopening(store));
+  sync_close(store);
+}
+
 TEST(commands_on_another_stores_backups_are_refused) {
   struct places at = make_places();
   struct recalled recalled;

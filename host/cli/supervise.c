@@ -165,7 +165,7 @@ static void restore_streams(const struct supervisor *supervisor) {
 }
 
 static void clear_note(void) {
-  note->running = note->stuck = false;
+  note->running = note->stuck = note->again = false;
   note->of = NULL;
 }
 
@@ -194,7 +194,7 @@ static bool recover(struct supervisor *supervisor, int number) {
 /* ---- after an end that is no end ---- */
 
 static void begin_again(const struct supervisor *supervisor) {
-  note->again = note->stopping = false;
+  note->stopping = false;
   restore_streams(supervisor);
   clear_note();
 }

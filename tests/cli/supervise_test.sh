@@ -249,9 +249,9 @@ LUA
   is 'the status' $? 134
 }
 
-# While the host runs, the root of the table becomes no page of a table. Half a line has been read when that is noticed.
-a_damaged_file_is_restored_by_a_new_start() {
-  local old root it
+# While a host runs, the root of the table becomes no page of a table. Half a line has been read when that is noticed.
+damage_a_running_host() {
+  local root
   two_bots
   start
   event 1 one >&7
@@ -262,12 +262,24 @@ a_damaged_file_is_restored_by_a_new_start() {
   rm -f host.err
   start
   dd if=/dev/zero of=data/appdata.db bs=4096 seek=$((root - 1)) count=1 conv=notrunc 2>/dev/null
-  old=$(child)
   event 2 two | head -c 40 >&7
   mk get seen:1
   is 'the status of a read' "$status" 1
   has 'what it says' "$err" 'malformed'
   wait_for says 'starts again, so that the store is restored' 1
+}
+
+a_crash_before_a_new_start_is_one_start() {
+  damage_a_running_host
+  crash ABRT 1
+  end
+  is 'the starts' "$(grep -cF 'data in data' host.err)" 2
+}
+
+a_damaged_file_is_restored_by_a_new_start() {
+  local old it
+  damage_a_running_host
+  old=$(child)
   event 2 two | tail -c +41 >&7
   event 3 three >&7
   wait_for answered '{"done":3,"ok":true}'
@@ -301,6 +313,6 @@ tests='a_script_that_ran_when_the_host_crashed_is_left_out a_script_that_no_chec
   half_a_line_is_skipped_and_half_a_line_is_ended
   acknowledged_events_survive a_host_that_keeps_crashing_is_given_up signals_end_it_in_order_once a_second_signal_kills
   hangups_reload a_host_dies_with_its_parent a_crash_at_the_end_is_passed_on
-  a_damaged_file_is_restored_by_a_new_start it_can_be_left_out'
+  a_damaged_file_is_restored_by_a_new_start a_crash_before_a_new_start_is_one_start it_can_be_left_out'
 # shellcheck disable=SC2086 # the names are meant to be split
 run_tests $tests

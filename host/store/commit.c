@@ -123,6 +123,7 @@ static void checkpoint(struct commit *commit) {
   struct err err;
   if (commit->engine.wal_pages < COMMIT_WAL_PAGES) return;
   upkeep_result(commit, engine_checkpoint(&commit->engine, &err), &err);
+  marker_follow(&commit->marker, &commit->engine); /* before the log begins anew */
   atomic_store(&commit->wal_pages, commit->engine.wal_pages);
   atomic_store(&commit->done_pages, commit->engine.done_pages);
 }

@@ -54,6 +54,7 @@ static enum moonkeep_code read_counters(struct engine *engine, struct err *err) 
   static const char doing[] = "read the store file";
   enum moonkeep_code code = sql_number(db, "SELECT value FROM _meta WHERE name='epoch'", doing, &epoch, err);
   if (!code) code = sql_number(db, "SELECT value FROM _meta WHERE name='folded_seq'", doing, &folded, err);
+  if (!code) code = sql_number(db, "SELECT value FROM _meta WHERE name='logs'", doing, &engine->logs, err);
   if (!code) code = sql_number(db, "SELECT min(seq) FROM _journal", doing, &first, err);
   if (!code) code = sql_number(db, "SELECT max(seq) FROM _journal", doing, &last, err);
   if (!code) code = sql_number(db, "SELECT sum(length(changes)) FROM _journal", doing, &bytes, err);
@@ -150,7 +151,7 @@ static void disconnect(struct engine *engine) {
   sqlite3_close(engine->db);
   engine->append = NULL;
   engine->db = NULL;
-  engine->relaxed = false;
+  engine->relaxed = engine->counted = false;
 }
 
 /* Folds what a crash has left, but for the keys that other programs have changed since: theirs is the newer
@@ -204,6 +205,7 @@ enum moonkeep_code engine_open_archived(struct engine *engine, const struct fold
   bool left = log_is_left(path);
   enum moonkeep_code code = schema_check_header(path, err);
   if (!code) code = connect(engine, err);
+  if (!code && !left) engine->settled = engine->logs;
   if (!code && left) code = cut_off(engine, err);
   if (!code && engine->journal_bytes > 0)
     log_write(log, LOG_INFO, "store",
@@ -321,14 +323,42 @@ enum moonkeep_code engine_count_edit(struct engine *engine, struct err *err) {
   return MOONKEEP_OK;
 }
 
+/* Says in the log which one it is. The file then has that number as soon as it has the rest of it, so that an
+ * older copy of it is told from it. A disk that is full must not keep the log from being emptied. */
+static enum moonkeep_code count_log(struct engine *engine, struct err *err) {
+  char sql[128];
+  static const char doing[] = "checkpoint";
+  sqlite3_snprintf(sizeof sql, sql, "INSERT OR REPLACE INTO _meta VALUES('logs', %lld); COMMIT",
+                   (long long)engine->logs + 1);
+  enum moonkeep_code code = engine_relax(engine, doing, err);
+  if (!code) code = sql_run(engine->db, sql, doing, err);
+  engine->counted = code == MOONKEEP_OK;
+  if (!code) engine->logs++;
+  if (code) engine_rollback(engine, code);
+  return code == MOONKEEP_FULL || code == MOONKEEP_BUSY ? MOONKEEP_OK : code;
+}
+
+/* All of the log is in the file. What came after it was counted may have been copied without the rest: then
+ * it is counted once more. */
+static enum moonkeep_code settled(struct engine *engine, bool counted_now, struct err *err) {
+  bool counted = engine->counted;
+  engine->wal_pages = engine->done_pages = 0;
+  engine->counted = false;
+  if (counted && !counted_now) return engine_checkpoint(engine, err);
+  if (counted) engine->settled = engine->logs;
+  return MOONKEEP_OK;
+}
+
 enum moonkeep_code engine_checkpoint(struct engine *engine, struct err *err) {
   int log_pages = 0, done_pages = 0;
+  bool count = !engine->counted;
+  enum moonkeep_code code = count ? count_log(engine, err) : MOONKEEP_OK;
+  if (code) return code;
   int rc = sqlite3_wal_checkpoint_v2(engine->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &log_pages, &done_pages);
   /* Busy means that a reader still needs some of it: the rest goes next time. */
   if (rc != SQLITE_OK && (rc & 0xFF) != SQLITE_BUSY) return sql_fail(engine->db, rc, "checkpoint", err);
   engine->done_pages = done_pages;
-  if (log_pages == done_pages) engine->wal_pages = engine->done_pages = 0;
-  return MOONKEEP_OK;
+  return log_pages == done_pages ? settled(engine, count, err) : MOONKEEP_OK;
 }
 
 static enum moonkeep_code group_is_there(struct engine *engine, uint64_t seq, bool *there, struct err *err) {

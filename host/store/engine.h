@@ -59,6 +59,9 @@ struct engine {
     size_t journal_bytes;
   } before_many;
   bool in_many;           /* between engine_begin_many and engine_end_many: then `fresh` gets nothing */
+  int64_t logs;           /* counted up with each log that goes into the file: see mark.h; in _meta */
+  int64_t settled;        /* the one up to which the file alone holds everything; 0: not known */
+  bool counted;           /* it has been counted up for the log under way */
   int done_pages;         /* of these, so many are in the file already */
   int wal_pages;          /* in the write-ahead log, since it was last wrapped */
   int64_t next_expiry_ms; /* no row expires before; INT64_MAX: none does */

@@ -12,6 +12,7 @@
 #include "store/inspect_archive.h"
 #include "store/mark.h"
 #include "store/snapshot.h"
+#include "store/start_log.h"
 
 static void tell(const struct inspect *inspect, const char *name, enum inspected_kind kind,
                  enum moonkeep_code code, const struct check_found *found, const struct err *why,
@@ -57,6 +58,11 @@ static enum moonkeep_code check_store(const struct inspect *inspect, const char 
   struct check check = {.full = inspect->full, .still = disk_size(buf_text(&log_path)) <= 0};
   buf_deinit(&log_path);
   enum moonkeep_code code = check_file(path, &check, &found, err);
+  if (!code && !check.still && start_is_older(path, &mark))
+    code = err_set(
+        err, MOONKEEP_CORRUPT,
+        "%s is an older copy of the store file, and the write-ahead log beside it does not belong to it",
+        path);
   if (!code) code = compare(&mark, &found, path, err);
   /* Whoever asks for such a key gets an error, so that all is not well; a backup that has it is a good one.
    */

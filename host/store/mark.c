@@ -11,15 +11,16 @@
 #include "store/schema.h"
 #include "store/sum.h"
 
-enum { BYTES = 64, LATER = 4096 };
+enum { BYTES = 64, LATER = 4096, FLAGS = 2, MOST_LOGS = (1 << 30) - 1 };
 
 static const char name[] = "appdata.mark";
 static const char magic[8] = "moonmark";
 
-/* Its bytes: magic, version, clean, id, epoch, seq, schema, salts, and their checksum. */
+/* Its bytes: magic, version, whether it is clean and faulty with the logs behind, id, epoch, seq, schema,
+ * salts, and their checksum. */
 struct image {
   char magic[8];
-  uint32_t version, clean;
+  uint32_t version, flags;
   int64_t id;
   uint64_t epoch, seq;
   unsigned char salts[8];
@@ -43,11 +44,12 @@ void mark_read(const struct folder *folder, struct mark *mark) {
       image.sum != sum_of(&image))
     return;
   *mark = (struct mark){.known = true,
-                        .clean = image.clean & 1,
-                        .faulty = image.clean & 2,
+                        .clean = image.flags & 1,
+                        .faulty = image.flags & 2,
+                        .settled = image.flags >> FLAGS,
                         .schema = image.schema,
-                        .stamp = image.clean & 1 ? image.stamp : 0,
-                        .place = image.clean & 1 ? 0 : image.stamp,
+                        .stamp = image.flags & 1 ? image.stamp : 0,
+                        .place = image.flags & 1 ? 0 : image.stamp,
                         .id = image.id,
                         .epoch = image.epoch,
                         .seq = image.seq};
@@ -88,7 +90,7 @@ bool mark_knows_log(const struct mark *mark, const unsigned char salts[8]) {
 static void write_mark(struct marker *marker) {
   const struct mark *mark = &marker->mark;
   struct image image = {.version = 1,
-                        .clean = (uint32_t)mark->clean | (mark->faulty ? 2U : 0),
+                        .flags = (uint32_t)mark->clean | (mark->faulty ? 2U : 0) | mark->settled << FLAGS,
                         .id = mark->id,
                         .epoch = mark->epoch,
                         .seq = mark->seq,
@@ -117,12 +119,21 @@ void marker_note_faulty(struct marker *marker) {
   write_mark(marker);
 }
 
+/* One a second would last for 34 years. */
+static uint32_t settled_of(const struct engine *engine) {
+  return engine->settled <= MOST_LOGS ? (uint32_t)engine->settled : 0;
+}
+
 void marker_follow(struct marker *marker, const struct engine *engine) {
   struct mark *mark = &marker->mark;
-  if (!engine->db || (engine->last_seq == mark->seq && engine->wal_pages == marker->wal_pages)) return;
+  uint32_t settled = settled_of(engine);
+  if (!engine->db ||
+      (engine->last_seq == mark->seq && engine->wal_pages == marker->wal_pages && settled == mark->settled))
+    return;
   if (engine->wal_pages <= marker->wal_pages || marker->wal_pages == 0) read_salts(marker, engine);
   marker->wal_pages = engine->wal_pages;
   mark->seq = engine->last_seq;
+  mark->settled = settled;
   write_mark(marker);
 }
 
@@ -133,6 +144,7 @@ void marker_open(struct marker *marker, const struct folder *folder, const struc
                                .schema = SCHEMA_VERSION,
                                .id = engine->id,
                                .epoch = engine->epoch,
+                               .settled = settled_of(engine),
                                .seq = engine->last_seq};
   marker->mark.place = disk_place(marker->fd);
   read_salts(marker, engine);

@@ -2,7 +2,9 @@
  *
  * A write-ahead log that is lost, cut short, old or another database's leaves a file that is whole and says
  * less than was acknowledged. So a small file beside it, appdata.mark, says the number of the last group that
- * is on the disk, whether the last stop was a clean one, and which database and which log that was. It is
+ * is on the disk, whether the last stop was a clean one, and which database and which log that was. The file
+ * counts the logs that have gone into it, and the mark has the number too: an older copy in its place would
+ * otherwise be taken for the file that a log of today goes with, and give old rows for new ones. It is
  * written after each commit and not synced: a lower bound, which costs no waiting.
  *
  * At start mark_read, before the store file is touched; then marker_open, marker_follow after each commit,
@@ -25,6 +27,7 @@ struct mark {
   uint32_t place;         /* where the mark is, as long as the stop was not a clean one: see mark_is_copy */
   int64_t id;             /* the database's, in its _meta; 0: it had none */
   uint64_t epoch;         /* raised by every restore */
+  uint32_t settled;       /* the number of the last log that the file alone holds all of; 0: not known */
   uint64_t seq;           /* of the last group that is on the disk */
   unsigned char salts[8]; /* of the log: its header has them at byte 16; all 0: not known */
 };

@@ -12,6 +12,7 @@
 #include "store/mark.h"
 #include "store/rebuild.h"
 #include "store/replace.h"
+#include "store/start_log.h"
 
 enum { PAGES_BYTES = 16 << 20 };
 
@@ -100,6 +101,8 @@ static enum moonkeep_code settle(struct recalling *recalling, struct err *err) {
   recalling->epoch = mark.epoch;
   bool log_was_there = faccessat(recalling->folder.fd, "appdata.db-wal", F_OK, 0) == 0;
   if (disk_size(recalling->path) <= 0) return MOONKEEP_OK;
+  /* With the log it would become a mixture. */
+  if (log_was_there && start_is_older(recalling->path, &mark)) return MOONKEEP_OK;
   enum moonkeep_code code = open_settled(recalling, &mark, &engine, err);
   if (code == MOONKEEP_BUSY || code == MOONKEEP_MEMORY) return code;
   if (code) return MOONKEEP_OK;

@@ -34,6 +34,7 @@ struct opening {
   bool fresh;     /* there was no store file */
   bool restored;  /* a backup has taken its place: that happens once */
   bool doubtful;  /* something about the files was wrong */
+  bool older;     /* it is a copy of an earlier time, which was put in its place */
   bool lost;      /* the log was: the file has said less than it should */
   bool copied;    /* the folder was, while a host was at work in it: */
   bool choosing;  /*   then it is asked whether a backup with the archive is better than the file */
@@ -138,7 +139,8 @@ static enum moonkeep_code look_for_file(struct opening *opening, struct err *err
 
 static enum moonkeep_code look_at_log(struct opening *opening, struct err *err) {
   bool doubtful;
-  enum moonkeep_code code = start_look_at_log(opening->start, &opening->mark, &doubtful, err);
+  enum moonkeep_code code =
+      start_look_at_log(opening->start, &opening->mark, &doubtful, &opening->older, err);
   opening->doubtful |= doubtful;
   return code;
 }
@@ -150,6 +152,9 @@ static enum moonkeep_code open_engine(struct opening *opening, struct err *err) 
   enum moonkeep_code code = engine_open_archived(opening->engine, start->folder, start->path,
                                                  start->cache_bytes, start->log, start->archiver, err);
   opening->epoch = opening->engine->epoch;
+  /* The log is an earlier process's still, and goes on from the same file. */
+  if (!code && opening->engine->settled == 0 && opening->mark.id == opening->engine->id && !opening->restored)
+    opening->engine->settled = opening->mark.settled;
   return code;
 }
 
@@ -207,6 +212,8 @@ static enum moonkeep_code raise_epoch(const struct opening *opening, struct err 
   return sql_run(engine->db, sql, "open the store file", err);
 }
 
+static const char older[] = "an older copy had been put in the place of the store file";
+
 /* Brings the file forward with the archive. Where that has not all that was promised, the file counts, and
  * what is missing is said. */
 static enum moonkeep_code complete_file(struct opening *opening, struct err *err) {
@@ -223,7 +230,8 @@ static enum moonkeep_code complete_file(struct opening *opening, struct err *err
                               .up_to_ms = replay.last_ms,
                               .missing = missing,
                               .at_ms = clock_wall_ms(start->clock)};
-  strcpy(receipt->why, "the last changes to the store file were lost with its write-ahead log");
+  strcpy(receipt->why,
+         opening->older ? older : "the last changes to the store file were lost with its write-ahead log");
   say(opening, missing > 0 ? LOG_ERROR : LOG_WARN);
   if (missing > 0 || replay.epoch != engine->epoch) code = raise_epoch(opening, err);
   return code ? code : receipt_save(engine->db, receipt, err);
@@ -235,7 +243,7 @@ static enum moonkeep_code complete(struct opening *opening, struct err *err) {
   if (code) return code;
   if (!reaches_further(opening)) return complete_file(opening, err);
   engine_close(opening->engine, false, &ignored);
-  return restore_and_open(opening, "the store file has lost its last changes", err);
+  return restore_and_open(opening, opening->older ? older : "the store file has lost its last changes", err);
 }
 
 /* A new store has all that it holds in its log: a file that has lost that is an empty one. */

@@ -20,19 +20,25 @@ static bool read_salts(const struct start *start, unsigned char salts[8]) {
   return is;
 }
 
-/* Whether the file alone, without its log, is of another database. One that is new may have its id, and all
- * else, in the log; a backup has folded groups and no id. */
-static bool is_other_file(const struct start *start, const struct mark *mark) {
+/* What the file is, alone and without its log. */
+enum file { THIS, OTHER, OLDER };
+
+/* Another database's has another id. One that is new may have its own, and all else, in the log; a backup has
+ * folded groups and no id. An older one lacks what has gone into this one from earlier logs. */
+static enum file which_file(const char *path, const struct mark *mark) {
   static const char doing[] = "look at the store file";
   sqlite3 *db;
   struct err ignored;
-  int64_t id = 0, folded = 0;
-  if (sql_open_still(&db, start->path, &ignored)) return false;
+  int64_t id = 0, folded = 0, logs = 0;
+  if (sql_open_still(&db, path, &ignored)) return THIS;
   enum moonkeep_code code = sql_number(db, "SELECT value FROM _meta WHERE name='id'", doing, &id, &ignored);
   if (!code)
     code = sql_number(db, "SELECT value FROM _meta WHERE name='folded_seq'", doing, &folded, &ignored);
+  if (!code) code = sql_number(db, "SELECT value FROM _meta WHERE name='logs'", doing, &logs, &ignored);
   sqlite3_close(db);
-  return !code && id != mark->id && (id != 0 || folded != 0);
+  if (code) return THIS;
+  if (id != mark->id && (id != 0 || folded != 0)) return OTHER;
+  return id == mark->id && logs < mark->settled ? OLDER : THIS;
 }
 
 /* Whether the file and the log, taken together, are a store in which nothing has been committed since. On
@@ -68,22 +74,30 @@ static enum moonkeep_code log_fits(const struct start *start, const struct mark 
   return code;
 }
 
+bool start_is_older(const char *path, const struct mark *mark) {
+  return mark->known && which_file(path, mark) == OLDER;
+}
+
 enum moonkeep_code start_look_at_log(const struct start *start, const struct mark *mark, bool *doubtful,
-                                     struct err *err) {
+                                     bool *older, struct err *err) {
   static const char *const names[] = {LOG, FILE_NAME "-shm", NULL};
   unsigned char salts[8];
-  *doubtful = false;
+  *doubtful = *older = false;
   if (!mark->known || !read_salts(start, salts)) return MOONKEEP_OK;
-  bool other_file = is_other_file(start, mark), fits = false;
-  if (mark_knows_log(mark, salts) && !other_file) return MOONKEEP_OK;
+  enum file file = which_file(start->path, mark);
+  bool fits = false;
+  /* Of a folder that was copied each file is of another moment: start_engine sees to that. */
+  if (file == OLDER && mark_is_copy(start->folder, mark)) file = THIS;
+  if (mark_knows_log(mark, salts) && file == THIS) return MOONKEEP_OK;
   *doubtful = true;
+  *older = file == OLDER;
   /* After a clean stop another program may have left one. */
-  enum moonkeep_code code = mark->clean && !other_file ? log_fits(start, mark, &fits, err) : MOONKEEP_OK;
+  enum moonkeep_code code = mark->clean && file == THIS ? log_fits(start, mark, &fits, err) : MOONKEEP_OK;
   if (code || fits) return code;
   char aside[REPLACE_NAME];
   replace_aside(aside, "damaged", clock_wall_ms(start->clock));
   log_write(start->log, LOG_WARN, "store",
-            "the write-ahead log beside the store file does not belong to it; it is now in %s/%s",
-            start->folder->path, aside);
+            "the write-ahead log beside the store file does not belong to it%s; it is now in %s/%s",
+            file == OLDER ? ", for the file is an older copy" : "", start->folder->path, aside);
   return replace_set_aside(start->folder, aside, names, err);
 }

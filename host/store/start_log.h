@@ -6,8 +6,12 @@
 #include "store/start.h"
 
 /* Sets a log that does not belong to the file aside. *doubtful: it was not the log of the last stop, whatever
- * has become of it. Before anybody opens the file. Errors: those of a disk, memory. */
+ * has become of it; *older: because the file is an older copy of the one that it goes with. Before anybody
+ * opens the file. Errors: those of a disk, memory. */
 enum moonkeep_code start_look_at_log(const struct start *start, const struct mark *mark, bool *doubtful,
-                                     struct err *err);
+                                     bool *older, struct err *err);
+
+/* Whether the file at this path, taken alone, is an older copy of the one that the mark is about. */
+bool start_is_older(const char *path, const struct mark *mark);
 
 #endif

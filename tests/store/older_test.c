@@ -1,0 +1,311 @@
+/* After a kill somebody puts an older copy of the store file in its place and leaves the write-ahead log
+ * beside it: that has the newest pages, the copy has the others as they once were, and SQLite takes the two
+ * for one file. It has to be noticed, and completed from backup and archive; and a file that was not touched
+ * must never be taken for an older one. ROUNDS= tries more moments. */
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sqlite3.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "check.h"
+#include "helpers/sync.h"
+#include "helpers/temp.h"
+#include "store/inspect.h"
+#include "store/recall.h"
+#include "store/store.h"
+
+enum { KEYS = 400, VALUE_BYTES = 3000, LIST = 50 };
+
+static char said[16384]; /* the log of the last start */
+
+static void take_line(void *ctx, enum log_level level, const char *source, const char *text) {
+  size_t len = strlen(said);
+  (void)ctx, (void)level;
+  snprintf(said + len, sizeof said - len, "%s: %.500s\n", source, text);
+}
+
+static const struct log to_said = {.write = take_line, .level = LOG_WARN};
+
+static enum moonkeep_code try_open(const char *dir, enum store_archive archive, struct store **store,
+                                   struct err *err) {
+  struct store_options options = {.dir = dir,
+                                  .owner = "a test",
+                                  .clock = &sync_clock,
+                                  .log = &to_said,
+                                  .archive = archive,
+                                  .lock_wait_ms = 20000};
+  said[0] = '\0';
+  return store_open(store, &options, err);
+}
+
+static struct store *must_open(const char *dir, enum store_archive archive) {
+  struct store *store;
+  struct err err;
+  if (try_open(dir, archive, &store, &err)) FAIL("%s", err.message);
+  return store;
+}
+
+/* ---- the writer ---- */
+
+static const char *value_of(int n) {
+  static char text[VALUE_BYTES + 40];
+  int len = snprintf(text, sizeof text, "[%d,\"", n);
+  memset(text + len, 'v', VALUE_BYTES);
+  strcpy(text + len + VALUE_BYTES, "\"]");
+  return text;
+}
+
+static const char *key_of(int i) {
+  static char text[32];
+  snprintf(text, sizeof text, "k%05d", i);
+  return text;
+}
+
+/* Every step-th of these keys gets this number, so many in one call. */
+static void write_keys(struct store *store, int from, int to, int step, int n) {
+  const char *json = value_of(n);
+  for (int i = from; i < to;) {
+    struct store_call *call = store_call_new(STORE_SET, sync_bucket(store, "appData"), NULL, 0);
+    char keys[LIST][32];
+    call->rows = mem_alloc(LIST * sizeof *call->rows);
+    for (; i < to && call->row_count < LIST; i += step) {
+      size_t row = call->row_count++;
+      strcpy(keys[row], key_of(i));
+      call->rows[row] =
+          (struct store_row){keys[row], strlen(keys[row]), value_new(json, strlen(json), 0), NULL};
+    }
+    sync_run(store, call);
+    if (call->err) FAIL("%s", call->err->message);
+    store_call_free(call);
+  }
+  sync_flush(store);
+}
+
+/* What the writer has said and the test has allowed; shared. */
+static struct signs { atomic_int said, allowed; } * signs;
+
+static void make_signs(void) {
+  if (!signs) signs = mmap(NULL, sizeof *signs, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  CHECK(signs != MAP_FAILED);
+  atomic_store(&signs->said, 0);
+  atomic_store(&signs->allowed, 0);
+}
+
+static void await(atomic_int *sign, int n) {
+  while (atomic_load(sign) < n) usleep(500);
+}
+
+static void come_to(int n) {
+  atomic_store(&signs->said, n);
+  await(&signs->allowed, n);
+}
+
+/* How far the file is behind: all of it is written some times over, then a few keys. */
+static _Noreturn void write_and_wait(const char *dir, enum store_archive archive, int times, bool restart) {
+  struct store *store = must_open(dir, archive);
+  write_keys(store, 0, KEYS, 1, 1);
+  if (restart) {
+    sync_close(store);
+    store = must_open(dir, archive);
+  } else {
+    write_keys(store, 0, KEYS, 1, 2);
+    write_keys(store, 0, KEYS, 1, 3);
+  }
+  come_to(1);
+  for (int i = 0; i < times; i++) write_keys(store, 0, KEYS, 1, 10 + i);
+  write_keys(store, 0, KEYS, 37, 99);
+  come_to(2);
+  for (int i = 0; i < times; i++) write_keys(store, 0, KEYS, 1, 10 + i);
+  write_keys(store, 0, KEYS, 37, 99);
+  come_to(3);
+  for (;;) pause();
+}
+
+static int number_at(struct store *store, int i) {
+  const char *json = sync_get(store, "appData", key_of(i));
+  return *json == '[' ? (int)strtol(json + 1, NULL, 10) : -1;
+}
+
+/* How many keys hold something else than what was acknowledged last. */
+static int count_wrong(struct store *store, int times) {
+  int wrong = 0;
+  for (int i = 0; i < KEYS; i++) wrong += number_at(store, i) != (i % 37 == 0 ? 99 : 9 + times);
+  return wrong;
+}
+
+static void copy_file(const char *from, const char *to) {
+  char command[1200];
+  snprintf(command, sizeof command, "cp '%.500s' '%.500s'", from, to);
+  if (system(command) != 0) FAIL("%s", command);
+}
+
+static void ignore(void *ctx, const struct inspected *inspected) {
+  (void)ctx, (void)inspected;
+}
+
+/* A writer that has come to its first stop. */
+static pid_t start_writer(const char *dir, enum store_archive archive, int times, bool restart) {
+  make_signs();
+  pid_t pid = fork();
+  CHECK(pid >= 0);
+  if (pid == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    write_and_wait(dir, archive, times, restart);
+  }
+  await(&signs->said, 1);
+  return pid;
+}
+
+static void end_writer(pid_t pid) {
+  int status;
+  kill(pid, SIGKILL);
+  CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
+}
+
+/* A folder of which the store file is an older copy, and the log the newest. */
+static const char *make_mix(enum store_archive archive, int times, bool restart) {
+  const char *dir = temp_dir();
+  char copy[520], file[520];
+  snprintf(copy, sizeof copy, "%.500s.older", dir);
+  snprintf(file, sizeof file, "%.500s/appdata.db", dir);
+  pid_t pid = start_writer(dir, archive, times, restart);
+  copy_file(file, copy);
+  atomic_store(&signs->allowed, 1);
+  await(&signs->said, 2);
+  end_writer(pid);
+  copy_file(copy, file);
+  unlink(copy);
+  return dir;
+}
+
+/* What the last receipt says. */
+static const char *receipt_of(struct store *store) {
+  bool now;
+  return store_receipt(store, &now);
+}
+
+TEST(an_older_file_beside_a_newer_log_is_completed_from_the_archive) {
+  int noticed = 0;
+  for (int times = 1; times <= 3; times++) {
+    for (int restart = 0; restart < 2; restart++) {
+      const char *dir = make_mix(STORE_ARCHIVE_SYNC, times, restart);
+      struct store *store = must_open(dir, STORE_ARCHIVE_SYNC);
+      int wrong = count_wrong(store, times);
+      if (wrong > 0) FAIL("%d of %d keys are old ones (%d, %d): %s", wrong, KEYS, times, restart, said);
+      bool told = strstr(said, "the file is an older copy") != NULL;
+      if (told) CHECK(strstr(receipt_of(store), "\"missing\":0") != NULL);
+      noticed += told; /* where all that was changed since is in the log, the two are a whole */
+      sync_close(store);
+      temp_remove(dir);
+    }
+  }
+  CHECK(noticed > 0);
+}
+
+/* Then the older file is what there is, as it was, and how much is missing is told. */
+TEST(without_an_archive_an_older_file_is_what_it_was_and_what_is_missing_is_told) {
+  for (int restart = 0; restart < 2; restart++) {
+    const char *dir = make_mix(STORE_ARCHIVE_OFF, 3, restart);
+    struct store *store;
+    struct err err;
+    enum moonkeep_code code = try_open(dir, STORE_ARCHIVE_OFF, &store, &err);
+    CHECK(strstr(said, "the file is an older copy") != NULL);
+    if (code) { /* it was copied while it was written */
+      CHECK_INT(code, MOONKEEP_CORRUPT);
+    } else {
+      int n = number_at(store, 1);
+      for (int i = 0; i < KEYS; i++) CHECK_INT(number_at(store, i), n);
+      CHECK(strstr(receipt_of(store), "an older copy") != NULL);
+      CHECK(strstr(receipt_of(store), "\"missing\":0") == NULL);
+      sync_close(store);
+    }
+    char command[700];
+    snprintf(command, sizeof command, "test -s '%s'/damaged-*/appdata.db-wal", dir);
+    CHECK(system(command) == 0);
+    temp_remove(dir);
+  }
+}
+
+/* A reader of another program keeps the log from going into the file as a whole, for a while. */
+TEST(a_copy_from_the_middle_of_a_long_checkpoint_is_noticed) {
+  const char *dir = temp_dir();
+  char copy[520], file[520];
+  sqlite3 *db;
+  snprintf(copy, sizeof copy, "%.500s.older", dir);
+  snprintf(file, sizeof file, "%.500s/appdata.db", dir);
+  pid_t pid = start_writer(dir, STORE_ARCHIVE_SYNC, 3, false);
+  CHECK(sqlite3_open_v2(file, &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK);
+  sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+  CHECK(sqlite3_exec(db, "BEGIN; SELECT count(*) FROM appData", NULL, NULL, NULL) == SQLITE_OK);
+  atomic_store(&signs->allowed, 1);
+  await(&signs->said, 2);
+  copy_file(file, copy);
+  sqlite3_close(db);
+  atomic_store(&signs->allowed, 2);
+  await(&signs->said, 3);
+  end_writer(pid);
+  copy_file(copy, file);
+  unlink(copy);
+  struct store *store = must_open(dir, STORE_ARCHIVE_SYNC);
+  CHECK(strstr(said, "the file is an older copy") != NULL);
+  CHECK_INT(count_wrong(store, 3), 0);
+  sync_close(store);
+}
+
+TEST(restore_and_check_do_not_mix_them_either) {
+  const char *dir = make_mix(STORE_ARCHIVE_SYNC, 3, true);
+  struct recalled recalled;
+  struct err err;
+  unsigned bad = 0;
+  struct inspect inspect = {.dir = dir, .told = ignore};
+  CHECK_INT(inspect_run(&inspect, &bad, &err), MOONKEEP_OK);
+  CHECK_INT(bad, 1);
+  struct recall recall = {.dir = dir, .until_ms = INT64_MAX, .clock = &sync_clock};
+  if (recall_run(&recall, &recalled, &err)) FAIL("%s", err.message);
+  CHECK(!recalled.kept_as_backup && recalled.kept.len > 0);
+  recalled_deinit(&recalled);
+  struct store *store = must_open(dir, STORE_ARCHIVE_SYNC);
+  CHECK_INT(count_wrong(store, 3), 0);
+  sync_close(store);
+}
+
+/* ---- and files that nobody has touched ---- */
+
+static _Noreturn void write_for_ever(const char *dir) {
+  struct store *store = must_open(dir, STORE_ARCHIVE_OFF);
+  for (int n = 1;; n++) {
+    write_keys(store, 0, KEYS, 1 + (int)check_below(3), n);
+    atomic_fetch_add(&signs->said, 1);
+    if (check_below(4) > 0) continue;
+    sync_close(store);
+    store = must_open(dir, STORE_ARCHIVE_OFF);
+  }
+}
+
+TEST(a_file_after_a_kill_is_not_taken_for_an_older_one) {
+  const char *dir = temp_dir();
+  long rounds = check_rounds(8);
+  for (long i = 0; i < rounds; i++) {
+    make_signs();
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      write_for_ever(dir);
+    }
+    await(&signs->said, 1 + (int)check_below(3));
+    usleep((unsigned)check_below(20000)); /* somewhere in the next one */
+    end_writer(pid);
+    struct store *store = must_open(dir, STORE_ARCHIVE_OFF);
+    CHECK_STR(said, "");
+    sync_close(store);
+  }
+}

@@ -15,12 +15,15 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/timers.h"
 #include "check.h"
 #include "helpers/temp.h"
 #include "history/history.h"
 #include "script/scripts.h"
+#include "store/archive.h"
 #include "store/recall.h"
+#include "store/snapshot.h"
 #include "store/store.h"
 
 enum {
@@ -264,7 +267,22 @@ static void bring_back(const char *dir) {
   record->brought_back++;
 }
 
+/* Before anything was saved there is nothing to bring back, and a damaged file is refused. */
+static bool is_kept(const char *dir) {
+  const char *backups = temp_path(dir, "backups");
+  struct snapshot *all;
+  struct err err;
+  size_t count;
+  uint64_t seq;
+  int64_t at_ms;
+  if (snapshot_list(backups, &all, &count, &err)) FAIL("%s", err.message);
+  mem_free(all);
+  if (archive_reach(backups, 1, 0, &seq, &at_ms, &err)) FAIL("%s", err.message);
+  return count > 0 || seq > 0;
+}
+
 static void lose_something(const char *dir) {
+  if (!is_kept(dir)) return;
   const char *file = temp_path(dir, "appdata.db"), *log = temp_path(dir, "appdata.db-wal");
   bool has_log = access(log, F_OK) == 0;
   record->lost++;

@@ -679,6 +679,8 @@ static long long count_brought_back(const char *dir) {
   const char *rescued = temp_dir();
   if (rename(temp_path(dir, "backups"), temp_path(rescued, "backups"))) FAIL("%s", strerror(errno));
   sync_close(open_archived(rescued, STORE_ARCHIVE_SYNC));
+  bool none = strcmp(sync_sql(rescued, "SELECT count(*) FROM sqlite_schema WHERE name='list'"), "0") == 0;
+  if (none) return 0; /* the archive had not begun */
   snprintf(count, sizeof count, "%s", sync_sql(rescued, "SELECT count(*) FROM list"));
   snprintf(last, sizeof last, "%s",
            sync_sql(rescued, "SELECT CAST(substr(max(key), 2) AS INTEGER) FROM list"));

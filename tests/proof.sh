@@ -35,6 +35,7 @@ try 'killed, and all lost but the backups folder' ROUNDS=200 "$tests/store/archi
 try 'killed while backups are made' ROUNDS=250 "$tests/store/keeper_test" a_kill
 try 'killed while an older file is brought up to date' ROUNDS=100 "$tests/store/migrate_test" a_kill
 try 'killed while many start and restore' ROUNDS=250 "$tests/store/race_test"
+try 'killed during restores, at each operation' ROUNDS=1 "$tests/store/restore_test" killed
 try 'killed hosts, end to end' CYCLES=100 bash tests/cli/kill_test.sh
 try 'histories with kills, losses, restores' ROUNDS=200 "$tests/history/history_test"
 try 'copies of a live folder' ROUNDS=100 "$tests/store/copy_test"

@@ -673,6 +673,61 @@ TEST(killed_restore_is_done_or_not) {
   CHECK(kill_at > 8);
 }
 
+/* a is there at the first moment, b and c at the second; of c the store file knows in its log alone. */
+static const char *make_moments(int64_t *first_ms, int64_t *second_ms) {
+  const char *dir = temp_dir();
+  struct store *store = open_archived(dir);
+  sync_set(store, "appData", "a", "1");
+  *first_ms = clock_wall_ms(&sync_clock);
+  sync_advance(1000);
+  sync_set(store, "appData", "b", "1");
+  sync_close(store);
+  set_and_die(dir, "c");
+  *second_ms = clock_wall_ms(&sync_clock);
+  sync_advance(1000);
+  return dir;
+}
+
+/* Whether it came to its end. */
+static bool recall_and_die(const char *dir, int64_t until_ms) {
+  int status;
+  pid_t child = fork();
+  if (child == 0) {
+    struct recall recall = {.dir = dir, .until_ms = until_ms, .clock = &sync_clock};
+    struct recalled recalled;
+    struct err err;
+    moves = 0;
+    disk_set_gate(kill_there);
+    _exit(recall_run(&recall, &recalled, &err) == MOONKEEP_OK ? 0 : 1);
+  }
+  waitpid(child, &status, 0);
+  if (WIFEXITED(status)) CHECK_INT(WEXITSTATUS(status), 0);
+  return WIFEXITED(status);
+}
+
+/* And whichever it is, the state before can be brought back. At every operation with ROUNDS in the
+ * environment, at every fifth without. */
+TEST(killed_restore_of_a_moment_is_done_or_not) {
+  bool ended = false;
+  int kills = 0, done = 0;
+  for (kill_at = 1; !ended; kill_at += getenv("ROUNDS") ? 1 : 5, kills++) {
+    int64_t first_ms, second_ms;
+    const char *dir = make_moments(&first_ms, &second_ms);
+    ended = recall_and_die(dir, first_ms);
+    struct store *store = open_archived(dir);
+    const char *rows = sync_select(store, "appData", "%");
+    sync_close(store);
+    bool old = strcmp(rows, "a=1 b=1 c=1") == 0;
+    if (ended ? old : !old && strcmp(rows, "a=1") != 0) FAIL("killed at %d: %s", kill_at, rows);
+    done += !old;
+    sync_advance(1000);
+    check_recalled(dir, second_ms, "a=1 b=1 c=1");
+    temp_remove(dir);
+  }
+  printf("%d kills, %d of them with the restore done\n", kills - 1, done - 1);
+  CHECK(done > 1 && kill_at > 8);
+}
+
 static int fail_there(const char *doing, const char *path) {
   (void)doing, (void)path;
   return ++moves == fail_at ? fail_with : 0;

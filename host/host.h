@@ -128,6 +128,8 @@ int host_timeout_ms(const struct host *host);
 /* Until when (clock_ticks_us) what is taken in may go on, so that scripts have their turn, too: half of what
  * is left of a tick, or of nothing where it is used up; 0: this is no tick, or one without an end. */
 int64_t host_share_us(const struct host *host);
+/* See scripts_room_in_line. */
+size_t host_room_in_line(const struct host *host, size_t most);
 void host_stir(struct host *host); /* the store was called from outside: the next tick looks after it */
 
 /* Ends it in order: no more events are taken; what is running finishes, however long it takes; sleepers and

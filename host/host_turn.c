@@ -101,6 +101,10 @@ int64_t host_share_us(const struct host *host) {
   return now ? now + (host->until_us - now) / 2 : 0;
 }
 
+size_t host_room_in_line(const struct host *host, size_t most) {
+  return host->scripts ? scripts_room_in_line(host->scripts, most) : most;
+}
+
 static void hand_out_answers(struct host *host) {
   host->answers_left = store_pump_until(host->store, host_share_us(host));
 }

@@ -9,6 +9,9 @@
 #include "base/mem.h"
 #include "script/which_lua.h"
 
+/* So many handlers are in line for their turn, at most, before more events are handed out. */
+enum { IN_LINE = 256 };
+
 struct posted { /* an event on its way to the host's thread, and then until it is done */
   struct host_event event;
   struct list link;
@@ -57,10 +60,12 @@ static void on_fault(struct host_listener *listener, const char *script, const c
   if (api->options.failed) api->options.failed(api->options.ctx, &failure);
 }
 
-/* What was answered at once in this turn is told in the next one. */
+/* What was answered at once in this turn is told in the next one, and events that found no room find it
+ * there. Where there is none, what makes it wakes the host. */
 static void before_sleep(struct host_listener *listener) {
   const struct moonkeep_host *api = list_of(listener, struct moonkeep_host, listener);
-  if (!list_empty(&api->answered)) host_stir(api->host);
+  bool more = !list_empty(&api->taken) && host_room_in_line(api->host, IN_LINE) > 0;
+  if (more || !list_empty(&api->answered)) host_stir(api->host);
 }
 
 /* ---- events ---- */
@@ -96,30 +101,25 @@ static void refuse_all(struct moonkeep_host *api, const struct err *err) {
   }
 }
 
-/* Hands out events, at least one, until the tick's share is used up. What is left keeps its place in front of
- * those that come, and wakes the host again. */
-static void hand_out_posted(struct moonkeep_host *api) {
+/* Hands out events while there is room in line, until the tick's share is used up. What is left keeps its
+ * place in front of those that come. */
+static void hand_out_taken(struct moonkeep_host *api) {
   int64_t until_us = host_share_us(api->host);
+  size_t room = list_empty(&api->taken) ? 0 : host_room_in_line(api->host, IN_LINE);
   struct err err;
-  for (struct list *link; (link = list_pop(&api->taken));) {
+  for (struct list *link; room > 0 && (link = list_pop(&api->taken)); room--) {
     struct posted *posted = list_of(link, struct posted, link);
     posted->event.done = on_done;
     if (host_emit(api->host, posted->json, posted->len, &posted->event, &err)) refuse(posted, &err);
     if (until_us && clock_ticks_us() >= until_us) break;
   }
-  if (!list_empty(&api->taken)) uv_async_send(&api->posted);
-}
-
-static void take_posted(struct moonkeep_host *api) {
-  pthread_mutex_lock(&api->lock);
-  list_join(&api->taken, &api->events);
-  pthread_mutex_unlock(&api->lock);
-  hand_out_posted(api);
 }
 
 static void on_posted(uv_async_t *async) {
   struct moonkeep_host *api = async->data;
-  take_posted(api);
+  pthread_mutex_lock(&api->lock);
+  list_join(&api->taken, &api->events);
+  pthread_mutex_unlock(&api->lock);
   provided_take_in(api->provided);
   host_stir(api->host);
 }
@@ -160,6 +160,7 @@ enum moonkeep_code moonkeep_set_memory(void *(*resize)(void *ctx, void *block, s
 
 static void on_turn(uv_prepare_t *turn) {
   api_answer(turn->data);
+  hand_out_taken(turn->data);
 }
 
 static void free_api(struct moonkeep_host *api) {

@@ -16,9 +16,11 @@
 
 /* The collector waits until memory has grown to this percentage of what was in use after the last collection:
  * a long pause gives the most updates a second, a short one the smallest script at rest. It works whenever
- * two to the power of GC_STEP bytes have been allocated, and does so much then: with more of both a task that
- * allocates some kilobytes had a millisecond of it, or several. */
-enum { GC_PAUSE = 300, GC_STEPMUL = 40, GC_STEP = 9 };
+ * two to the power of GC_STEP bytes have been allocated, and for each eight of them does GC_STEPMUL units
+ * then, of which an object that is swept is one: with more of both a task that allocates some kilobytes had a
+ * millisecond of it, or several. As it is, memory grows by a quarter of what is in use while a collection
+ * goes on. */
+enum { GC_PAUSE = 300, GC_STEPMUL = 8, GC_STEP = 9 };
 
 /* ---- the state ---- */
 

@@ -238,6 +238,15 @@ static bool run_slowed(struct scripts *scripts) {
   return store_has_room(scripts->options.store) && run_first(&scripts->slowed);
 }
 
+size_t scripts_room_in_line(const struct scripts *scripts, size_t most) {
+  enum { WAITING = 4 };
+  size_t awake = scripts->tasks - scripts->sleeping, calls = store_pending(scripts->options.store);
+  if (awake >= WAITING * most && calls >= WAITING * most) return 0;
+  if (scripts->slowed_count >= most) return 0;
+  for (const struct list *at = scripts->ready.next; at != &scripts->ready && most > 0; at = at->next) most--;
+  return most;
+}
+
 void scripts_set_deadline(struct scripts *scripts, int64_t until_us) {
   scripts->until_us = until_us;
 }

@@ -119,6 +119,11 @@ enum moonkeep_code scripts_emit(struct scripts *scripts, const char *name, size_
  * (store_kick, store_pump): tasks that only ever say bot.sleep(0) must not keep the others waiting. */
 bool scripts_run(struct scripts *scripts);
 
+/* How many events may be emitted so that no more than `most` jobs are in line for scripts_run; 0 while some
+ * times that many tasks wait for the store: what is begun and waits is memory that Lua's collector looks
+ * through all at once. What stands in the way always ends by itself. */
+size_t scripts_room_in_line(const struct scripts *scripts, size_t most);
+
 /* scripts_run stops early at this moment of clock_ticks_us; 0: it does not. */
 void scripts_set_deadline(struct scripts *scripts, int64_t until_us);
 

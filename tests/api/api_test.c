@@ -10,6 +10,8 @@
 #include "helpers/temp.h"
 #include "moonkeep.h"
 
+enum { WAITERS = 1500 };
+
 struct seen {
   char text[4096];
   enum moonkeep_code code;
@@ -51,12 +53,14 @@ static void close_host(struct moonkeep_host *host) {
 }
 
 /* As a loop would: sleeps until a tick is due. */
+static void tick_once(struct moonkeep_host *host, int64_t budget_us) {
+  struct pollfd fd = {.fd = moonkeep_fd(host), .events = POLLIN};
+  poll(&fd, 1, moonkeep_timeout_ms(host));
+  CHECK(moonkeep_tick(host, budget_us));
+}
+
 static void tick_until(struct moonkeep_host *host, const struct seen *seen, int answers) {
-  while (seen->answers < answers) {
-    struct pollfd fd = {.fd = moonkeep_fd(host), .events = POLLIN};
-    poll(&fd, 1, moonkeep_timeout_ms(host));
-    CHECK(moonkeep_tick(host, 2000));
-  }
+  while (seen->answers < answers) tick_once(host, 2000);
 }
 
 static const char *add_one(void *ctx, const char *json) {
@@ -221,6 +225,69 @@ TEST(many_events_at_once_are_more_than_a_tick) {
   }
   close_host(host); /* refuses the others, in their turn too */
   CHECK_INT(came, EVENTS);
+}
+
+/* What waits for the disk is bounded, however many events have come and however long a tick may take. */
+TEST(events_wait_for_room_in_line) {
+  enum { EVENTS = 6000, MOST = 2000 };
+  struct seen seen = {.answers = 0};
+  const char *scripts = temp_dir();
+  temp_write(temp_path(scripts, "hits.lua"),
+             "bot.on('hit', function(event) appData:update(event.key, function(n) return n + 1 end, 0) end)");
+  struct moonkeep_host *host = open_host(temp_dir(), scripts, &seen);
+  for (int i = 0; i < EVENTS; i++) {
+    char json[64];
+    int len = snprintf(json, sizeof json, "{\"event\":\"hit\",\"key\":\"k%d\"}", i);
+    CHECK_INT(moonkeep_emit(host, json, (size_t)len, on_done, &seen), MOONKEEP_OK);
+  }
+  while (seen.answers < EVENTS) {
+    struct moonkeep_status status = {.size = sizeof status};
+    tick_once(host, 1000000);
+    moonkeep_status(host, &status);
+    if (status.tasks_running > MOST) FAIL("%zu at once", status.tasks_running);
+  }
+  close_host(host);
+}
+
+static void keep_waiting(void *ctx, struct moonkeep_call *call, const char *args) {
+  struct moonkeep_call **kept = ctx;
+  (void)args;
+  for (size_t i = 0; i < WAITERS; i++) {
+    if (kept[i]) continue;
+    kept[i] = call;
+    return;
+  }
+}
+
+static void provide_wait(void *ctx, struct moonkeep_host *host) {
+  CHECK_INT(moonkeep_provide(host, "game", "wait", keep_waiting, ctx, NULL), MOONKEEP_OK);
+}
+
+/* Handlers that sleep, or wait for the server, may do so for ever: others have their turn. */
+TEST(handlers_that_wait_for_other_things_take_no_room) {
+  static struct moonkeep_call *kept[WAITERS];
+  struct seen seen = {.answers = 0}, waited = {.answers = 0};
+  struct moonkeep_options options = {.size = sizeof options,
+                                     .data = temp_dir(),
+                                     .scripts = temp_dir(),
+                                     .ctx = kept,
+                                     .prepare = provide_wait,
+                                     .backup_every_ms = -1};
+  struct moonkeep_host *host;
+  temp_write(temp_path(options.scripts, "waits.lua"),
+             "local wait = require 'game'.wait bot.on('sleep', function() bot.sleep(86400) end)"
+             " bot.on('wait', function() wait() end) bot.on('hit', function() appData:set('k', 1) end)");
+  CHECK_INT(moonkeep_open(&host, &options, NULL), MOONKEEP_OK);
+  for (int i = 0; i < WAITERS; i++) {
+    CHECK_INT(moonkeep_emit(host, "{\"event\":\"sleep\"}", 17, NULL, NULL), MOONKEEP_OK);
+    CHECK_INT(moonkeep_emit(host, "{\"event\":\"wait\"}", 16, on_done, &waited), MOONKEEP_OK);
+  }
+  CHECK_INT(moonkeep_emit(host, "{\"event\":\"hit\"}", 15, on_done, &seen), MOONKEEP_OK);
+  tick_until(host, &seen, 1);
+  CHECK_INT(waited.answers, 0);
+  for (int i = 0; i < WAITERS; i++) moonkeep_return(kept[i], NULL);
+  tick_until(host, &waited, WAITERS);
+  close_host(host);
 }
 
 TEST(events_are_made_of_values) {

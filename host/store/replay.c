@@ -131,8 +131,25 @@ enum moonkeep_code replay_has_begun(const char *dir, uint64_t epoch, uint64_t af
   return code;
 }
 
-/* The next epoch that began behind a group that can be reached from here. It begins with the first of its
- * files: behind the others' first groups the state is not the one that they build on. */
+/* Whether the epoch that begins with this file has a group of this number, or may have had it. */
+static enum moonkeep_code is_in(const char *dir, const struct archive_file *file, uint64_t seq, bool *is,
+                                struct err *err) {
+  struct archive_reader reader;
+  struct archive_group group;
+  bool end = false;
+  *is = false;
+  if (file->after >= seq) return MOONKEEP_OK;
+  enum moonkeep_code code = archive_open(&reader, dir, file->epoch, file->after, err);
+  if (code) return code;
+  while (!code && !end && reader.seq < seq) code = archive_next(&reader, &group, &end, err);
+  *is = !code && (reader.seq >= seq || reader.gap || reader.damaged);
+  archive_end(&reader);
+  return code;
+}
+
+/* The next epoch on the way to the newest one: from that back, each was restored from the newest one before
+ * it that has the group behind which it begins. The others were left again. An epoch begins with the first of
+ * its files: behind the others' first groups the state is not the one that they build on. */
 static enum moonkeep_code find_branch(const struct replay *replay, uint64_t seq, uint64_t *epoch,
                                       uint64_t *after, struct err *err) {
   struct archive_file *files;
@@ -140,11 +157,13 @@ static enum moonkeep_code find_branch(const struct replay *replay, uint64_t seq,
   *epoch = 0;
   *after = UINT64_MAX;
   enum moonkeep_code code = archive_list(replay->dir, &files, &count, err);
-  for (size_t i = 0; !code && i < count && !*epoch; i++) {
-    bool has = false, first = i == 0 || files[i - 1].epoch != files[i].epoch;
+  for (size_t i = count; !code && i-- > 0;) {
+    bool on_the_way = *epoch == 0, begun = false, first = i == 0 || files[i - 1].epoch != files[i].epoch;
     if (!first || files[i].epoch <= replay->epoch || files[i].after < seq) continue;
-    code = replay_has_begun(replay->dir, files[i].epoch, files[i].after, replay->until_ms, &has, err);
-    if (!has) continue;
+    if (!on_the_way) code = is_in(replay->dir, &files[i], *after, &on_the_way, err);
+    if (code || !on_the_way) continue;
+    code = replay_has_begun(replay->dir, files[i].epoch, files[i].after, replay->until_ms, &begun, err);
+    if (code || !begun) continue;
     *epoch = files[i].epoch;
     *after = files[i].after;
   }

@@ -607,6 +607,47 @@ TEST(an_epoch_is_joined_where_it_began_only) {
   check_restored(dir, "a=1 b=2 c=3 d=4", "\"archived\":2", "\"missing\":0");
 }
 
+/* ---- a store that was restored several times ---- */
+
+/* Behind the backup, a=1 b=2: c to e are epoch 1's. */
+static const char *make_first_epoch(void) {
+  const char *dir = make_folder();
+  struct buf groups = {0};
+  add_put(&groups, 3, "c", "3");
+  add_put(&groups, 4, "d", "4");
+  add_put(&groups, 5, "e", "5");
+  write_archive(dir, 2, &groups, 5);
+  unlink(file_of(dir));
+  return dir;
+}
+
+static void archive_one(const char *dir, uint64_t epoch, uint64_t seq, const char *key) {
+  struct buf groups = {0};
+  add_put_in(&groups, epoch, seq, key, "0");
+  write_archive_of(dir, epoch, seq - 1, &groups, seq);
+}
+
+TEST(a_restore_further_back_than_the_one_before_counts) {
+  const char *dir = make_first_epoch();
+  archive_one(dir, 2, 5, "x");
+  archive_one(dir, 3, 4, "y");
+  check_restored(dir, "a=1 b=2 c=3 y=0", "\"archived\":2", "\"missing\":0");
+}
+
+TEST(a_restore_that_was_undone_does_not_count) {
+  const char *dir = make_first_epoch();
+  archive_one(dir, 2, 4, "x");
+  archive_one(dir, 3, 6, "y");
+  check_restored(dir, "a=1 b=2 c=3 d=4 e=5 y=0", "\"archived\":4", "\"missing\":0");
+}
+
+TEST(a_restore_of_what_came_after_a_restore_builds_on_it) {
+  const char *dir = make_first_epoch();
+  archive_one(dir, 2, 4, "x");
+  archive_one(dir, 3, 5, "y");
+  check_restored(dir, "a=1 b=2 c=3 x=0 y=0", "\"archived\":3", "\"missing\":0");
+}
+
 TEST(moments_are_read_as_people_write_them) {
   static const struct {
     const char *text;

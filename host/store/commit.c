@@ -206,17 +206,28 @@ static void time_group(struct commit *commit, struct group *group) {
   group->took_us = commit->owed_us = clock_ticks_us() - began;
 }
 
+/* It is in the tables at once. Where the archive has to have it before anybody is told, no reader may look
+ * there in between: what it saw could still be lost with the store file. */
+static enum moonkeep_code erase_unseen(struct commit *commit, struct erase_job *erase, struct err *err) {
+  struct store_call *call = erase->call;
+  bool hold = commit->archiver->mode == STORE_ARCHIVE_SYNC;
+  if (hold) pthread_mutex_lock(commit->view_lock);
+  enum moonkeep_code code =
+      engine_erase_like(&commit->engine, erase->seq, erase->now_ms, bucket_name(call->bucket), call->pattern,
+                        call->pattern_len, &call->count, err);
+  bool failed = code != MOONKEEP_OK;
+  if (!failed) code = hand_to_archive(commit, code, err);
+  if (hold) pthread_mutex_unlock(commit->view_lock);
+  if (!failed) return code;
+  code = settle(commit, erase->seq, code, err);
+  return hand_to_archive(commit, code, err);
+}
+
 static void run_erase(struct commit *commit, struct erase_job *erase) {
   struct err err;
-  struct store_call *call = erase->call;
   enum moonkeep_code code = archiver_is_well(commit->archiver, &err);
   if (!code) code = fold_everything(commit, &err);
-  if (!code) {
-    code = engine_erase_like(&commit->engine, erase->seq, erase->now_ms, bucket_name(call->bucket),
-                             call->pattern, call->pattern_len, &call->count, &err);
-    if (code) code = settle(commit, erase->seq, code, &err);
-    code = hand_to_archive(commit, code, &err);
-  }
+  if (!code) code = erase_unseen(commit, erase, &err);
   if (code) job_fail(&erase->job, &err);
 }
 

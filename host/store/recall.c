@@ -83,6 +83,7 @@ static enum moonkeep_code close_settled(const struct recalling *recalling, const
                                         struct engine *engine, bool log_was_there, struct err *err) {
   struct marker marker;
   if (!is_vouched_for(recalling, mark, engine, log_was_there)) return engine_close(engine, true, err);
+  if (engine->settled == 0) engine->settled = mark->settled;
   marker_open(&marker, &recalling->folder, engine);
   marker.mark.faulty = mark->faulty;
   enum moonkeep_code code = engine_finish(engine, err);

@@ -475,6 +475,22 @@ TEST(log_that_is_missing_stale_or_another_databases_loses_nothing_that_the_archi
   free(stale), free(foreign);
 }
 
+/* A restore brings what is in the log into the file before it begins; not what is of another database. */
+TEST(log_of_another_database_is_left_alone_by_a_restore_that_is_only_tried) {
+  const char *dir = make_archived(true), *other = make_archived(false);
+  struct recalled recalled;
+  struct err err;
+  size_t len;
+  char *log = temp_read(temp_path(other, "appdata.db-wal"), &len);
+  temp_write_bytes(temp_path(dir, "appdata.db-wal"), log, len);
+  unlink(temp_path(dir, "appdata.db-shm"));
+  free(log);
+  struct recall recall = {.dir = dir, .until_ms = INT64_MAX, .clock = &sync_clock, .dry_run = true};
+  if (recall_run(&recall, &recalled, &err)) FAIL("%s", err.message);
+  recalled_deinit(&recalled);
+  check_all_there(dir, "of another database");
+}
+
 static void check_recalled(const char *dir, int64_t until_ms, const char *rows) {
   struct recalled recalled;
   struct err err;

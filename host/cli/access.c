@@ -92,6 +92,7 @@ enum moonkeep_code access_open(struct cli *cli, struct log *log, struct store **
   options.value_bytes = settings->value_bytes;
   options.backups_dir = settings->backups;
   options.archive = settings->archive;
+  options.backs_up_edits = true;
   return store_open(store, &options, err);
 }
 

@@ -355,6 +355,7 @@ bool keeper_open(struct keeper *keeper, const char *data, struct deed *deed, int
                  const struct clock *clock, const struct log *log) {
   *keeper = (struct keeper){
       .data = data, .deed = deed, .dir = deed->dir, .every_ms = every_ms, .clock = clock, .log = log};
+  keeper->opened_ms = clock_wall_ms(clock);
   keeper->path = disk_join(data, "appdata.db");
   if (!keeper->path || !make_locks(keeper)) {
     mem_free(keeper->path);

@@ -118,6 +118,7 @@ static struct store *new_store(const struct store_options *options) {
   if (!store) return NULL;
   store->clock = options->clock ? options->clock : &clock_system;
   store->log = options->log;
+  store->backs_up_edits = options->backs_up_edits || options->backup_every_ms > 0;
   store->value_bytes = options->value_bytes ? options->value_bytes : STORE_VALUE_BYTES;
   share_cache(store, options->cache_bytes ? options->cache_bytes : STORE_CACHE_BYTES);
   store->folder = (struct folder){.fd = -1, .lock_fd = -1};
@@ -225,6 +226,7 @@ static enum moonkeep_code start_file(struct store *store, struct err *err) {
   if (code) return code;
   store->mender.check_now = start.unchecked || start.edit_seq > 0;
   store->mender.edit_seq = start.edit_seq;
+  store->backs_up_edits &= start.edit_seq > 0 && store->archiver.mode != STORE_ARCHIVE_OFF;
   code = receipt_load(engine->db, &store->receipt, err);
   if (!code) code = receipt_is_untold(engine->db, &store->receipt_now, err);
   store->receipt_now |= start.restored;
@@ -308,7 +310,25 @@ enum moonkeep_code store_open(struct store **out, const struct store_options *op
 
 /* ---- closing ---- */
 
+static void forget(struct store_backup *request, const struct store_backup_state *made,
+                   const struct err *err) {
+  (void)request, (void)made, (void)err; /* the log has it */
+}
+
+/* What other programs have changed is not in the archive, nor is what comes after it of any use there without
+ * a backup in between. The keeper makes one, unless all is over before it has looked. */
+static void back_up_edits(struct store *store) {
+  struct store_backup request = {.done = forget};
+  struct store_backup_state state;
+  struct err ignored;
+  store_backup_state(store, &state);
+  if (!store->backs_up_edits || state.at_ms >= store->keeper.opened_ms) return;
+  if (store_backup(store, &request, &ignored)) return;
+  while (store->pending > 0) store_wait(store, -1);
+}
+
 enum moonkeep_code store_close(struct store *store, struct err *err) {
+  back_up_edits(store);
   store->closing = true;
   keeper_stop(&store->keeper);
   mender_stop(&store->mender);

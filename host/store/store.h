@@ -60,6 +60,7 @@ struct store_options {
   const char
       *backups_dir; /* where the backups are, of this store alone; NULL: `backups` in the data folder */
   int64_t backup_every_ms; /* how often one is made where something has changed; 0: only by store_backup */
+  bool backs_up_edits;     /* and before store_close where other programs have changed something */
   enum store_archive archive;
   const struct clock *clock; /* NULL: the system's; borrowed until store_close */
   const struct log

@@ -102,6 +102,7 @@ struct store {
   size_t pending_bytes; /* what they carry */
   bool closing;
   bool wants_reopening; /* see store_wants_reopening */
+  bool backs_up_edits;  /* other programs have changed something, and it is to be in a backup at the end */
   struct tally tally;
 
   struct outbox outbox;

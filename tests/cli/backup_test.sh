@@ -141,6 +141,25 @@ a_backup_that_cannot_be_opened_is_told() {
   is 'how many' "$(wc -l <out.txt)" 2
 }
 
+# What other programs change is not in the archive: a backup goes before what comes after it there.
+edits_by_other_programs_are_backed_up() {
+  mk set a 1
+  sqlite3 data/appdata.db "UPDATE appData SET value='7' WHERE key='a'"
+  mk get a
+  is 'the edit' "$out" 7
+  mk set b 2
+  mk check
+  is 'check' "$status" 0
+  is 'how many' "$("$moonkeep" backups | wc -l)" 1
+  sqlite3 data/appdata.db "UPDATE appData SET value='8' WHERE key='a'"
+  mkdir bots
+  mk run bots </dev/null
+  mk set b 3
+  rm data/appdata.db
+  mk select
+  is 'what comes back' "$out" $'{"key":"a","value":8}\n{"key":"b","value":3}'
+}
+
 tests='
   without_a_host
   with_a_host
@@ -150,6 +169,7 @@ tests='
   the_archive_goes_on_from_it
   where_there_is_nothing
   a_folder_that_cannot_be_made_is_named
+  edits_by_other_programs_are_backed_up
   a_backup_that_cannot_be_opened_is_told
 '
 # shellcheck disable=SC2086 # the names are meant to be split

@@ -22,8 +22,11 @@ enum {
   RETRY_MOST = 10,         /* doublings */
   LEAST_WAL_PAGES = 65536, /* 256 MiB: see wal_limit */
   POLL_MS = 5,             /* while the log goes into the file, piece by piece */
-  MOST_POLLS = 200,        /* for each of the pieces */
 };
+
+#ifndef KEEPER_MOST_POLLS
+#define KEEPER_MOST_POLLS 200 /* for each of the pieces */
+#endif
 
 #ifndef KEEPER_PIN_PAGES
 #define KEEPER_PIN_PAGES 8192 /* of the log between two pins: a checkpoint of some 0.1 s */
@@ -107,7 +110,7 @@ static bool pace(void *ctx, uint64_t rows) {
  * False: others wait for the file. */
 static bool await_checkpoint(const struct keeper *keeper) {
   int pages = pins_first(&keeper->pins);
-  for (int i = 0; i < MOST_POLLS && atomic_load(&keeper->commit->done_pages) < pages; i++) {
+  for (int i = 0; i < KEEPER_MOST_POLLS && atomic_load(&keeper->commit->done_pages) < pages; i++) {
     if (atomic_load(&keeper->hurry_up) || atomic_load(&keeper->stopping)) return false;
     nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
   }

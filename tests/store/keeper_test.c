@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sqlite3.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -126,6 +127,24 @@ TEST(a_backup_that_is_asked_for_is_made_at_once) {
   CHECK_INT(request.code, MOONKEEP_OK);
   CHECK_INT(request.made.keys, 10);
   CHECK_STR(state_of(store).name, request.made.name);
+  sync_close(store);
+}
+
+/* Where pins are few pages apart, as in a build with tiny constants, it waits for a checkpoint in vain. */
+TEST(a_reader_of_another_program_holds_no_backup_up) {
+  const char *dir = temp_dir();
+  struct store *store = open_kept(dir, NULL);
+  sqlite3 *reader;
+  CHECK(sqlite3_open_v2(temp_path(dir, "appdata.db"), &reader, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK);
+  sqlite3_db_config(reader, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+  sync_set(store, "appData", "a", "1");
+  CHECK(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM _journal", NULL, NULL, NULL) == SQLITE_OK);
+  for (int i = 0; i < 20; i++) sync_set(store, "appData", "b", "2");
+  struct request request = ask(store);
+  CHECK_INT(request.code, MOONKEEP_OK);
+  CHECK_INT(request.made.keys, 2);
+  sqlite3_close(reader);
+  CHECK_INT(ask(store).code, MOONKEEP_OK);
   sync_close(store);
 }
 

@@ -180,7 +180,8 @@ static uint64_t reach(const struct opening *opening, uint64_t epoch, uint64_t se
   return last > seq ? last : seq;
 }
 
-/* Whether a backup with its archive has more than the file with its. */
+/* Whether a backup with its archive has more than the file with its. An older copy may have been made while a
+ * host wrote to the file, and then be of several moments: there it is enough if they have as much. */
 static bool reaches_further(const struct opening *opening) {
   const struct start *start = opening->start;
   const struct engine *engine = opening->engine;
@@ -193,11 +194,12 @@ static bool reaches_further(const struct opening *opening) {
                             .clock = start->clock,
                             .log = start->log};
   uint64_t of_file = reach(opening, engine->epoch, engine->last_seq);
-  if (engine->epoch == opening->mark.epoch && of_file >= opening->mark.seq) return false;
+  if (!opening->older && engine->epoch == opening->mark.epoch && of_file >= opening->mark.seq) return false;
   if (rebuild_choose(&rebuild, &chosen, &ignored)) return false;
   if (chosen.epoch != engine->epoch)
     return chosen.epoch > engine->epoch && chosen.epoch <= opening->mark.epoch;
-  return reach(opening, chosen.epoch, chosen.seq) > of_file;
+  uint64_t of_backup = reach(opening, chosen.epoch, chosen.seq);
+  return of_backup > of_file || (opening->older && of_backup == of_file);
 }
 
 /* Numbers of changes that others have heard of are not given again in this epoch. */
@@ -368,7 +370,7 @@ static enum moonkeep_code open_checked(struct opening *opening, struct err *err)
   if (code || opening->restored) return code;
   if (holds_nothing(opening)) return begin_again(opening, err);
   code = adopt(opening, err);
-  opening->lost = !code && says_less(opening);
+  opening->lost = !code && (opening->older || says_less(opening));
   if (opening->lost) code = complete(opening, err);
   if (!code && opening->copied && !opening->restored) code = take_copy(opening, err);
   /* Left open it would hold the log, which the next try, in this process, may have to set aside. */

@@ -2,6 +2,7 @@
  * anything; whoever has lost his data folder, or moved it, goes on with it. ROUNDS=3 tries more kills. */
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 
 #include "base/mem.h"
 #include "check.h"
+#include "helpers/heard.h"
 #include "helpers/sync.h"
 #include "helpers/temp.h"
 #include "store/deed.h"
@@ -39,27 +41,17 @@ static struct places make_places(void) {
   return at;
 }
 
-static char said[8192]; /* the log of the last store that was opened */
-
-static void take_line(void *ctx, enum log_level level, const char *source, const char *text) {
-  size_t len = strlen(said);
-  (void)ctx, (void)level;
-  snprintf(said + len, sizeof said - len, "%s: %.400s\n", source, text);
-}
-
-static const struct log to_said = {.write = take_line, .level = LOG_WARN};
-
 /* every_ms 0: as a command does it. */
 static enum moonkeep_code try_open(const char *data, const char *backups, int64_t every_ms,
                                    struct store **store, struct err *err) {
   struct store_options options = {.dir = data,
                                   .owner = "a test",
                                   .clock = &sync_clock,
-                                  .log = &to_said,
+                                  .log = &heard_log,
                                   .backups_dir = backups,
                                   .backup_every_ms = every_ms,
                                   .archive = STORE_ARCHIVE_SYNC};
-  said[0] = '\0';
+  heard_clear();
   return store_open(store, &options, err);
 }
 
@@ -274,14 +266,14 @@ TEST(a_lost_disk_is_restored_into_a_new_folder_and_the_old_one_is_refused_when_i
   fill(at.a, at.backups, "1");
   CHECK(rename(at.a, at.c) == 0);
   must_hold(at.b, at.backups, "1");
-  CHECK(strstr(said, "they are those of the one in") != NULL);
+  CHECK(heard("they are those of the one in"));
   must_refuse(at.c, at.backups, EVERY_MS);
   CHECK(rename(at.c, at.a) == 0);
   struct err err = must_refuse(at.a, at.backups, 0);
   CHECK(names(err.message, at.b));
   fill(at.b, at.backups, "3");
   must_hold(at.b, at.backups, "3");
-  CHECK(strstr(said, "backup:") == NULL);
+  CHECK(!heard("backup:"));
 }
 
 TEST(the_remedy_that_is_told_works) {
@@ -375,7 +367,7 @@ TEST(folders_of_older_versions_are_taken_as_they_are) {
   CHECK(unlink(temp_path(at.a, DEED_OF_DATA)) == 0);
   CHECK(unlink(temp_path(at.backups, DEED_OF_BACKUPS)) == 0);
   must_hold(at.a, at.backups, "1");
-  CHECK_STR(said, "");
+  CHECK_STR(heard_text(), "");
   CHECK(there(at.a, DEED_OF_DATA) && there(at.backups, DEED_OF_BACKUPS));
   CHECK(unlink(temp_path(at.a, DEED_OF_DATA)) == 0); /* the file of one of them alone */
   must_hold(at.a, at.backups, "1");
@@ -419,7 +411,7 @@ TEST(damaged_files_are_mended_where_it_is_clear_whose_the_backups_are) {
   for (int i = 0; i < 8; i++) {
     temp_write(temp_path(at.a, files[i & 1]), texts[i >> 1]);
     must_hold(at.a, NULL, "1");
-    CHECK_STR(said, "");
+    CHECK_STR(heard_text(), "");
   }
   CHECK(unlink(temp_path(at.a, "appdata.db")) == 0);
   must_hold(at.a, NULL, "1");
@@ -459,7 +451,7 @@ TEST(backups_that_cannot_be_told_whose_they_are_are_neither_read_nor_written) {
   temp_write(temp_path(at.backups, SNAPSHOT_HALF_MADE "1"), "half");
   const char *before = listing(at.backups);
   store = must_open(at.a, at.backups);
-  CHECK(strstr(said, "cannot be told") != NULL && strstr(said, "remove it if they are") != NULL);
+  CHECK(heard("cannot be told") && heard("remove it if they are"));
   CHECK_STR(sync_get(store, "appData", "k"), "1");
   CHECK_INT(back_up(store).err.code, MOONKEEP_CORRUPT);
   sync_close(store);
@@ -472,7 +464,7 @@ TEST(backups_that_cannot_be_told_whose_they_are_are_neither_read_nor_written) {
 }
 
 static const char *failing, *failing_in; /* what fails: "read", of files with this in their path */
-static int failures;
+static atomic_int failures;
 
 static int fail_some(const char *doing, const char *path) {
   if (strcmp(doing, failing) != 0 || !strstr(path, failing_in)) return 0;
@@ -496,7 +488,7 @@ TEST(a_file_that_cannot_be_read_stops_the_backups_and_not_the_store) {
     failures = 0;
     disk_set_gate(fail_some);
     struct store *store = must_open(at.a, at.backups);
-    CHECK(failures > 0 && strstr(said, "there are no backups") != NULL);
+    CHECK(failures > 0 && heard("there are no backups"));
     CHECK_STR(sync_get(store, "appData", "k"), "1");
     CHECK_INT(back_up(store).err.code, MOONKEEP_IO);
     disk_set_gate(NULL); /* it does again */
@@ -521,7 +513,7 @@ TEST(files_that_cannot_be_written_cost_no_change) {
     failures = 0;
     disk_set_gate(fail_some);
     store = must_open(at.a, at.backups);
-    CHECK(failures > 0 && strstr(said, "there are no backups") != NULL);
+    CHECK(failures > 0 && heard("there are no backups"));
     CHECK_STR(sync_get(store, "appData", "k"), "1");
     CHECK_INT(back_up(store).err.code, MOONKEEP_IO);
     disk_set_gate(fail_nowhere);

@@ -16,6 +16,7 @@
 
 #include "base/mem.h"
 #include "check.h"
+#include "helpers/heard.h"
 #include "helpers/sync.h"
 #include "helpers/temp.h"
 #include "store/engine.h"
@@ -27,25 +28,15 @@
 
 enum { KEYS = 400, VALUE_BYTES = 3000, LIST = 50 };
 
-static char said[16384]; /* the log of the last start */
-
-static void take_line(void *ctx, enum log_level level, const char *source, const char *text) {
-  size_t len = strlen(said);
-  (void)ctx, (void)level;
-  snprintf(said + len, sizeof said - len, "%s: %.500s\n", source, text);
-}
-
-static const struct log to_said = {.write = take_line, .level = LOG_WARN};
-
 static enum moonkeep_code try_open(const char *dir, enum store_archive archive, struct store **store,
                                    struct err *err) {
   struct store_options options = {.dir = dir,
                                   .owner = "a test",
                                   .clock = &sync_clock,
-                                  .log = &to_said,
+                                  .log = &heard_log,
                                   .archive = archive,
                                   .lock_wait_ms = 20000};
-  said[0] = '\0';
+  heard_clear();
   return store_open(store, &options, err);
 }
 
@@ -204,8 +195,9 @@ TEST(an_older_file_beside_a_newer_log_is_completed_from_the_archive) {
       const char *dir = make_mix(STORE_ARCHIVE_SYNC, times, restart);
       struct store *store = must_open(dir, STORE_ARCHIVE_SYNC);
       int wrong = count_wrong(store, times, 2);
-      if (wrong > 0) FAIL("%d of %d keys are old ones (%d, %d): %s", wrong, KEYS, times, restart, said);
-      bool told = strstr(said, "the file is an older copy") != NULL;
+      if (wrong > 0)
+        FAIL("%d of %d keys are old ones (%d, %d): %s", wrong, KEYS, times, restart, heard_text());
+      bool told = heard("the file is an older copy");
       if (told) CHECK(strstr(receipt_of(store), "\"missing\":0") != NULL);
       noticed += told; /* where all that was changed since is in the log, the two are a whole */
       sync_close(store);
@@ -223,7 +215,7 @@ TEST(without_an_archive_what_is_missing_is_told) {
     struct store *store;
     struct err err;
     enum moonkeep_code code = try_open(dir, STORE_ARCHIVE_OFF, &store, &err);
-    CHECK(strstr(said, "the file is an older copy") != NULL);
+    CHECK(heard("the file is an older copy"));
     if (code) { /* it was copied while it was written */
       CHECK_INT(code, MOONKEEP_CORRUPT);
     } else {
@@ -259,7 +251,7 @@ TEST(a_copy_from_the_middle_of_a_long_checkpoint_is_noticed) {
   copy_file(copy, file);
   unlink(copy);
   struct store *store = must_open(dir, STORE_ARCHIVE_SYNC);
-  CHECK(strstr(said, "the file is an older copy") != NULL);
+  CHECK(heard("the file is an older copy"));
   CHECK_INT(count_wrong(store, 3, 3), 0);
   sync_close(store);
 }
@@ -288,7 +280,7 @@ TEST(a_copy_of_two_moments_is_not_what_is_gone_on_from) {
   unlink(copy);
   unlink(later);
   struct store *store = must_open(dir, STORE_ARCHIVE_SYNC);
-  CHECK(strstr(said, "the file is an older copy") != NULL);
+  CHECK(heard("the file is an older copy"));
   CHECK_INT(count_wrong(store, 3, 3), 0);
   sync_close(store);
 }
@@ -377,7 +369,7 @@ TEST(a_file_after_a_kill_is_not_taken_for_an_older_one) {
     usleep((unsigned)check_below(20000)); /* somewhere in the next one */
     end_writer(pid);
     struct store *store = must_open(dir, STORE_ARCHIVE_OFF);
-    CHECK_STR(said, "");
+    CHECK_STR(heard_text(), "");
     sync_close(store);
   }
 }

@@ -169,19 +169,25 @@ TEST(events_come_from_any_thread) {
   close_host(host);
 }
 
+/* So many events have come, each of which counts a key of its own, and none has had its turn. */
+static struct moonkeep_host *open_with_hits(struct seen *seen, int events) {
+  const char *scripts = temp_dir();
+  temp_write(temp_path(scripts, "hits.lua"),
+             "bot.on('hit', function(event) appData:update(event.key, function(n) return n + 1 end, 0) end)");
+  struct moonkeep_host *host = open_host(temp_dir(), scripts, seen);
+  for (int i = 0; i < events; i++) {
+    char json[64];
+    int len = snprintf(json, sizeof json, "{\"event\":\"hit\",\"key\":\"k%d\"}", i);
+    CHECK_INT(moonkeep_emit(host, json, (size_t)len, on_done, seen), MOONKEEP_OK);
+  }
+  return host;
+}
+
 /* However small the budget is, each tick gets on. */
 TEST(ticks_without_a_budget_get_on) {
   enum { EVENTS = 50 };
   struct seen seen = {.answers = 0}, total = {.answers = 0};
-  const char *scripts = temp_dir();
-  temp_write(temp_path(scripts, "hits.lua"),
-             "bot.on('hit', function(event) appData:update(event.key, function(n) return n + 1 end, 0) end)");
-  struct moonkeep_host *host = open_host(temp_dir(), scripts, &seen);
-  for (int i = 0; i < EVENTS; i++) {
-    char json[64];
-    int len = snprintf(json, sizeof json, "{\"event\":\"hit\",\"key\":\"k%d\"}", i);
-    CHECK_INT(moonkeep_emit(host, json, (size_t)len, on_done, &seen), MOONKEEP_OK);
-  }
+  struct moonkeep_host *host = open_with_hits(&seen, EVENTS);
   while (seen.answers < EVENTS) {
     struct pollfd fd = {.fd = moonkeep_fd(host), .events = POLLIN};
     poll(&fd, 1, moonkeep_timeout_ms(host));
@@ -231,15 +237,7 @@ TEST(many_events_at_once_are_more_than_a_tick) {
 TEST(events_wait_for_room_in_line) {
   enum { EVENTS = 6000, MOST = 2000 };
   struct seen seen = {.answers = 0};
-  const char *scripts = temp_dir();
-  temp_write(temp_path(scripts, "hits.lua"),
-             "bot.on('hit', function(event) appData:update(event.key, function(n) return n + 1 end, 0) end)");
-  struct moonkeep_host *host = open_host(temp_dir(), scripts, &seen);
-  for (int i = 0; i < EVENTS; i++) {
-    char json[64];
-    int len = snprintf(json, sizeof json, "{\"event\":\"hit\",\"key\":\"k%d\"}", i);
-    CHECK_INT(moonkeep_emit(host, json, (size_t)len, on_done, &seen), MOONKEEP_OK);
-  }
+  struct moonkeep_host *host = open_with_hits(&seen, EVENTS);
   while (seen.answers < EVENTS) {
     struct moonkeep_status status = {.size = sizeof status};
     tick_once(host, 1000000);

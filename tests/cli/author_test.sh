@@ -51,6 +51,17 @@ LUA
   is status "$status" 1
 }
 
+the_time_of_day_is_the_same_everywhere() {
+  local zone
+  mkdir -p bots
+  echo 'bot.on("message", function(event) event:reply(os.date("%A %H:%M")) end)' >bots/day.lua
+  echo 'test("day", function() test.equal(test.say("ann", "?"), {"Thursday 00:00"}) end)' >bots/day_test.lua
+  for zone in UTC EST5EDT JST-9; do
+    TZ=$zone mk test bots
+    is "the status in $zone" "$status" 0
+  done
+}
+
 the_clock_is_the_tests() {
   greeter
   cat >bots/greet_test.lua <<'LUA'
@@ -210,6 +221,6 @@ warn typos: lib/set.lua:3: nothing sets the global "undefined"
 1 script can be loaded, 0 cannot'
 }
 
-run_tests tests_pass_and_fail the_clock_is_the_tests cases_know_nothing_of_each_other \
-  errors_of_bots_fail_a_case_that_does_not_ask mistakes_in_a_test_are_told a_folder_without_tests_is_a_failure \
-  scripts_are_checked_before_they_run names_that_nothing_sets_are_warned_of
+run_tests tests_pass_and_fail the_time_of_day_is_the_same_everywhere the_clock_is_the_tests \
+  cases_know_nothing_of_each_other errors_of_bots_fail_a_case_that_does_not_ask mistakes_in_a_test_are_told \
+  a_folder_without_tests_is_a_failure scripts_are_checked_before_they_run names_that_nothing_sets_are_warned_of

@@ -267,6 +267,30 @@ static bool is_torn(const struct script *script) {
   return !sources_fresh(&script->sources, script->scripts->options.dir);
 }
 
+/* Whether the next version is the live one's code, as far as it has been read: then it will want the same
+ * modules. */
+static bool is_same_code(const struct script *script, const struct script *live) {
+  for (struct list *node = script->sources.next; node != &script->sources; node = node->next) {
+    const struct source *now = list_of(node, struct source, link);
+    const struct source *before = source_find(&live->sources, now->path);
+    if (before && !stamp_same(&before->loaded, &now->loaded)) return false;
+  }
+  return true;
+}
+
+/* A module that handlers require is not read before they run. One that was saved with a mistake in it must
+ * not take the place of the one that works, all the same. */
+static bool late_modules_compile(struct script *script, struct script *live, struct fault_text *why) {
+  const char *dir = script->scripts->options.dir;
+  if (!live || !is_same_code(script, live)) return true;
+  for (struct list *node = live->sources.next; node != &live->sources; node = node->next) {
+    const struct source *source = list_of(node, struct source, link);
+    if (source_find(&script->sources, source->path) || source_is_fresh(source, dir)) continue;
+    if (source_is_there(source, dir) && !script_compiles(script, source->path, why)) return false;
+  }
+  return true;
+}
+
 static void judge(struct bot *bot, struct script *script, bool loaded, bool first, struct fault_text *why) {
   if (!first && is_torn(script)) {
     throw_away(bot, script); /* and the next look tries again */
@@ -290,7 +314,8 @@ void reload_try(struct bot *bot, bool first) {
   }
   script->bot = bot;
   sources_free(&bot->tried);
-  bool loaded = script_load(script, bot->file, bot->live, &why);
+  bool loaded =
+      script_load(script, bot->file, bot->live, &why) && late_modules_compile(script, bot->live, &why);
   judge(bot, script, loaded, first, &why);
   fault_text_deinit(&why);
 }

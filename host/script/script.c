@@ -213,6 +213,12 @@ static bool compile(struct script *script, const char *file, struct fault_text *
   return !code && status == LUA_OK;
 }
 
+bool script_compiles(struct script *script, const char *file, struct fault_text *why) {
+  if (!compile(script, file, why)) return false;
+  lua_pop(script->L, 1);
+  return true;
+}
+
 bool script_load(struct script *script, const char *file, struct script *before, struct fault_text *why) {
   if (!compile(script, file, why)) return false;
   if (before) lib_hand_over(before, script);

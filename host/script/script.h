@@ -137,6 +137,10 @@ struct script *script_new(struct scripts *scripts, const char *name);
  * meanwhile: when the file has been compiled, it hands over. False: why says what has failed. */
 bool script_load(struct script *script, const char *file, struct script *before, struct fault_text *why);
 
+/* Whether the file, a module's, compiles; it counts as a source of the script from here on. False: why says
+ * what is wrong with it. */
+bool script_compiles(struct script *script, const char *file, struct fault_text *why);
+
 /* Ends its tasks, timers and handlers; answers of its store calls may still come. */
 void script_drop(struct script *script, const char *why);
 void script_free(struct script *script); /* after script_drop; NULL is fine */

@@ -66,6 +66,10 @@ bool source_is_fresh(const struct source *source, const char *dir) {
   return stamp_same(&source->loaded, &now);
 }
 
+bool source_is_there(const struct source *source, const char *dir) {
+  return stamp_below(dir, source->path).kind == STAMP_FILE;
+}
+
 bool sources_fresh(const struct list *sources, const char *dir) {
   for (struct list *node = sources->next; node != sources; node = node->next)
     if (!source_is_fresh(list_of(node, struct source, link), dir)) return false;

@@ -43,6 +43,7 @@ size_t sources_count(const struct list *sources);
 /* Notes a file with its present stamp; once for each path, the last stamp counts. NULL: no memory. */
 struct source *source_note(struct list *sources, const char *dir, const char *path);
 bool source_is_fresh(const struct source *source, const char *dir); /* is still as it was loaded */
+bool source_is_there(const struct source *source, const char *dir);
 bool sources_fresh(const struct list *sources, const char *dir);
 void sources_free(struct list *sources);
 

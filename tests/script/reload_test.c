@@ -216,6 +216,27 @@ TEST(modules_count_also_through_others_and_when_they_are_required_late) {
   rig_deinit(&rig);
 }
 
+TEST(a_module_that_is_required_late_and_was_saved_with_a_mistake_in_it) {
+  struct rig rig;
+  rig_init(&rig);
+  rig_write(&rig, "bot.lua", "bot.on('m', function() print(require '_late') end)");
+  rig_write(&rig, "_late.lua", "return 'late'");
+  watched_open(&rig);
+  watched_expect(&rig, "info bot: late\n");
+  watched_save(&rig, "_late.lua", "return {");
+  HAS(rig_log(&rig), "error bot: not reloaded: _late.lua:1: ");
+  watched_expect(&rig, "info bot: late\n");
+  watched_save(&rig, "_late.lua", "return 'later'");
+  HAS(rig_log(&rig), "info bot: reloaded\n");
+  watched_expect(&rig, "info bot: later\n");
+  watched_save(&rig, "_late.lua", "return {");
+  HAS(rig_log(&rig), "error bot: not reloaded: _late.lua:1: ");
+  watched_save(&rig, "bot.lua", watched_says("without it")); /* another script may do without it */
+  HAS(rig_log(&rig), "info bot: reloaded\n");
+  watched_expect(&rig, "info bot: without it\n");
+  rig_deinit(&rig);
+}
+
 TEST(a_module_that_was_missing) {
   struct rig rig;
   rig_init(&rig);

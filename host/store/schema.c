@@ -248,7 +248,8 @@ enum moonkeep_code schema_recognise(sqlite3 *db, const char *path, int64_t *vers
         "the store file %s is another program's database; nothing was changed. Name another folder with "
         "--data",
         path);
-  if (*version < 0)
+  bool versionless = *version == 0 && tables != 0; /* both come with the first tables, or not at all */
+  if (*version < 0 || versionless)
     return err_set(err, MOONKEEP_CORRUPT, "the store file %s is damaged: its version is %d", path,
                    (int)*version);
   if (*version > SCHEMA_VERSION)

@@ -201,6 +201,8 @@ TEST(a_file_whose_version_cannot_be_is_refused) {
   sync_close(sync_open(dir));
   sync_sql(dir, "PRAGMA user_version=-2147483646"); /* 2 with one bit flipped */
   CHECK(strstr(refusal(dir, MOONKEEP_CORRUPT), "is damaged: its version is -2147483646"));
+  sync_sql(dir, "PRAGMA user_version=0");
+  CHECK(strstr(refusal(dir, MOONKEEP_CORRUPT), "is damaged: its version is 0"));
 }
 
 TEST(the_journal_is_taken_over_whatever_a_damaged_note_says_of_it) {

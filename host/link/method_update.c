@@ -66,12 +66,19 @@ static enum store_verdict apply(struct store_call *call, const struct value *cur
 
 /* ---- parameters ---- */
 
+/* A text that names something is its name's fault where it is none. */
+static enum moonkeep_code take_name(const struct update *update, const char *name, struct buf *out,
+                                    struct err *err) {
+  enum moonkeep_code code = request_text(update->request, name, out, err);
+  return code == MOONKEEP_INVALID ? err->code = MOONKEEP_INVALID_KEY : code;
+}
+
 static enum moonkeep_code take_texts(struct update *update, struct buf *store, struct err *err) {
-  enum moonkeep_code code = request_text(update->request, "store", store, err);
+  enum moonkeep_code code = take_name(update, "store", store, err);
   if (!code && request_param(update->request, "store")->type == JSON_END) buf_puts(store, "appData");
   if (!code && strlen(buf_text(store)) != store->len)
     code = err_set(err, MOONKEEP_INVALID_KEY, "update: a store's name has a NUL in it");
-  if (!code) code = request_text(update->request, "key", &update->key, err);
+  if (!code) code = take_name(update, "key", &update->key, err);
   if (!code) code = store_check_key("update", update->key.data ? update->key.data : "", update->key.len, err);
   return code ? code : request_text(update->request, "function", &update->function, err);
 }

@@ -81,9 +81,8 @@ const struct command commands[] = {
      "  moonkeep update alice 'function(xp) return xp + 50 end' --default 0\n"
      "\n"
      "The function is written in Lua and can do what scripts can, but no store calls; it may return\n"
-     "moonkeep.unchanged (require \"moonkeep\") to leave the value, or moonkeep.absent to delete the key, "
-     "and then\n"
-     "nothing is printed. Where it raises an error nothing is saved.\n"},
+     "moonkeep.unchanged to leave the value, or moonkeep.absent to delete the key, and then nothing is\n"
+     "printed. Where it raises an error nothing is saved.\n"},
     {"delete", "KEY", "delete a key; prints true if it was there", C_DELETE, 1, 1, command_delete,
      "Deletes the key. Prints true if it was there, else false.\n"},
     {"select", "[PATTERN]", "keys with their values", C_SELECT, 0, 1, command_select,

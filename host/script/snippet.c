@@ -60,9 +60,18 @@ static int keep_function(lua_State *L, int status, lua_KContext ctx) {
   return 0;
 }
 
+/* The words that a function may return are at hand, as they are in the console. */
+static void set_words(lua_State *L) {
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "moonkeep");
+  lua_call(L, 1, 1);
+  lua_setglobal(L, "moonkeep");
+}
+
 /* An expression, or else a chunk; what is wrong with the expression is told. */
 static int compile(lua_State *L) {
   struct snippet *snippet = snippet_of(L);
+  set_words(L);
   if (load(L, "return ", snippet->text, snippet->len) != LUA_OK) {
     if (load(L, "", snippet->text, snippet->len) != LUA_OK) {
       lua_pop(L, 1);

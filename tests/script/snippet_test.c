@@ -41,6 +41,7 @@ TEST(it_gets_the_value_or_the_default_or_nil) {
   CHECK_STR(made_of("function(v) return v end", "[[],1.0]", NULL), "[[],1.0]");
   CHECK_STR(made_of("function() return require 'moonkeep'.unchanged end", "1", NULL), "keep");
   CHECK_STR(made_of("function() return require 'moonkeep'.absent end", "1", NULL), "erase");
+  CHECK_STR(made_of("function() return moonkeep.absent end", "1", NULL), "erase");
   CHECK_STR(made_of("local n = 5 return function(v) return v * n end", "2", NULL), "10");
   sync_close(store);
 }

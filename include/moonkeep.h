@@ -307,7 +307,8 @@ typedef void moonkeep_done(void *ctx, const struct moonkeep_answer *answer); /* 
 
 enum moonkeep_code moonkeep_get(struct moonkeep_host *host, const char *store, const char *key,
                                 moonkeep_done *done, void *ctx);
-/* expires_at_ms: since 1970; 0: never. json is any JSON value. */
+/* expires_at_ms: since 1970, at most 1e15 (the year 33658: what is more counts something else, and is
+ * invalid_value); 0: never. json is any JSON value. */
 enum moonkeep_code moonkeep_set(struct moonkeep_host *host, const char *store, const char *key,
                                 const char *json, int64_t expires_at_ms, moonkeep_done *done, void *ctx);
 enum moonkeep_code moonkeep_delete(struct moonkeep_host *host, const char *store, const char *key,

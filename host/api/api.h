@@ -69,6 +69,9 @@ enum moonkeep_code api_bucket(struct moonkeep_host *api, const char *store, stru
 /* The text as a value, compact; NULL: it is none, and err says why. */
 struct value *api_value(struct moonkeep_host *api, const char *json, int64_t expires_at_ms, struct err *err);
 
+/* Refuses a moment that no key can expire at. */
+enum moonkeep_code api_check_expiry(int64_t expires_at_ms, struct err *err);
+
 enum moonkeep_code api_fail(struct moonkeep_error *out, const struct err *err);
 
 #endif

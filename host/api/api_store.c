@@ -148,6 +148,16 @@ static enum moonkeep_code submit(struct asked *asked) {
   return MOONKEEP_OK;
 }
 
+/* What no other face takes could be exported, and not imported again. */
+static const int64_t LAST_MS = INT64_C(1000000000000000); /* as link/seconds.c */
+
+enum moonkeep_code api_check_expiry(int64_t expires_at_ms, struct err *err) {
+  if (expires_at_ms <= LAST_MS) return MOONKEEP_OK;
+  return err_set(err, MOONKEEP_INVALID_VALUE,
+                 "expires_at_ms is %lld, which is too far away: it counts milliseconds since 1970",
+                 (long long)expires_at_ms);
+}
+
 struct value *api_value(struct moonkeep_host *api, const char *json, int64_t expires_at_ms, struct err *err) {
   struct buf text = {0};
   struct value *value = NULL;
@@ -172,7 +182,9 @@ enum moonkeep_code moonkeep_set(struct moonkeep_host *host, const char *store, c
   enum moonkeep_code code = begin(&asked, host, STORE_SET, store, key, done, ctx);
   if (code) return code;
   struct store_call *call = asked->call;
-  struct value *value = api_value(host, json, expires_at_ms, &host->refused);
+  struct value *value = NULL;
+  if (!api_check_expiry(expires_at_ms, &host->refused))
+    value = api_value(host, json, expires_at_ms, &host->refused);
   if (!value) return drop(asked, host->refused.code);
   call->rows = mem_zero(sizeof *call->rows);
   if (!call->rows) {

@@ -247,7 +247,12 @@ static void put_value(struct moonkeep_tx *tx, struct tx_row *row, const char *js
 void moonkeep_tx_set(struct moonkeep_tx *tx, const char *store, const char *key, const char *json,
                      int64_t expires_at_ms) {
   struct tx_row *row = find_row(tx, store, key);
-  if (row) put_value(tx, row, json, expires_at_ms);
+  if (!row) return;
+  struct err err;
+  if (!api_check_expiry(expires_at_ms, &err))
+    put_value(tx, row, json, expires_at_ms);
+  else if (!tx->err.code)
+    err_key(&tx->err, err.code, row->key, row->key_len, "transaction: %s", err.message);
 }
 
 void moonkeep_tx_update(struct moonkeep_tx *tx, const char *store, const char *key,

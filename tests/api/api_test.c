@@ -129,6 +129,8 @@ TEST(tools_wait) {
   moonkeep_wait(host);
   CHECK_INT(seen.count, 1);
   CHECK_INT(moonkeep_set(host, NULL, "k", "{", 0, note, &seen), MOONKEEP_INVALID_VALUE);
+  CHECK_INT(moonkeep_set(host, NULL, "k", "1", INT64_C(1795615773000000), note, &seen),
+            MOONKEEP_INVALID_VALUE);
   CHECK_INT(moonkeep_get(host, "no name", "k", note, &seen), MOONKEEP_INVALID_KEY);
   moonkeep_get(host, NULL, "", note, &seen);
   moonkeep_wait(host);

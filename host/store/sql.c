@@ -29,8 +29,11 @@ enum moonkeep_code sql_fail(sqlite3 *db, int rc, const char *doing, struct err *
     break;
   }
   const char *why = db ? sqlite3_errmsg(db) : sqlite3_errstr(rc);
-  err_set(err, code, "cannot %s: %s (SQLite error %d)", doing, why, rc);
-  if (err) err->disk = code == MOONKEEP_IO && ((rc & 0xFF) == SQLITE_IOERR || (rc & 0xFF) == SQLITE_CANTOPEN);
+  bool disk = code == MOONKEEP_IO && ((rc & 0xFF) == SQLITE_IOERR || (rc & 0xFF) == SQLITE_CANTOPEN);
+  int system = db && disk ? sqlite3_system_errno(db) : 0;
+  err_set(err, code, "cannot %s: %s%s%s (SQLite error %d)", doing, why, system ? ": " : "",
+          system ? strerror(system) : "", rc);
+  if (err) err->disk = disk;
   return code;
 }
 

@@ -257,8 +257,10 @@ static enum moonkeep_code open_file(struct store *store, struct err *err) {
   if (code) return code;
   marker_open(&store->commit.marker, &store->folder, engine);
   code = know_buckets(store, err);
+  errno = 0;
   if (!code && !make_queues(store))
-    code = err_set(err, MOONKEEP_MEMORY, "cannot start the store's threads: out of memory");
+    code = err_set(err, MOONKEEP_MEMORY, "cannot start the store's threads: %s",
+                   errno == EMFILE || errno == ENFILE ? strerror(errno) : "out of memory");
   else if (!code && !start_threads(store)) {
     free_queues(store);
     code = err_set(err, MOONKEEP_MEMORY, "cannot start the store's threads: %s", strerror(errno));

@@ -16,10 +16,11 @@
 
 static const char magic[8] = "moonarch";
 enum { VERSION = 1, GROUP_MAGIC = 0x70756F72 };
+enum { ORIGIN_KNOWN = 1, ORIGIN_FIRST = 2, ORIGIN_EPOCH = 2 /* bits in front of the number */ };
 
 struct head { /* of a file */
   char magic[8];
-  uint32_t version, spare;
+  uint32_t version, origin; /* origin: 0 in files of older versions */
   uint64_t epoch, after;
   int64_t at_ms;
   int64_t sum;
@@ -107,9 +108,18 @@ enum moonkeep_code archive_list(const char *dir, struct archive_file **out, size
 
 /* ---- writing ---- */
 
-static enum moonkeep_code begin_file(struct archive *archive, uint64_t after, int64_t at_ms,
-                                     struct err *err) {
-  struct head head = {.version = VERSION, .epoch = archive->epoch, .after = after, .at_ms = at_ms};
+static uint32_t pack_origin(const struct archive_origin *origin) {
+  if (!origin || !origin->known || origin->epoch > UINT32_MAX >> ORIGIN_EPOCH) return 0;
+  return (uint32_t)origin->epoch << ORIGIN_EPOCH | ORIGIN_KNOWN | (origin->first ? ORIGIN_FIRST : 0U);
+}
+
+static enum moonkeep_code begin_file(struct archive *archive, uint64_t after,
+                                     const struct archive_origin *origin, int64_t at_ms, struct err *err) {
+  struct head head = {.version = VERSION,
+                      .origin = pack_origin(origin),
+                      .epoch = archive->epoch,
+                      .after = after,
+                      .at_ms = at_ms};
   memcpy(head.magic, magic, sizeof magic);
   head.sum = sum_head(&head);
   enum moonkeep_code code = disk_write(archive->fd, archive->path, &head, sizeof head, err);
@@ -133,7 +143,7 @@ static bool has_groups(const char *dir, const struct archive *archive, const cha
 }
 
 enum moonkeep_code archive_create(struct archive *archive, const char *dir, uint64_t epoch, uint64_t after,
-                                  int64_t at_ms, struct err *err) {
+                                  const struct archive_origin *origin, int64_t at_ms, struct err *err) {
   char name[ARCHIVE_NAME_BYTES];
   *archive = (struct archive){.fd = -1, .epoch = epoch, .seq = after};
   name_of(name, epoch, after);
@@ -142,7 +152,7 @@ enum moonkeep_code archive_create(struct archive *archive, const char *dir, uint
   if (!code && has_groups(dir, archive, name, after))
     code = err_set(err, MOONKEEP_INVALID, "%s has groups already", archive->path);
   if (!code) code = disk_create(&archive->fd, archive->path, err);
-  if (!code) code = begin_file(archive, after, at_ms, err);
+  if (!code) code = begin_file(archive, after, origin, at_ms, err);
   if (!code) code = disk_sync(dir, err);
   if (code) archive_close(archive);
   return code;
@@ -261,27 +271,51 @@ static void end_file(struct archive_reader *reader) {
   reader->fd = -1;
 }
 
-/* Opens the next file of the epoch. One whose head is not whole has no groups: it was torn off. */
-static enum moonkeep_code begin_next(struct archive_reader *reader, struct err *err) {
-  const struct archive_file *file = &reader->files[reader->at++];
-  struct head head;
+/* Opens the file and reads its head; *whole: that is one. Else the file is closed again. */
+static enum moonkeep_code read_head(struct archive_reader *reader, const struct archive_file *file,
+                                    struct head *head, bool *whole, struct err *err) {
   size_t got;
-  if (file->epoch != reader->epoch) return MOONKEEP_OK;
+  *whole = false;
   char *path = disk_join(reader->dir, file->name);
   if (!path) return err_memory(err);
   reader->fd = open(path, O_RDONLY | O_CLOEXEC);
   enum moonkeep_code code = reader->fd < 0
                                 ? err_set(err, disk_code(errno), "cannot open %s: %s", path, strerror(errno))
-                                : take(reader, &head, sizeof head, &got, err);
+                                : take(reader, head, sizeof *head, &got, err);
   mem_free(path);
   if (code) return code;
-  if (got == sizeof head && memcmp(head.magic, magic, sizeof magic) == 0 && head.version == VERSION &&
-      head.sum == sum_head(&head) && head.epoch == file->epoch)
-    return MOONKEEP_OK;
+  *whole = got == sizeof *head && memcmp(head->magic, magic, sizeof magic) == 0 && head->version == VERSION &&
+           head->sum == sum_head(head) && head->epoch == file->epoch;
+  if (*whole) return MOONKEEP_OK;
   reader->torn |= got > 0;
-  reader->damaged |= got == sizeof head;
+  reader->damaged |= got == sizeof *head;
   end_file(reader);
   return MOONKEEP_OK;
+}
+
+/* Opens the next file of the epoch. One whose head is not whole has no groups: it was torn off. */
+static enum moonkeep_code begin_next(struct archive_reader *reader, struct err *err) {
+  const struct archive_file *file = &reader->files[reader->at++];
+  struct head head;
+  bool whole;
+  return file->epoch == reader->epoch ? read_head(reader, file, &head, &whole, err) : MOONKEEP_OK;
+}
+
+enum moonkeep_code archive_read_origin(const char *dir, const struct archive_file *file,
+                                       struct archive_origin *origin, struct err *err) {
+  struct archive_reader reader;
+  struct head head;
+  bool whole = false;
+  *origin = (struct archive_origin){0};
+  enum moonkeep_code code = archive_open_file(&reader, dir, file, err);
+  if (code) return code;
+  code = read_head(&reader, file, &head, &whole, err);
+  archive_end(&reader);
+  if (!code && whole)
+    *origin = (struct archive_origin){.known = head.origin & ORIGIN_KNOWN,
+                                      .first = head.origin & ORIGIN_FIRST,
+                                      .epoch = head.origin >> ORIGIN_EPOCH};
+  return code;
 }
 
 /* Whether so many bytes are left in the file: a length that is damaged must not ask for memory. */

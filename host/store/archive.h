@@ -37,6 +37,12 @@ struct archive_file {
   uint64_t bytes;
 };
 
+struct archive_origin { /* where an epoch came from, by a restore */
+  bool known;           /* files of older versions do not say it */
+  bool first;           /* of a file: it begins behind the group behind which the epoch began */
+  uint64_t epoch; /* the state there was that of this one; 0: nothing that the archive has leads there */
+};
+
 /* ---- the folder ---- */
 
 /* The archive's files of a folder by epoch and first group, the oldest first. A folder that is missing has
@@ -54,9 +60,9 @@ struct archive {
 
 /* Makes a file whose first group comes behind `after`. One of that name is replaced where it has no group
  * (else invalid). Makes the folder where it is missing. Errors: full, io, memory, invalid; the archive is
- * closed then. */
+ * closed then. origin: the epoch's, NULL: not known. */
 enum moonkeep_code archive_create(struct archive *archive, const char *dir, uint64_t epoch, uint64_t after,
-                                  int64_t at_ms, struct err *err);
+                                  const struct archive_origin *origin, int64_t at_ms, struct err *err);
 
 /* Adds a group to bytes that are to be written. */
 void archive_put(struct buf *out, uint64_t epoch, const struct archive_group *group);
@@ -98,6 +104,10 @@ void archive_end(struct archive_reader *reader);
 /* The same for one file alone; `gap` is then about its own groups. */
 enum moonkeep_code archive_open_file(struct archive_reader *reader, const char *dir,
                                      const struct archive_file *file, struct err *err);
+
+/* What the file says of it; one whose head is damaged says nothing. Errors: io, memory. */
+enum moonkeep_code archive_read_origin(const char *dir, const struct archive_file *file,
+                                       struct archive_origin *origin, struct err *err);
 
 /* The last group of the epoch in the archive; 0: it has none. *at_ms is when that was. */
 enum moonkeep_code archive_last(const char *dir, uint64_t epoch, uint64_t *seq, int64_t *at_ms,

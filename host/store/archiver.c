@@ -152,11 +152,14 @@ static enum moonkeep_code begin_file(struct archiver *archiver, struct err *err)
   enum moonkeep_code code = disk_make_folder(archiver->dir, err);
   if (!code) code = deed_claim(archiver->deed, DEED_WRITE, err);
   if (code) return code;
+  struct archive_origin origin = {.known = archiver->parent != 0,
+                                  .first = archiver->writing_before == archiver->branch,
+                                  .epoch = archiver->parent > 0 ? (uint64_t)archiver->parent : 0};
   bool first = !archiver->has_begun;
   archiver->has_begun = true;
   if (first && archive_resume(&archiver->archive, archiver->dir, archiver->epoch, archiver->writing_before))
     return MOONKEEP_OK;
-  code = archive_create(&archiver->archive, archiver->dir, archiver->epoch, archiver->writing_before,
+  code = archive_create(&archiver->archive, archiver->dir, archiver->epoch, archiver->writing_before, &origin,
                         clock_wall_ms(archiver->clock), err);
   if (!code && gone) atomic_store(&archiver->wants_backup, true);
   return code;
@@ -367,13 +370,19 @@ static void write_left(struct archiver *archiver) {
   atomic_store(&archiver->wants_backup, true);
 }
 
+static void be_of_epoch(struct archiver *archiver, const struct engine *engine) {
+  archiver->epoch = engine->epoch;
+  archiver->parent = engine->parent;
+  archiver->branch = engine->branch;
+}
+
 void archiver_look(struct archiver *archiver, const struct engine *engine) {
   struct err err;
   uint64_t last;
   int64_t at_ms;
   if (archiver->mode == STORE_ARCHIVE_OFF) return;
   forget_left(archiver);
-  archiver->epoch = engine->epoch;
+  be_of_epoch(archiver, engine);
   enum moonkeep_code code = archive_last(archiver->dir, engine->epoch, &last, &at_ms, &err);
   if (!code) {
     archiver->added_seq = archiver->written_seq = archiver->synced_seq = last;
@@ -393,7 +402,7 @@ bool archiver_start(struct archiver *archiver, const struct engine *engine) {
   /* What was looked at may since have been restored, or given another epoch. */
   if (archiver->epoch != engine->epoch || archiver->added_seq > engine->last_seq) {
     forget_left(archiver);
-    archiver->epoch = engine->epoch;
+    be_of_epoch(archiver, engine);
   }
   archiver->added_seq = engine->last_seq;
   if (archiver->waiting.len == 0 && archiver->writing.len == 0) archiver->written_seq = engine->last_seq;

@@ -57,7 +57,8 @@ struct archiver {
   pthread_t thread;
   struct archive archive;
   struct buf writing;
-  uint64_t writing_seq, writing_before, epoch;
+  uint64_t writing_seq, writing_before, epoch, branch;
+  int64_t parent;                       /* this and `branch` are the engine's: where the epoch came from */
   bool unsynced, complained, has_begun; /* has_begun: a file, of its own or an earlier process's */
 };
 

@@ -49,12 +49,15 @@ enum moonkeep_code engine_tighten(struct engine *engine, struct err *err) {
 }
 
 static enum moonkeep_code read_counters(struct engine *engine, struct err *err) {
-  int64_t epoch, folded, first, last, bytes;
+  int64_t epoch, folded, first, last, bytes, branch;
   sqlite3 *db = engine->db;
   static const char doing[] = "read the store file";
   enum moonkeep_code code = sql_number(db, "SELECT value FROM _meta WHERE name='epoch'", doing, &epoch, err);
   if (!code) code = sql_number(db, "SELECT value FROM _meta WHERE name='folded_seq'", doing, &folded, err);
   if (!code) code = sql_number(db, "SELECT value FROM _meta WHERE name='logs'", doing, &engine->logs, err);
+  if (!code)
+    code = sql_number(db, "SELECT value FROM _meta WHERE name='parent'", doing, &engine->parent, err);
+  if (!code) code = sql_number(db, "SELECT value FROM _meta WHERE name='branch'", doing, &branch, err);
   if (!code) code = sql_number(db, "SELECT min(seq) FROM _journal", doing, &first, err);
   if (!code) code = sql_number(db, "SELECT max(seq) FROM _journal", doing, &last, err);
   if (!code) code = sql_number(db, "SELECT sum(length(changes)) FROM _journal", doing, &bytes, err);
@@ -62,6 +65,7 @@ static enum moonkeep_code read_counters(struct engine *engine, struct err *err) 
   /* A fold takes its rows away: what is there is not folded, whatever a damaged note says. */
   if (first > 0 && first <= folded) folded = first - 1;
   engine->epoch = (uint64_t)epoch;
+  engine->branch = (uint64_t)branch;
   engine->folded_seq = (uint64_t)folded;
   engine->last_seq = (uint64_t)(last > folded ? last : folded);
   engine->journal_bytes = (size_t)bytes;
@@ -310,6 +314,22 @@ enum moonkeep_code engine_read_fresh(struct engine *engine, uint64_t after, size
     code = sql_fail(engine->db, rc, "read the journal", err);
   sqlite3_finalize(rows);
   return code;
+}
+
+enum moonkeep_code engine_raise_epoch(struct engine *engine, uint64_t newest, uint64_t epoch,
+                                      struct err *err) {
+  char sql[160];
+  int64_t parent = epoch > 0 ? (int64_t)epoch : -1;
+  uint64_t next = (newest > engine->epoch ? newest : engine->epoch) + 1;
+  sqlite3_snprintf(sizeof sql, sql,
+                   "INSERT OR REPLACE INTO _meta VALUES('epoch', %llu), ('parent', %lld), ('branch', %llu)",
+                   (unsigned long long)next, (long long)parent, (unsigned long long)engine->last_seq);
+  enum moonkeep_code code = sql_run(engine->db, sql, "begin an epoch", err);
+  if (code) return code;
+  engine->epoch = next;
+  engine->parent = parent;
+  engine->branch = engine->last_seq;
+  return MOONKEEP_OK;
 }
 
 enum moonkeep_code engine_count_edit(struct engine *engine, struct err *err) {

@@ -47,6 +47,8 @@ struct engine {
   uint64_t fresh_before;     /* the group before the first of them */
   bool relaxed;              /* commits are not synced at the moment */
   uint64_t epoch;            /* raised by every restore */
+  int64_t parent;            /* the epoch that this one came from; 0: not known, -1: from elsewhere */
+  uint64_t branch;           /* behind this group of it */
   int64_t id;                /* the database's own: which one this is */
   bool id_is_new;            /* it had none before this opening */
   uint64_t last_seq;         /* of the newest group in the file */
@@ -123,6 +125,12 @@ enum moonkeep_code engine_erase_like(struct engine *engine, uint64_t seq, int64_
 /* Removes some of the rows that have expired; *more when there may be others. Without a sync of its own: a
  * row that comes back after power loss has still expired. */
 enum moonkeep_code engine_sweep(struct engine *engine, int64_t now_ms, bool *more, struct err *err);
+
+/* Begins an epoch above the engine's and `newest`: a restore has brought the file back to the state of
+ * `epoch` at the engine's last group, or to one that the archive does not lead to (0). In one statement,
+ * which is committed with the transaction that is open. */
+enum moonkeep_code engine_raise_epoch(struct engine *engine, uint64_t newest, uint64_t epoch,
+                                      struct err *err);
 
 /* Gives a number in the order of changes to what other programs have changed in the file: so it is seen that
  * the archive lacks it. Everything must be folded. */

@@ -141,22 +141,49 @@ static enum moonkeep_code list_by_place(const char *backups, struct snapshot **l
   return code;
 }
 
+/* Whether the archive goes on from the backup to the newest restore that it knows of. One of after a state
+ * that was given up by a restore does not: then an older one is the better one. */
+static bool leads_on(const struct rebuild *rebuild, const struct snapshot *snapshot) {
+  struct replay replay = {
+      .dir = rebuild->backups, .until_ms = rebuild->until_ms, .epoch = snapshot->epoch, .seq = snapshot->seq};
+  struct err ignored;
+  bool leads = true;
+  if (rebuild->name || !rebuild->archive) return true;
+  return replay_leads_on(&replay, &leads, &ignored) || leads;
+}
+
+struct choice {
+  const struct snapshot *list;
+  size_t count, tried;
+  bool good;
+};
+
+static enum moonkeep_code try_those(const struct rebuild *rebuild, struct choice *choice, bool leading,
+                                    struct snapshot *chosen, struct err *last) {
+  enum moonkeep_code code = MOONKEEP_OK;
+  for (size_t i = 0; !code && !choice->good && i < choice->count; i++) {
+    if (!is_wanted(rebuild, &choice->list[i]) || leads_on(rebuild, &choice->list[i]) != leading) continue;
+    choice->tried++;
+    code = try_one(rebuild, &choice->list[i], chosen, &choice->good, last);
+  }
+  return code;
+}
+
 enum moonkeep_code rebuild_choose(const struct rebuild *rebuild, struct snapshot *chosen, struct err *err) {
   struct snapshot *list;
-  size_t count, tried = 0;
+  struct choice choice = {0};
   struct err last = {0};
-  bool good = false;
   if (rebuild->name && strchr(rebuild->name, '/')) return snapshot_verify(rebuild->name, chosen, err);
-  enum moonkeep_code code = list_by_place(rebuild->backups, &list, &count, err);
-  for (size_t i = 0; !code && !good && i < count; i++) {
-    if (!is_wanted(rebuild, &list[i])) continue;
-    tried++;
-    code = try_one(rebuild, &list[i], chosen, &good, &last);
-    if (code) *err = last;
-  }
+  enum moonkeep_code code = list_by_place(rebuild->backups, &list, &choice.count, err);
+  if (code) return code;
+  choice.list = list;
+  code = try_those(rebuild, &choice, true, chosen, &last);
+  if (!code && !choice.good) code = try_those(rebuild, &choice, false, chosen, &last);
   mem_free(list);
-  if (!code && !good && begin_with_the_archive(rebuild, chosen)) return MOONKEEP_OK;
-  return code || good ? code : none_is_good(rebuild, tried, &last, err);
+  if (code) *err = last;
+  if (code || choice.good) return code;
+  if (begin_with_the_archive(rebuild, chosen)) return MOONKEEP_OK;
+  return none_is_good(rebuild, choice.tried, &last, err);
 }
 
 /* ---- the file ---- */
@@ -187,17 +214,25 @@ static enum moonkeep_code count_keys(const char *path, struct receipt *receipt, 
   return code;
 }
 
-/* Puts the new epoch and the receipt in, so that they appear with the file. */
-static enum moonkeep_code sign(const struct rebuild *rebuild, struct engine *engine,
+/* Whether it is this store's state: a file that is named by its path may be another one's. */
+static bool is_ours(const struct rebuild *rebuild) {
+  struct stat folder, backups;
+  const char *slash = rebuild->name ? strrchr(rebuild->name, '/') : NULL;
+  if (!slash) return true;
+  char *dir = mem_copy(rebuild->name, (size_t)(slash - rebuild->name) + 1);
+  bool is = dir && stat(dir, &folder) == 0 && stat(rebuild->backups, &backups) == 0 &&
+            folder.st_dev == backups.st_dev && folder.st_ino == backups.st_ino;
+  mem_free(dir);
+  return is;
+}
+
+/* Puts the new epoch and the receipt in, so that they appear with the file. epoch: of which the state is. */
+static enum moonkeep_code sign(const struct rebuild *rebuild, struct engine *engine, uint64_t epoch,
                                const struct receipt *receipt, struct err *err) {
-  char sql[96];
-  uint64_t newest = engine->epoch > rebuild->epoch ? engine->epoch : rebuild->epoch;
   uint64_t archived = replay_newest_epoch(rebuild->backups);
-  if (archived > newest) newest = archived;
-  sqlite3_snprintf(sizeof sql, sql, "UPDATE _meta SET value=%llu WHERE name='epoch'",
-                   (unsigned long long)newest + 1);
+  uint64_t newest = archived > rebuild->epoch ? archived : rebuild->epoch;
   enum moonkeep_code code = sql_run(engine->db, "BEGIN IMMEDIATE", "restore", err);
-  if (!code) code = sql_run(engine->db, sql, "restore", err);
+  if (!code) code = engine_raise_epoch(engine, newest, is_ours(rebuild) ? epoch : 0, err);
   if (!code) code = receipt_save(engine->db, receipt, err);
   return code ? code : sql_run(engine->db, "COMMIT", "restore", err);
 }
@@ -220,7 +255,8 @@ static enum moonkeep_code is_enough(const struct rebuild *rebuild, const struct 
 }
 
 static enum moonkeep_code go_on(const struct rebuild *rebuild, const struct snapshot *chosen,
-                                struct engine *engine, struct receipt *receipt, struct err *err) {
+                                struct engine *engine, struct receipt *receipt, uint64_t *epoch,
+                                struct err *err) {
   struct replay replay = {.dir = rebuild->backups, .until_ms = rebuild->until_ms, .epoch = chosen->epoch};
   enum moonkeep_code code = engine_fold_all(engine, err);
   if (!code && rebuild->archive) code = replay_run(&replay, engine, err);
@@ -229,11 +265,16 @@ static enum moonkeep_code go_on(const struct rebuild *rebuild, const struct snap
     code = replay_tail(&replay, engine, rebuild->tail, rebuild->tail_id, &of_tail, err);
   if (of_tail > promised) promised = of_tail;
   if (rebuild->damaged) *rebuild->damaged = replay.damaged;
+  *epoch = replay.epoch;
   receipt->groups = replay.groups;
   if (replay.last_ms > 0) receipt->up_to_ms = replay.last_ms;
   receipt->missing = missing(rebuild, promised, engine, replay.epoch);
   if (replay.torn || replay.gap)
     log_write(rebuild->log, LOG_WARN, "store", "some of the archive in %s could not be used: it is damaged",
+              rebuild->backups);
+  if (!code && replay.astray > 0)
+    log_write(rebuild->log, LOG_WARN, "store",
+              "the archive in %s has changes of after a restore, to which no backup leads: they are missing",
               rebuild->backups);
   return code ? code : is_enough(rebuild, chosen, engine, &replay, receipt, err);
 }
@@ -241,10 +282,11 @@ static enum moonkeep_code go_on(const struct rebuild *rebuild, const struct snap
 static enum moonkeep_code fill(const struct rebuild *rebuild, const struct snapshot *chosen,
                                struct engine *engine, const char *path, struct receipt *receipt,
                                struct err *err) {
-  enum moonkeep_code code = go_on(rebuild, chosen, engine, receipt, err);
+  uint64_t epoch = 0;
+  enum moonkeep_code code = go_on(rebuild, chosen, engine, receipt, &epoch, err);
   if (!code) code = engine_checkpoint(engine, err);
   if (!code) code = count_keys(path, receipt, err);
-  return code ? code : sign(rebuild, engine, receipt, err);
+  return code ? code : sign(rebuild, engine, epoch, receipt, err);
 }
 
 static void begin_receipt(const struct rebuild *rebuild, const struct snapshot *chosen,

@@ -147,27 +147,72 @@ static enum moonkeep_code is_in(const char *dir, const struct archive_file *file
   return code;
 }
 
-/* The next epoch on the way to the newest one: from that back, each was restored from the newest one before
- * it that has the group behind which it begins. The others were left again. An epoch begins with the first of
- * its files: behind the others' first groups the state is not the one that they build on. */
-static enum moonkeep_code find_branch(const struct replay *replay, uint64_t seq, uint64_t *epoch,
-                                      uint64_t *after, struct err *err) {
+/* The way back from the newest epoch. */
+struct way {
+  const struct archive_file *file; /* the first of the oldest epoch on it so far; NULL: there is none yet */
+  struct archive_origin origin;    /* of that epoch */
+  uint64_t newest;
+};
+
+/* Whether the epoch of this file is the one before. One that has no file has no groups: then it began with
+ * the same state as the one that is looked for. */
+static enum moonkeep_code is_before(const struct replay *replay, const struct way *way,
+                                    const struct archive_file *file, bool *is, struct err *err) {
+  const struct archive_origin *origin = &way->origin;
+  *is = way->file == NULL || origin->epoch == file->epoch;
+  if (way->file && origin->known && origin->epoch <= file->epoch) return MOONKEEP_OK;
+  enum moonkeep_code code = way->file ? is_in(replay->dir, file, way->file->after, is, err) : MOONKEEP_OK;
+  if (code || !*is) return code;
+  return replay_has_begun(replay->dir, file->epoch, file->after, replay->until_ms, is, err);
+}
+
+/* An epoch begins with the first of its files: behind the others' first groups the state is not the one that
+ * they build on. */
+static enum moonkeep_code find_way(const struct replay *replay, const struct archive_file *files,
+                                   size_t count, struct way *way, struct err *err) {
+  enum moonkeep_code code = MOONKEEP_OK;
+  for (size_t i = count; !code && i-- > 0;) {
+    bool is, first = i == 0 || files[i - 1].epoch != files[i].epoch;
+    if (!first || files[i].epoch <= replay->epoch) continue;
+    code = is_before(replay, way, &files[i], &is, err);
+    if (code || !is) continue;
+    if (!way->file) way->newest = files[i].epoch;
+    way->file = &files[i];
+    code = archive_read_origin(replay->dir, way->file, &way->origin, err);
+    if (way->origin.known && !way->origin.first) break; /* its first groups are missing */
+  }
+  return code;
+}
+
+/* Whether the way goes through what comes behind this group. */
+static bool comes_from(const struct way *way, const struct replay *replay) {
+  if (!way->file || way->file->after < replay->seq) return false;
+  return !way->origin.known || (way->origin.first && way->origin.epoch >= replay->epoch);
+}
+
+/* The next epoch on the way to the newest one; 0: there is none, or the way does not lead there (*newest). */
+static enum moonkeep_code find_branch(const struct replay *replay, uint64_t *epoch, uint64_t *after,
+                                      uint64_t *newest, struct err *err) {
   struct archive_file *files;
   size_t count;
-  *epoch = 0;
+  struct way way = {0};
+  *epoch = *newest = 0;
   *after = UINT64_MAX;
   enum moonkeep_code code = archive_list(replay->dir, &files, &count, err);
-  for (size_t i = count; !code && i-- > 0;) {
-    bool on_the_way = *epoch == 0, begun = false, first = i == 0 || files[i - 1].epoch != files[i].epoch;
-    if (!first || files[i].epoch <= replay->epoch || files[i].after < seq) continue;
-    if (!on_the_way) code = is_in(replay->dir, &files[i], *after, &on_the_way, err);
-    if (code || !on_the_way) continue;
-    code = replay_has_begun(replay->dir, files[i].epoch, files[i].after, replay->until_ms, &begun, err);
-    if (code || !begun) continue;
-    *epoch = files[i].epoch;
-    *after = files[i].after;
+  if (!code) code = find_way(replay, files, count, &way, err);
+  if (!code && comes_from(&way, replay)) {
+    *epoch = way.file->epoch;
+    *after = way.file->after;
   }
+  *newest = way.newest;
   mem_free(files);
+  return code;
+}
+
+enum moonkeep_code replay_leads_on(const struct replay *replay, bool *leads, struct err *err) {
+  uint64_t epoch, after, newest;
+  enum moonkeep_code code = find_branch(replay, &epoch, &after, &newest, err);
+  *leads = !code && (epoch > 0 || newest == 0);
   return code;
 }
 
@@ -175,7 +220,7 @@ enum moonkeep_code replay_walk(struct replay *replay, struct err *err) {
   for (;;) {
     uint64_t epoch, after;
     bool ended = false;
-    enum moonkeep_code code = find_branch(replay, replay->seq, &epoch, &after, err);
+    enum moonkeep_code code = find_branch(replay, &epoch, &after, &replay->astray, err);
     if (!code) code = walk_epoch(replay, after, &ended, err);
     if (code || ended || !epoch || replay->seq != after) return code;
     replay->epoch = epoch;

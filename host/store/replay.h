@@ -1,7 +1,9 @@
 /* Bringing a store file forward with what the archive has from after it, group by group.
  *
  * The groups of an epoch follow the file's last one without a gap. Where a later epoch began behind a group
- * on the way, the store was restored there, and what counts from there on is that epoch's. */
+ * on the way, the store was restored there, and what counts from there on is that epoch's. The archive's
+ * files say which epoch theirs came from; of those that do not, because they are older, it is the newest one
+ * before it that has the group behind which it begins. */
 #ifndef STORE_REPLAY_H
 #define STORE_REPLAY_H
 
@@ -23,6 +25,7 @@ struct replay {
   uint64_t groups;
   int64_t last_ms; /* when the last of them was written; 0: there was none */
   bool torn, gap;  /* something of the archive could not be used */
+  uint64_t astray; /* the newest epoch, where the way did not lead there; 0: it did */
   bool damaged;    /* and that is no end as a crash, or a copy, leaves it */
 };
 
@@ -38,6 +41,10 @@ enum moonkeep_code replay_run(struct replay *replay, struct engine *engine, stru
  * newest group that it knows of. */
 enum moonkeep_code replay_tail(struct replay *replay, struct engine *engine, const char *path, int64_t id,
                                uint64_t *last, struct err *err);
+
+/* Whether the way from there leads to the newest restore that there was by that moment, as far as can be seen
+ * without reading the groups. */
+enum moonkeep_code replay_leads_on(const struct replay *replay, bool *leads, struct err *err);
 
 /* Whether anything behind this group of the epoch was written by that moment. */
 enum moonkeep_code replay_has_begun(const char *dir, uint64_t epoch, uint64_t after, int64_t until_ms,

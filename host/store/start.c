@@ -202,16 +202,11 @@ static bool reaches_further(const struct opening *opening) {
   return of_backup > of_file || (opening->older && of_backup == of_file);
 }
 
-/* Numbers of changes that others have heard of are not given again in this epoch. */
-static enum moonkeep_code raise_epoch(const struct opening *opening, struct err *err) {
-  struct engine *engine = opening->engine;
-  char sql[96];
-  uint64_t archived = replay_newest_epoch(opening->start->backups);
-  if (opening->mark.epoch > engine->epoch) engine->epoch = opening->mark.epoch;
-  if (archived > engine->epoch) engine->epoch = archived;
-  sqlite3_snprintf(sizeof sql, sql, "UPDATE _meta SET value=%llu WHERE name='epoch'",
-                   (unsigned long long)++engine->epoch);
-  return sql_run(engine->db, sql, "open the store file", err);
+/* Numbers of changes that others have heard of are not given again in this epoch. from: the epoch of which
+ * the state is; 0: it may be another store's, or of no moment, and the archive is not followed through it. */
+static enum moonkeep_code raise_epoch(const struct opening *opening, uint64_t from, struct err *err) {
+  uint64_t archived = replay_newest_epoch(opening->start->backups), known = opening->mark.epoch;
+  return engine_raise_epoch(opening->engine, archived > known ? archived : known, from, err);
 }
 
 static const char older[] = "an older copy had been put in the place of the store file";
@@ -235,7 +230,7 @@ static enum moonkeep_code complete_file(struct opening *opening, struct err *err
   strcpy(receipt->why,
          opening->older ? older : "the last changes to the store file were lost with its write-ahead log");
   say(opening, missing > 0 ? LOG_ERROR : LOG_WARN);
-  if (missing > 0 || replay.epoch != engine->epoch) code = raise_epoch(opening, err);
+  if (missing > 0 || replay.epoch != engine->epoch) code = raise_epoch(opening, replay.epoch, err);
   return code ? code : receipt_save(engine->db, receipt, err);
 }
 
@@ -274,13 +269,21 @@ static enum moonkeep_code begin_again(struct opening *opening, struct err *err) 
                  opening->start->path, opening->start->backups, opening->start->folder->path);
 }
 
+/* What `moonkeep restore` has made says where it came from, as long as nothing was written to it. */
+static uint64_t origin_of(const struct opening *opening, uint64_t archived) {
+  const struct engine *engine = opening->engine;
+  bool made_here = engine->epoch > archived && engine->epoch > opening->mark.epoch;
+  return made_here && engine->parent > 0 && engine->branch == engine->last_seq ? (uint64_t)engine->parent : 0;
+}
+
 /* A file that was put in this one's place, most likely a backup, goes on in an epoch of its own. */
 static enum moonkeep_code adopt(const struct opening *opening, struct err *err) {
   const struct engine *engine = opening->engine;
   bool other = opening->mark.known && opening->mark.id != engine->id;
   if (engine->last_seq == 0 || !(engine->id_is_new || other)) return MOONKEEP_OK;
   uint64_t archived = replay_newest_epoch(opening->start->backups);
-  return archived >= engine->epoch || other ? raise_epoch(opening, err) : MOONKEEP_OK;
+  return archived >= engine->epoch || other ? raise_epoch(opening, origin_of(opening, archived), err)
+                                            : MOONKEEP_OK;
 }
 
 /* ---- a copy ---- */
@@ -327,7 +330,7 @@ static enum moonkeep_code take_copy(struct opening *opening, struct err *err) {
                                 .at_ms = clock_wall_ms(start->clock)};
   snprintf(receipt->why, sizeof receipt->why, "%s: what it holds may be of different moments", copy);
   /* What its journal has is not taken into the archive: it goes on in an epoch of its own. */
-  enum moonkeep_code code = raise_epoch(opening, err);
+  enum moonkeep_code code = raise_epoch(opening, 0, err);
   return code ? code : receipt_save(engine->db, receipt, err);
 }
 

@@ -13,7 +13,7 @@
 static struct archive begin(const char *dir, uint64_t epoch, uint64_t after) {
   struct archive archive;
   struct err err;
-  if (archive_create(&archive, dir, epoch, after, 1000, &err)) FAIL("%s", err.message);
+  if (archive_create(&archive, dir, epoch, after, NULL, 1000, &err)) FAIL("%s", err.message);
   return archive;
 }
 
@@ -183,7 +183,7 @@ TEST(each_operation_that_fails_leaves_what_was_written) {
     counted = 0;
     disk_set_gate(gate);
     for (uint64_t seq = 1; seq <= 4; seq++) {
-      if (archive.fd < 0 && archive_create(&archive, dir, 1, written, 1, &err)) continue;
+      if (archive.fd < 0 && archive_create(&archive, dir, 1, written, NULL, 1, &err)) continue;
       if (put(&archive, seq, &err)) continue;
       written = seq;
       archive_sync(&archive, &err);

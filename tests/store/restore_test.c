@@ -14,6 +14,7 @@
 #include "helpers/sync.h"
 #include "helpers/temp.h"
 #include "base/buf.h"
+#include "base/mem.h"
 #include "store/archive.h"
 #include "store/disk.h"
 #include "store/journal.h"
@@ -302,15 +303,22 @@ static void add_erase_like(struct buf *out, uint64_t seq, const char *pattern) {
   buf_deinit(&changes);
 }
 
-static void write_archive_of(const char *dir, uint64_t epoch, uint64_t after, struct buf *groups,
-                             uint64_t last) {
+static void write_archive_from(const char *dir, const struct archive_origin *origin, uint64_t epoch,
+                               uint64_t after, struct buf *groups, uint64_t last) {
   struct archive archive;
   struct err err;
-  if (archive_create(&archive, temp_path(dir, "backups"), epoch, after, clock_wall_ms(&sync_clock), &err) ||
+  if (archive_create(&archive, temp_path(dir, "backups"), epoch, after, origin, clock_wall_ms(&sync_clock),
+                     &err) ||
       archive_write(&archive, groups, last, &err) || archive_sync(&archive, &err))
     FAIL("%s", err.message);
   archive_close(&archive);
   buf_deinit(groups);
+}
+
+/* As older versions have written it. */
+static void write_archive_of(const char *dir, uint64_t epoch, uint64_t after, struct buf *groups,
+                             uint64_t last) {
+  write_archive_from(dir, NULL, epoch, after, groups, last);
 }
 
 static void write_archive(const char *dir, uint64_t after, struct buf *groups, uint64_t last) {
@@ -664,6 +672,119 @@ TEST(a_restore_of_what_came_after_a_restore_builds_on_it) {
   check_restored(dir, "a=1 b=2 c=3 x=0 y=0", "\"archived\":3", "\"missing\":0");
 }
 
+/* The archive says which epoch each came from: here 3 came from 1, though 2 has such a group too. */
+static void archive_one_from(const char *dir, uint64_t parent, bool first, uint64_t epoch, uint64_t seq,
+                             const char *key) {
+  struct buf groups = {0};
+  struct archive_origin origin = {.known = true, .first = first, .epoch = parent};
+  add_put_in(&groups, epoch, seq, key, "0");
+  write_archive_from(dir, &origin, epoch, seq - 1, &groups, seq);
+}
+
+TEST(a_restore_is_followed_from_where_it_came) {
+  const char *dir = make_first_epoch();
+  struct archive_origin origin = {.known = true, .first = true, .epoch = 1};
+  struct buf groups = {0};
+  add_put_in(&groups, 2, 4, "v", "0");
+  add_put_in(&groups, 2, 5, "w", "0");
+  write_archive_from(dir, &origin, 2, 3, &groups, 5);
+  archive_one_from(dir, 1, true, 3, 6, "y");
+  check_restored(dir, "a=1 b=2 c=3 d=4 e=5 y=0", "\"archived\":4", "\"missing\":0");
+}
+
+/* Nothing was written in epoch 2, which therefore has no file. */
+TEST(a_restore_of_what_was_just_restored_is_followed) {
+  const char *dir = make_first_epoch();
+  archive_one_from(dir, 2, true, 3, 4, "y");
+  check_restored(dir, "a=1 b=2 c=3 y=0", "\"archived\":2", "\"missing\":0");
+}
+
+/* The file that has the epoch's first groups is gone, or never was: behind them is another state. */
+TEST(an_epoch_whose_beginning_is_missing_is_not_followed) {
+  const char *dir = make_first_epoch();
+  archive_one_from(dir, 1, false, 2, 5, "y");
+  check_restored(dir, "a=1 b=2 c=3 d=4 e=5", "\"archived\":3", "\"missing\":0");
+}
+
+/* What another store's file, put in this one's place, has been brought to is no state of this one's. */
+TEST(an_epoch_from_elsewhere_is_not_followed) {
+  const char *dir = make_first_epoch();
+  archive_one_from(dir, 0, true, 2, 5, "y");
+  check_restored(dir, "a=1 b=2 c=3 d=4 e=5", "\"archived\":3", "\"missing\":0");
+}
+
+/* Both backups are of before the restore, the newer one of what it has given up. */
+TEST(a_backup_of_what_was_given_up_is_not_taken_where_an_older_one_leads_on) {
+  const char *dir = make_folder();
+  struct store *store = sync_open(dir);
+  sync_set(store, "appData", "d", "4");
+  sync_set(store, "appData", "e", "5");
+  sync_close(store);
+  sync_advance(1000);
+  back_up(dir);
+  struct buf groups = {0};
+  add_put(&groups, 3, "c", "3");
+  add_put(&groups, 4, "d", "4");
+  add_put(&groups, 5, "e", "5");
+  write_archive(dir, 2, &groups, 5);
+  archive_one_from(dir, 1, true, 2, 4, "y");
+  unlink(file_of(dir));
+  sync_advance(20000);
+  check_restored(dir, "a=1 b=2 c=3 y=0", "\"archived\":2", "\"missing\":0");
+}
+
+/* a is there at the first moment, b and c at the second; of c the store file knows in its log alone. */
+static const char *make_moments(int64_t *first_ms, int64_t *second_ms) {
+  const char *dir = temp_dir();
+  struct store *store = open_archived(dir);
+  sync_set(store, "appData", "a", "1");
+  *first_ms = clock_wall_ms(&sync_clock);
+  sync_advance(1000);
+  sync_set(store, "appData", "b", "1");
+  sync_close(store);
+  set_and_die(dir, "c");
+  *second_ms = clock_wall_ms(&sync_clock);
+  sync_advance(1000);
+  return dir;
+}
+
+/* What the newest file of the archive says. */
+static void read_last_origin(const char *dir, struct archive_file *last, struct archive_origin *origin) {
+  struct archive_file *files;
+  struct err err;
+  size_t count;
+  if (archive_list(temp_path(dir, "backups"), &files, &count, &err)) FAIL("%s", err.message);
+  CHECK(count > 0);
+  *last = files[count - 1];
+  if (archive_read_origin(temp_path(dir, "backups"), last, origin, &err)) FAIL("%s", err.message);
+  mem_free(files);
+}
+
+/* Two restores, of which the second takes the first one back, and changes in between. */
+TEST(the_archive_says_where_a_restore_came_from) {
+  struct archive_file file;
+  struct archive_origin origin;
+  int64_t first_ms, second_ms;
+  const char *dir = make_moments(&first_ms, &second_ms);
+  check_recalled(dir, first_ms, "a=1");
+  set_and_die(dir, "xyz");
+  read_last_origin(dir, &file, &origin);
+  CHECK(file.after == 1 && origin.known && origin.first && origin.epoch == 1);
+  uint64_t given_up = file.epoch;
+  set_and_die(dir, "w");
+  sync_advance(1000);
+  check_recalled(dir, second_ms, "a=1 b=1 c=1");
+  set_and_die(dir, "v");
+  read_last_origin(dir, &file, &origin);
+  CHECK(file.epoch > given_up && file.after == 3 && origin.known && origin.first && origin.epoch == 1);
+  spoil(dir, ".db"); /* the archive alone, from the first change on */
+  unlink(file_of(dir));
+  unlink(temp_path(dir, "appdata.db-wal"));
+  struct store *store = open_archived(dir);
+  CHECK_STR(sync_select(store, "appData", "%"), "a=1 b=1 c=1 v=1");
+  sync_close(store);
+}
+
 TEST(moments_are_read_as_people_write_them) {
   static const struct {
     const char *text;
@@ -730,21 +851,6 @@ TEST(killed_restore_is_done_or_not) {
   CHECK(kill_at > 8);
 }
 
-/* a is there at the first moment, b and c at the second; of c the store file knows in its log alone. */
-static const char *make_moments(int64_t *first_ms, int64_t *second_ms) {
-  const char *dir = temp_dir();
-  struct store *store = open_archived(dir);
-  sync_set(store, "appData", "a", "1");
-  *first_ms = clock_wall_ms(&sync_clock);
-  sync_advance(1000);
-  sync_set(store, "appData", "b", "1");
-  sync_close(store);
-  set_and_die(dir, "c");
-  *second_ms = clock_wall_ms(&sync_clock);
-  sync_advance(1000);
-  return dir;
-}
-
 /* Whether it came to its end. */
 static bool recall_and_die(const char *dir, int64_t until_ms) {
   int status;
@@ -803,7 +909,7 @@ static void fail_everywhere(int why) {
     enum moonkeep_code code = sync_try_open(dir, &store, &err);
     disk_set_gate(NULL);
     struck = moves >= fail_at;
-    if (code) store = sync_open(dir); /* the disk has room again */
+    if (code) store = sync_open(dir);                                    /* the disk has room again */
     CHECK_STR(sync_select(store, "appData", "%"), "a=1 b=2");
     CHECK_INT(set_aside(dir, "appdata.db"), 1);
     sync_close(store);

@@ -192,7 +192,6 @@ static enum moonkeep_code put_in_place(struct recalling *recalling, struct err *
 
 static enum moonkeep_code run(struct recalling *recalling, struct err *err) {
   struct receipt receipt = {0};
-  struct err ignored;
   bool finished;
   char *path = NULL;
   struct recalled *recalled = recalling->recalled;
@@ -201,7 +200,7 @@ static enum moonkeep_code run(struct recalling *recalling, struct err *err) {
   if (!code) code = replace_path(&recalling->folder, &path, err);
   if (!code) code = build(recalling, path, &receipt, err);
   if (!code && !recalling->recall->dry_run) code = put_in_place(recalling, err);
-  if (path && (code || recalling->recall->dry_run)) disk_remove(path, &ignored);
+  if (path && (code || recalling->recall->dry_run)) replace_discard(&recalling->folder);
   mem_free(path);
   receipt_put_json(&recalled->json, &receipt);
   receipt.why[0] = '\0'; /* the person knows */

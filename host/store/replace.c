@@ -28,7 +28,7 @@ static enum moonkeep_code remove_file(const struct folder *folder, const char *n
   return code;
 }
 
-enum moonkeep_code replace_path(const struct folder *folder, char **path, struct err *err) {
+static enum moonkeep_code remove_half(const struct folder *folder, struct err *err) {
   static const char *const ends[] = {"", "-wal", "-shm", "-journal"};
   enum moonkeep_code code = MOONKEEP_OK;
   for (int i = 0; !code && i < 4; i++) {
@@ -36,6 +36,16 @@ enum moonkeep_code replace_path(const struct folder *folder, char **path, struct
     snprintf(name, sizeof name, "%s%s", half, ends[i]);
     code = remove_file(folder, name, err);
   }
+  return code;
+}
+
+void replace_discard(const struct folder *folder) {
+  struct err ignored;
+  remove_half(folder, &ignored);
+}
+
+enum moonkeep_code replace_path(const struct folder *folder, char **path, struct err *err) {
+  enum moonkeep_code code = remove_half(folder, err);
   *path = code ? NULL : folder_file(folder, half);
   return code || *path ? code : err_memory(err);
 }

@@ -2,6 +2,7 @@
  * moment leaves the old one or the new one.
  *
  *     replace_path → make the file there, closed and whole → replace_commit → replace_finish
+ *                                                          → replace_discard
  *
  * From replace_commit on it is the new one that counts: its name says so, and every start looks for it. The
  * old files are moved into a folder that carries the time, and nothing is ever deleted there. The folder must
@@ -19,6 +20,10 @@ enum { REPLACE_NAME = 64 };
 /* Where the new file is to be made, to be freed with mem_free; what an earlier try has left there is removed.
  */
 enum moonkeep_code replace_path(const struct folder *folder, char **path, struct err *err);
+
+/* Removes what was made there and will not be used; what cannot be removed is left to the next replace_path.
+ */
+void replace_discard(const struct folder *folder);
 
 /* The folder that the old files will go into: "damaged-20261123T101500.250Z". `word` is "damaged" or
  * "replaced".

@@ -93,6 +93,7 @@ static enum moonkeep_code restore(struct opening *opening, const char *why, stru
   if (!code) code = replace_path(start->folder, &path, &cause);
   if (!code) code = rebuild_make(&rebuild, path, &start->receipt, &cause);
   mem_free(path);
+  if (code || is_worse(opening, code, damaged)) replace_discard(start->folder); /* it may be a large one */
   if (is_worse(opening, code, damaged)) {
     start->receipt = (struct receipt){0};
     opening->restored = false;
@@ -105,6 +106,7 @@ static enum moonkeep_code restore(struct opening *opening, const char *why, stru
   code = replace_commit(start->folder, aside, err);
   if (!code) code = replace_finish(start->folder, &done, err);
   if (!code) say(opening, LOG_WARN);
+  if (code) replace_discard(start->folder);
   return code;
 }
 

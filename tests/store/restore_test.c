@@ -909,6 +909,7 @@ static void fail_everywhere(int why) {
     enum moonkeep_code code = sync_try_open(dir, &store, &err);
     disk_set_gate(NULL);
     struck = moves >= fail_at;
+    if (code) CHECK(access(temp_path(dir, "restoring.tmp"), F_OK) != 0); /* the half-made file is gone */
     if (code) store = sync_open(dir);                                    /* the disk has room again */
     CHECK_STR(sync_select(store, "appData", "%"), "a=1 b=2");
     CHECK_INT(set_aside(dir, "appdata.db"), 1);

@@ -50,7 +50,7 @@ static void put_count(struct buf *out, double count, const char *one, const char
 }
 
 static void put_span(struct buf *out, double seconds) {
-  long long s = (long long)seconds;
+  long long s = seconds > 0 ? (long long)seconds : 0; /* the clock may have been set back */
   if (s < 60)
     buf_printf(out, "%lld s", s);
   else if (s < 3600)
@@ -341,10 +341,9 @@ void status_put_receipt(const struct console *console, struct buf *out, const st
 
 static void put_process(const struct console *console, struct buf *out, const struct field *status,
                         const struct field *before) {
-  double now = number(status, "now"), cpu = number(status, "cpu_seconds");
-  double span = now - number(status, "started_at"), used = cpu;
+  double span = number(status, "uptime_seconds"), cpu = number(status, "cpu_seconds"), used = cpu;
   if (before) {
-    span = now - number(before, "now");
+    span -= number(before, "uptime_seconds");
     used = cpu - number(before, "cpu_seconds");
   }
   put_label(console, out, "process");
@@ -375,7 +374,7 @@ void status_put(const struct console *console, struct buf *out, const struct buf
   buf_printf(out, ", process %.0f, ", number(&status, "pid"));
   put_text(console, out, &status, "state");
   buf_puts(out, " for ");
-  put_span(out, number(&status, "now") - number(&status, "started_at"));
+  put_span(out, number(&status, "uptime_seconds"));
   buf_puts(out, " on ");
   put_text(console, out, &status, "data");
   buf_puts(out, "\n\n");

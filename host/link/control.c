@@ -111,7 +111,8 @@ static struct control *control_new(const struct control_options *options) {
                                     .book = options->book,
                                     .dir = control->path ? control->path : options->dir,
                                     .keys = &control->keys,
-                                    .started_ms = clock_wall_ms(&clock_system)};
+                                    .started_ms = clock_wall_ms(&clock_system),
+                                    .started_steady_ms = clock_steady_ms(&clock_system)};
   control->line_bytes = for_a_value > CONTROL_LINE_BYTES ? for_a_value : CONTROL_LINE_BYTES;
   control->turns.action = on_action;
   control->turns.before_sleep = before_sleep;

@@ -24,6 +24,7 @@ void report_gather(struct report *report, const struct rpc_site *site) {
   struct rusage usage;
   keycount_refresh(site->keys);
   *report = (struct report){.site = site, .now_ms = clock_wall_ms(&clock_system)};
+  report->uptime_ms = clock_steady_ms(&clock_system) - site->started_steady_ms;
   host_state(site->host, &report->host);
   store_stats(site->store, &report->store);
   store_backup_state(site->store, &report->backup);

@@ -14,7 +14,8 @@ struct report {
   struct store_stats store;
   struct store_backup_state backup;
   struct store_archive_state archive;
-  int64_t now_ms;            /* since 1970 */
+  int64_t now_ms; /* since 1970 */
+  int64_t uptime_ms;
   double cpu_s;              /* of the process */
   uint64_t memory_bytes;     /* resident */
   uint64_t warnings, errors; /* lines of the log */

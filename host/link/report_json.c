@@ -139,6 +139,7 @@ void report_put_json(const struct report *report, struct buf *out) {
   put_text(out, "data", report->site->dir);
   put_time(out, "started_at", report->site->started_ms);
   put_time(out, "now", report->now_ms);
+  put_time(out, "uptime_seconds", report->uptime_ms);
   put_real(out, "cpu_seconds", report->cpu_s);
   put_count(out, "memory_bytes", report->memory_bytes);
   if (note && note->restarts > 0) {

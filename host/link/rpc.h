@@ -44,7 +44,8 @@ struct rpc_site {
   const char *token;    /* what a locked peer has to say; NULL: there are none */
   const char *dir;      /* the data folder, as an absolute path */
   struct keycount *keys;
-  int64_t started_ms; /* since 1970 */
+  int64_t started_ms;        /* since 1970 */
+  int64_t started_steady_ms; /* the same moment by the clock that is never set */
 };
 
 /* Somebody who asks. It is embedded in what it stands for, and has to stay until its last request has been

@@ -73,6 +73,7 @@ status_tells_of_scripts_and_store() {
   mk status --json
   has stdout "$out" '"backups":{"dir":'
   has stdout "$out" '"events_failed":1'
+  has stdout "$out" '"uptime_seconds":'
   has stdout "$out" '"name":"echo","file":"echo.lua","version":1,'
   "$moonkeep" status --watch --json >watched.txt 2>watched.err 7>&- &
   local watcher=$!

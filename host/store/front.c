@@ -165,13 +165,13 @@ static enum moonkeep_code check_room(const struct store *store, const struct sto
       store->pending - 1, (store->pending_bytes - call->bytes) >> 20, STORE_CALLS, STORE_CALLS_BYTES >> 20);
 }
 
-static enum moonkeep_code check_rows(const struct store *store, const struct store_call *call,
-                                     struct err *err) {
+static enum moonkeep_code check_rows(struct store *store, const struct store_call *call, struct err *err) {
   size_t bytes = 0;
   enum moonkeep_code code = MOONKEEP_OK;
   for (size_t i = 0; !code && i < call->row_count; i++) {
     const struct store_row *row = &call->rows[i];
     code = store_check_key("set", row->key, row->key_len, err);
+    if (!code) code = keys_claim_bucket(store, row_bucket(call, row), err);
     size_t len = row->value ? row->value->len : 0;
     if (!code && len > store->value_bytes)
       code = err_key(err, MOONKEEP_TOO_LARGE, row->key, row->key_len,
@@ -184,19 +184,22 @@ static enum moonkeep_code check_rows(const struct store *store, const struct sto
   return code;
 }
 
-static enum moonkeep_code check(const struct store *store, const struct store_call *call, struct err *err) {
+static enum moonkeep_code check(struct store *store, const struct store_call *call, struct err *err) {
   if (store->closing) return err_set(err, MOONKEEP_CLOSED, "the store has been closed");
   enum moonkeep_code code = check_room(store, call, err);
   if (code) return code;
   switch (call->op) {
   case STORE_GET:
   case STORE_UPDATE:
-  case STORE_DELETE: return store_check_key(call->bucket->name, call->key, call->key_len, err);
+  case STORE_DELETE:
+    code = store_check_key(call->bucket->name, call->key, call->key_len, err);
+    return code ? code : keys_claim_bucket(store, call->bucket, err);
   case STORE_COMMIT:
   case STORE_SET: return check_rows(store, call, err);
   case STORE_SCAN:
   case STORE_DELETE_LIKE:
-    return store_check_pattern(call->bucket->name, call->pattern, call->pattern_len, err);
+    code = store_check_pattern(call->bucket->name, call->pattern, call->pattern_len, err);
+    return code ? code : keys_claim_bucket(store, call->bucket, err);
   case STORE_FLUSH: break;
   }
   return MOONKEEP_OK;
@@ -224,7 +227,7 @@ bool store_submit(struct store *store, struct store_call *call) {
 
 bool store_peek(struct store *store, struct bucket *bucket, const char *key, size_t len,
                 const struct value **value) {
-  if (store->closing || !list_empty(&store->barriers)) return false;
+  if (store->closing || !bucket->exists || !list_empty(&store->barriers)) return false;
   struct entry *entry = cache_find(bucket, key, len);
   if (!entry || !entry->known || entry->loading || keys_must_wait(store, entry)) return false;
   entry->touched = true;

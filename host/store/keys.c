@@ -57,7 +57,8 @@ void keys_take_in_load(struct store *store, struct load_job *load) {
   mem_free(load);
 }
 
-/* Only writing makes a bucket come into being, and then no other may differ from it in case alone. */
+/* Only writing makes a bucket come into being, and from then on no other may differ from it in case alone:
+ * SQLite takes both names for one table. */
 enum moonkeep_code keys_claim(struct store *store, const char *name, struct err *err) {
   for (struct map_link *l = map_next(&store->buckets, NULL); l; l = map_next(&store->buckets, l)) {
     const struct bucket *other = list_of(l, struct bucket, link);
@@ -70,7 +71,7 @@ enum moonkeep_code keys_claim(struct store *store, const char *name, struct err 
   return MOONKEEP_OK;
 }
 
-static enum moonkeep_code claim(struct store *store, const struct bucket *bucket, struct err *err) {
+enum moonkeep_code keys_claim_bucket(struct store *store, const struct bucket *bucket, struct err *err) {
   return bucket->exists || bucket->pending > 0 ? MOONKEEP_OK : keys_claim(store, bucket->name, err);
 }
 
@@ -93,7 +94,7 @@ static void run_get(struct store *store, struct store_call *call, struct entry *
 static void run_write(struct store *store, struct store_call *call, struct entry *entry,
                       struct value *value) {
   struct err err;
-  enum moonkeep_code code = claim(store, entry->bucket, &err);
+  enum moonkeep_code code = keys_claim_bucket(store, entry->bucket, &err);
   struct group *group = code ? NULL : group_open(store, 1);
   if (!code && !group) code = err_memory(&err);
   if (code) {
@@ -191,7 +192,7 @@ static enum moonkeep_code claim_all(struct store *store, struct store_call *call
   size_t claimed = 0;
   for (; !code && claimed < call->row_count; claimed++) {
     struct bucket *bucket = row_bucket(call, &call->rows[claimed]);
-    if (writes_row(call, claimed)) code = claim(store, bucket, err);
+    if (writes_row(call, claimed)) code = keys_claim_bucket(store, bucket, err);
     bucket->pending++;
   }
   while (claimed > 0) row_bucket(call, &call->rows[--claimed])->pending--;

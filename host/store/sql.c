@@ -169,11 +169,27 @@ static enum moonkeep_code read_schema(sqlite3 *db, struct err *err) {
   return sql_number(db, "SELECT count(*) FROM sqlite_schema", "read the store", &tables, err);
 }
 
+/* SQLite does not tell "gold" from "Gold"; no store may be read as another one. */
+static bool has_this_name(struct shelves *shelves, const struct shelf *shelf, struct err *err) {
+  int64_t tables = 0;
+  char *sql = sqlite3_mprintf("SELECT count(*) FROM sqlite_schema WHERE name=%Q", shelf->name);
+  enum moonkeep_code code =
+      sql ? sql_number(shelves->db, sql, "read the store", &tables, err) : err_memory(err);
+  sqlite3_free(sql);
+  if (!code && tables == 0) err_set(err, MOONKEEP_OK, "no such table");
+  return !code && tables > 0;
+}
+
 static sqlite3_stmt *make(struct shelves *shelves, struct shelf *shelf, int kind, struct err *err) {
   int rc = prepare(shelves, shelf, kind);
   if (rc == SQLITE_ERROR || rc == SQLITE_SCHEMA) {
     if (read_schema(shelves->db, err)) return NULL;
     rc = prepare(shelves, shelf, kind);
+  }
+  if (rc == SQLITE_OK && shelves->exact && !has_this_name(shelves, shelf, err)) {
+    sqlite3_finalize(shelf->statements[kind]);
+    shelf->statements[kind] = NULL;
+    return NULL;
   }
   if (rc == SQLITE_ERROR && !table_exists(shelves->db, shelf->name))
     err_set(err, MOONKEEP_OK, "no such table");

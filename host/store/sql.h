@@ -58,6 +58,7 @@ struct shelves {
   sqlite3 *db; /* borrowed */
   const char *const *sql;
   struct shelf *first; /* owned */
+  bool exact;          /* a table whose name differs in case is another one, and not there */
 };
 
 void shelves_init(struct shelves *shelves, sqlite3 *db, const char *const *sql);

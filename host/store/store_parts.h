@@ -179,6 +179,8 @@ const struct value *keys_live(const struct store *store,
 bool keys_must_wait(const struct store *store, const struct entry *entry);
 enum moonkeep_code keys_claim(struct store *store, const char *name,
                               struct err *err); /* may a bucket be named so? */
+enum moonkeep_code keys_claim_bucket(struct store *store, const struct bucket *bucket,
+                                     struct err *err); /* the same for one that somebody has named before */
 void keys_run(struct store *store, struct store_call *call);
 void keys_commit(struct store *store, struct store_call *call);
 void keys_set(struct store *store, struct store_call *call);

@@ -33,8 +33,10 @@ void view_close(struct view *view) {
 static enum moonkeep_code connect(struct view *view, sqlite3 **db, struct shelves *shelves, struct err *err) {
   if (*db) return MOONKEEP_OK;
   enum moonkeep_code code = sql_open(db, view->path, false, err);
-  if (!code) shelves_init(shelves, *db, statements);
-  return code;
+  if (code) return code;
+  shelves_init(shelves, *db, statements);
+  shelves->exact = true;
+  return MOONKEEP_OK;
 }
 
 /* ---- one row ---- */

@@ -7,6 +7,7 @@
 #include "check.h"
 #include "helpers/sync.h"
 #include "helpers/temp.h"
+#include "store/view.h"
 
 TEST(what_is_set_is_there_also_after_reopening) {
   const char *dir = temp_dir();
@@ -220,6 +221,28 @@ static const char *bad_name(struct store *store, const char *name) {
   err.message[0] = '\0';
   if (store_bucket(store, name, &bucket, &err) && err.code != MOONKEEP_INVALID_KEY) FAIL("%s", err.message);
   return err.message;
+}
+
+/* A scan may be at work when a store comes into being whose name differs from its own only in case. */
+TEST(a_table_is_not_read_by_a_name_that_differs_only_in_case) {
+  const char *dir = temp_dir();
+  struct store *store = sync_open(dir);
+  sync_set(store, "economy", "gold", "1");
+  sync_close(store);
+  char path[1024];
+  struct view view;
+  struct value *value;
+  struct err err;
+  snprintf(path, sizeof path, "%s/appdata.db", dir);
+  view_init(&view, path, &clock_system);
+  CHECK_INT(view_begin_loads(&view, &err), MOONKEEP_OK);
+  CHECK_INT(view_load(&view, "Economy", "gold", 4, &value, &err), MOONKEEP_OK);
+  CHECK(!value);
+  CHECK_INT(view_load(&view, "economy", "gold", 4, &value, &err), MOONKEEP_OK);
+  CHECK_STR(value->json, "1");
+  value_free(value);
+  view_end_loads(&view);
+  view_close(&view);
 }
 
 TEST(names_of_stores_are_checked) {

@@ -246,6 +246,26 @@ test("inside an update function no store call, no waiting, no yield", function()
   same(store:get "n", 7)
 end)
 
+test("no store is taken for another one whose name differs only in case", function()
+  local late = rootServer.dataStore.Twins -- named before the other one is there
+  same(late:get "a", nil)
+  local twins = rootServer.dataStore.twins
+  twins:set("a", 1)
+  local function fn() error "not to be called" end
+  for _, call in ipairs {
+    {"get", "a"}, {"get", "b"}, {"set", "a", 2}, {"update", "a", fn}, {"delete", "a"}, {"deleteLike", "%"},
+    {"select", "%"}, {"selectValue", "%"}, {"keys", "%"}, {"count", "%"},
+  } do
+    raises("invalid_key", 'the store name "Twins" differs from the existing "twins" only in case',
+      late[call[1]], late, table.unpack(call, 2))
+  end
+  raises("invalid_key", "only in case", late:each "%")
+  raises("invalid_key", "only in case", appData.transaction, appData, function(tx)
+    return tx:store("Twins"):get("a")
+  end)
+  same(twins:select "%", {{key = "a", value = 1}})
+end)
+
 test("mistakes are explained", function()
   fails("call get with a colon: appData:get(", appData.get, "x")
   fails('a store has no method "udpate" (did you mean "update"?)', function() appData:udpate("x", print) end)

@@ -13,6 +13,8 @@ enum state {
   FIRST_ITEM, /* a value, or the end of an empty array */
   FIRST_KEY,  /* a key, or the end of an empty object */
   AFTER,      /* behind a value: a comma, or the end of what it stands in */
+  KEY,        /* a key, behind a comma */
+  CLOSE,      /* the end of what a value stands in */
   DONE,
   BROKEN,
 };
@@ -190,38 +192,57 @@ static const char *pass(struct json *json, const char *at) {
   return (unsigned char)*at < 0x20 ? control_character(json, at) : skip_wide(json, at);
 }
 
-/* Reads the string whose quote is at json->at. Without escapes it is borrowed from the text, else put
- * together in the scratch, run by run. */
-static bool read_string(struct json *json, struct json_token *token) {
-  const char *run = json->at + 1, *at = run;
+static enum json_type take_string(struct json *json, struct json_token *token, const char *string, size_t len,
+                                  const char *quote) {
+  token->string = string;
+  token->string_len = len;
+  token->end = json->at = quote + 1;
+  return JSON_STRING;
+}
+
+/* Reads on in a string that has more than plain characters, from the first of those. Without escapes it is
+ * borrowed from the text, else put together in the scratch, run by run. */
+static enum json_type read_rich_string(struct json *json, struct json_token *token, const char *at) {
+  const char *run = json->at + 1;
   bool escaped = false;
-  while ((at = json_skip_plain(at, json->end, true)) == json->end || *at != '"') {
+  while (at == json->end || *at != '"') {
     bool escape = at < json->end && *at == '\\';
     if (escape) {
       if (!escaped) buf_clear(&json->scratch);
       buf_add(&json->scratch, run, (size_t)(at - run));
       escaped = true;
     }
-    if (!(at = pass(json, at))) return false;
+    if (!(at = pass(json, at))) return JSON_ERROR;
     if (escape) run = at;
+    at = json_skip_plain(at, json->end, true);
   }
-  token->string = run;
-  token->string_len = (size_t)(at - run);
-  if (escaped) {
-    buf_add(&json->scratch, run, (size_t)(at - run));
-    token->string = json->scratch.data;
-    token->string_len = json->scratch.len;
-    if (json->scratch.failed) return out_of_memory(json), false;
-  }
-  token->end = json->at = at + 1;
-  return true;
+  if (!escaped) return take_string(json, token, run, (size_t)(at - run), at);
+  buf_add(&json->scratch, run, (size_t)(at - run));
+  if (json->scratch.failed) return out_of_memory(json);
+  return take_string(json, token, json->scratch.data, json->scratch.len, at);
+}
+
+/* Reads the string whose quote is at json->at. */
+static inline enum json_type read_string(struct json *json, struct json_token *token) {
+  const char *run = json->at + 1, *at = json_skip_plain(run, json->end, true);
+  if (at == json->end || *at != '"') return read_rich_string(json, token, at);
+  return take_string(json, token, run, (size_t)(at - run), at);
 }
 
 /* Values. */
 
-static const char *skip_space(const char *at, const char *end) {
+static bool is_digit(char c) {
+  return (unsigned char)(c - '0') < 10;
+}
+
+static const char *skip_blanks(const char *at, const char *end) {
   while (at < end && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t')) at++;
   return at;
+}
+
+/* Mostly there is none. */
+static inline const char *skip_space(const char *at, const char *end) {
+  return at < end && (unsigned char)*at <= ' ' ? skip_blanks(at, end) : at;
 }
 
 static enum json_type finish(struct json *json, struct json_token *token, const char *end,
@@ -231,7 +252,7 @@ static enum json_type finish(struct json *json, struct json_token *token, const 
   return type;
 }
 
-static enum json_type read_number(struct json *json, struct json_token *token) {
+static enum json_type read_any_number(struct json *json, struct json_token *token) {
   struct number number;
   const char *begin = json->at, *end = number_read(begin, json->end, &number);
   switch (number.type) {
@@ -247,6 +268,19 @@ static enum json_type read_number(struct json *json, struct json_token *token) {
   err_set(&json->err, MOONKEEP_INVALID_VALUE, "not a value: %.*s%s at byte %zu %s; send it as a string",
           shown, begin, end - begin > shown ? "..." : "", place(json, begin), fault);
   return broken(json);
+}
+
+/* Most numbers are short integers. */
+static inline enum json_type read_number(struct json *json, struct json_token *token) {
+  enum { DIGITS = 18 }; /* whichever they are, an integer has room for them */
+  const char *begin = json->at, *at = begin;
+  int64_t value = 0;
+  for (; at < json->end && is_digit(*at); at++)
+    value = (int64_t)((uint64_t)value * 10 + (uint64_t)(*at - '0'));
+  if (at - begin > DIGITS || (*begin == '0' && at - begin > 1)) return read_any_number(json, token);
+  if (at < json->end && (*at == '.' || *at == 'e' || *at == 'E')) return read_any_number(json, token);
+  token->integer = value;
+  return finish(json, token, at, JSON_INTEGER);
 }
 
 static enum json_type read_word(struct json *json, struct json_token *token, const char *word,
@@ -274,40 +308,32 @@ static enum json_type open_level(struct json *json, struct json_token *token, en
   return type;
 }
 
-static enum json_type close_level(struct json *json, struct json_token *token, enum json_type type) {
-  json->depth--;
-  return finish(json, token, json->at + 1, type);
-}
-
-static enum json_type read_value(struct json *json, struct json_token *token) {
-  if (json->at == json->end) return ends_early(json);
+static enum json_type read_other(struct json *json, struct json_token *token) {
   switch (*json->at) {
-  case '"': return read_string(json, token) ? finish(json, token, json->at, JSON_STRING) : JSON_ERROR;
   case '{': return open_level(json, token, JSON_OBJECT);
   case '[': return open_level(json, token, JSON_ARRAY);
   case 't': return read_word(json, token, "true", JSON_TRUE);
   case 'f': return read_word(json, token, "false", JSON_FALSE);
   case 'n': return read_word(json, token, "null", JSON_NULL);
-  case '-':
-  case '0':
-  case '1':
-  case '2':
-  case '3':
-  case '4':
-  case '5':
-  case '6':
-  case '7':
-  case '8':
-  case '9': return read_number(json, token);
+  case '-': return read_any_number(json, token);
   default: return unexpected(json, json->at, "");
   }
 }
 
+static inline enum json_type read_value(struct json *json, struct json_token *token) {
+  if (json->at == json->end) return ends_early(json);
+  if (*json->at == '"') {
+    enum json_type type = read_string(json, token);
+    return type == JSON_ERROR ? type : finish(json, token, json->at, type);
+  }
+  return is_digit(*json->at) ? read_number(json, token) : read_other(json, token);
+}
+
 /* Reads a key and the colon behind it. */
-static enum json_type read_key(struct json *json, struct json_token *token) {
+static inline enum json_type read_key(struct json *json, struct json_token *token) {
   if (json->at == json->end) return ends_early(json);
   if (*json->at != '"') return unexpected(json, json->at, ", where a key should be");
-  if (!read_string(json, token)) return JSON_ERROR;
+  if (read_string(json, token) == JSON_ERROR) return JSON_ERROR;
   const char *colon = skip_space(json->at, json->end);
   if (colon == json->end) return ends_early(json);
   if (*colon != ':') return unexpected(json, colon, ", where a colon should be");
@@ -323,31 +349,38 @@ static enum json_type read_end(struct json *json, struct json_token *token) {
   return JSON_END;
 }
 
-/* Reads what follows a value: the end of what it stands in, or the comma and what is behind that. */
-static enum json_type read_on(struct json *json, struct json_token *token) {
+/* Reads the end of what the last value stands in. */
+static enum json_type read_close(struct json *json, struct json_token *token) {
   if (json->depth == 0) return read_end(json, token);
   if (json->at == json->end) return ends_early(json);
   bool object = in_object(json);
-  if (*json->at == (object ? '}' : ']'))
-    return close_level(json, token, object ? JSON_OBJECT_END : JSON_ARRAY_END);
-  if (*json->at != ',') return unexpected(json, json->at, "");
-  token->begin = json->at = skip_space(json->at + 1, json->end);
-  return object ? read_key(json, token) : read_value(json, token);
+  if (*json->at != (object ? '}' : ']')) return unexpected(json, json->at, "");
+  json->depth--;
+  return finish(json, token, json->at + 1, object ? JSON_OBJECT_END : JSON_ARRAY_END);
 }
 
-static enum json_type read_token(struct json *json, struct json_token *token) {
+/* What is to be read now, behind the comma if there is one. */
+static inline enum state expect(struct json *json, struct json_token *token) {
   bool more = json->at < json->end;
   switch ((enum state)json->state) {
-  case FIRST_ITEM:
-    return more && *json->at == ']' ? close_level(json, token, JSON_ARRAY_END) : read_value(json, token);
-  case FIRST_KEY:
-    return more && *json->at == '}' ? close_level(json, token, JSON_OBJECT_END) : read_key(json, token);
-  case VALUE: return read_value(json, token);
-  case AFTER: return read_on(json, token);
-  case DONE: return JSON_END;
-  case BROKEN: break;
+  case FIRST_ITEM: return more && *json->at == ']' ? CLOSE : VALUE;
+  case FIRST_KEY: return more && *json->at == '}' ? CLOSE : KEY;
+  case AFTER:
+    if (!more || *json->at != ',' || json->depth == 0) return CLOSE;
+    token->begin = json->at = skip_space(json->at + 1, json->end);
+    return in_object(json) ? KEY : VALUE;
+  default: return json->state;
   }
-  return JSON_ERROR;
+}
+
+static inline enum json_type read_token(struct json *json, struct json_token *token) {
+  switch (expect(json, token)) {
+  case KEY: return read_key(json, token);
+  case VALUE: return read_value(json, token);
+  case CLOSE: return read_close(json, token);
+  case DONE: return JSON_END;
+  default: return JSON_ERROR;
+  }
 }
 
 enum json_type json_next(struct json *json, struct json_token *token) {

@@ -37,4 +37,29 @@ static inline const char *json_skip_plain(const char *at, const char *end, bool 
   return at;
 }
 
+/* The same for a whole string: whether all of it is plain ASCII. The last bytes are looked at in one word,
+ * which has some of those before them too; their order makes no difference. */
+static inline bool json_is_plain(const char *at, size_t len) {
+  uint64_t word;
+  const char *end = at + len;
+  if (len >= sizeof word) {
+    for (; end - at > (ptrdiff_t)sizeof word; at += sizeof word) {
+      memcpy(&word, at, sizeof word);
+      if ((json_mark_special(word) | word) & JSON_EACH_BYTE(0x80)) return false;
+    }
+    memcpy(&word, end - sizeof word, sizeof word);
+  } else if (len >= 4) {
+    uint32_t first, last;
+    memcpy(&first, at, sizeof first);
+    memcpy(&last, end - sizeof last, sizeof last);
+    word = (uint64_t)first << 32 | last;
+  } else if (len > 0) {
+    word = JSON_EACH_BYTE(' ') << 24 | (uint64_t)(unsigned char)at[0] << 16 |
+           (uint64_t)(unsigned char)at[len / 2] << 8 | (unsigned char)at[len - 1];
+  } else {
+    return true;
+  }
+  return ((json_mark_special(word) | word) & JSON_EACH_BYTE(0x80)) == 0;
+}
+
 #endif

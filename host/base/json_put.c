@@ -26,7 +26,7 @@ void json_put_string(struct buf *out, const char *bytes, size_t len) {
 }
 
 bool json_put_plain(struct buf *out, const char *bytes, size_t len) {
-  if (json_skip_plain(bytes, bytes + len, true) != bytes + len) return false;
+  if (!json_is_plain(bytes, len)) return false;
   char *room = buf_reserve(out, len + 2);
   if (!room) return true;
   room[0] = '"';

@@ -169,6 +169,10 @@ static char *put_digits(char *end, uint64_t value) {
 }
 
 size_t number_print_integer(char out[NUMBER_TEXT], int64_t integer) {
+  if (integer >= 0 && integer < 10) {
+    out[0] = (char)('0' + integer);
+    return 1;
+  }
   char text[NUMBER_TEXT], *end = text + sizeof text;
   uint64_t size = integer < 0 ? 0 - (uint64_t)integer : (uint64_t)integer;
   char *begin = put_digits(end, size);

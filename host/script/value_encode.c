@@ -66,15 +66,20 @@ static enum moonkeep_code check_size(struct encoder *e) {
   return e->out->len - e->start > e->limit ? refuse_size(e) : MOONKEEP_OK;
 }
 
-/* Writes the string at index; `fault` is said of one that is not UTF-8. */
-static enum moonkeep_code encode_string(struct encoder *e, int index, const char *fault) {
-  size_t len;
-  const char *text = lua_tolstring(e->L, index, &len);
+/* Writes the string; `fault` is said of one that is not UTF-8. */
+static inline enum moonkeep_code encode_string(struct encoder *e, const char *text, size_t len,
+                                               const char *fault) {
   if (e->out->len - e->start + len > e->limit) return refuse_size(e);
   if (json_put_plain(e->out, text, len)) return MOONKEEP_OK;
   if (utf8_valid(text, len) != len) return refuse(e, fault);
   json_put_string(e->out, text, len);
   return MOONKEEP_OK;
+}
+
+static enum moonkeep_code encode_text(struct encoder *e) {
+  size_t len;
+  const char *text = lua_tolstring(e->L, -1, &len);
+  return encode_string(e, text, len, "is not valid UTF-8");
 }
 
 static enum moonkeep_code encode_number(struct encoder *e) {
@@ -100,7 +105,8 @@ static enum moonkeep_code encode_object(struct encoder *e, int table) {
     level->key = lua_tolstring(e->L, -2, &level->key_len);
     buf_putc(e->out, before);
     before = ',';
-    enum moonkeep_code code = encode_string(e, -2, "has a key that is not valid UTF-8");
+    enum moonkeep_code code =
+        encode_string(e, level->key, level->key_len, "has a key that is not valid UTF-8");
     if (code) return code;
     buf_putc(e->out, ':');
     if ((code = encode_value(e))) return code;
@@ -202,7 +208,7 @@ static enum moonkeep_code encode_value(struct encoder *e) {
   enum moonkeep_code code = MOONKEEP_OK;
   int type = lua_type(e->L, -1);
   if (type == LUA_TSTRING)
-    code = encode_string(e, -1, "is not valid UTF-8");
+    code = encode_text(e);
   else if (type == LUA_TNUMBER)
     code = encode_number(e);
   else if (type == LUA_TTABLE)

@@ -1,6 +1,7 @@
 #include "base/json.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -64,6 +65,26 @@ TEST(what_is_compact_stays_as_it_is) {
     snprintf(once, sizeof once, "%s", compact(json_good[i].text, json_good[i].len));
     CHECK_STR(COMPACT(once), once);
   }
+}
+
+/* Short ones are read on a way of their own. */
+TEST(integers_of_every_length_are_read) {
+  static const char nines[] = "999999999999999999", zeros[] = "1000000000000000000";
+  char text[64];
+  for (int len = 1; len <= 19; len++) {
+    snprintf(text, sizeof text, "%.*s", len, len < 19 ? nines : "9223372036854775807");
+    CHECK_STR(COMPACT(text), text);
+    snprintf(text, sizeof text, "[%.*s,-%.*s]", len, zeros, len, zeros);
+    CHECK_STR(COMPACT(text), text);
+    snprintf(text, sizeof text, "[%.*s.5]", len < 15 ? len : 15, nines);
+    CHECK_STR(COMPACT(text), text);
+    snprintf(text, sizeof text, "0%.*s", len, zeros);
+    CHECK_STR(refusal(text), "not JSON: unexpected '1' at byte 2");
+  }
+  CHECK_STR(COMPACT("[0]"), "[0]");
+  CHECK_STR(COMPACT("0"), "0");
+  CHECK_STR(COMPACT("[0e1,1E2]"), "[0.0,100.0]");
+  CHECK_STR(refusal("00"), "not JSON: unexpected '0' at byte 2");
 }
 
 static const char rich[] =
@@ -185,6 +206,28 @@ TEST(strings_of_every_length_are_read_and_written_whole) {
       buf_deinit(&out);
       check_string(text, want, len);
     }
+  }
+}
+
+TEST(a_string_is_told_to_be_plain_by_all_of_its_bytes) {
+  static const char others[] = {'"', '\\', '\n', '\0', '\x1F', '\x80', '\xC3', '\xFF'};
+  char *bytes; /* of its own length, so that a byte too many is seen */
+  for (size_t len = 0; len < 40; len++) {
+    struct buf out = {0};
+    CHECK((bytes = malloc(len ? len : 1)));
+    for (size_t at = 0; at < len; at++) {
+      for (size_t i = 0; i < sizeof others; i++) {
+        memset(bytes, "~ !#["[i % 5], len);
+        bytes[at] = others[i];
+        CHECK(!json_put_plain(&out, bytes, len));
+      }
+    }
+    CHECK_INT(out.len, 0);
+    memset(bytes, '\x7F', len);
+    CHECK(json_put_plain(&out, bytes, len));
+    CHECK_INT(out.len, len + 2);
+    buf_deinit(&out);
+    free(bytes);
   }
 }
 

@@ -1,3 +1,4 @@
+#include <limits.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -6,36 +7,23 @@
 
 enum { FREE_SLOTS = 6 }; /* of Lua's stack, for a moment */
 
-/* So many items, or keys and values, wait on the stack until their number is known, so that the table of most
- * values is made once and in its right size. */
+/* So many items wait on the stack until their number is known, so that the table of most arrays is made once
+ * and in its right size. */
 enum { BATCH = 16 };
 
 static bool push_value(lua_State *L, struct json *json, const struct json_token *token);
 
 static bool ensure_stack(lua_State *L, struct json *json) {
-  if (lua_checkstack(L, 2 * BATCH + FREE_SLOTS)) return true;
+  if (lua_checkstack(L, BATCH + FREE_SLOTS)) return true;
   err_memory(&json->err);
   return false;
 }
 
-/* Puts an array into the place `table`, of the n items that lie there. */
+/* Makes the array of the place `table`, of the n items that lie above it. */
 static void gather_array(lua_State *L, int table, lua_Integer n) {
   lua_createtable(L, (int)n, 0);
-  lua_insert(L, table);
+  lua_replace(L, table);
   for (; n > 0; n--) lua_rawseti(L, table, n);
-}
-
-/* Puts an object into the place `table`, of the n keys and values that lie there. In their order: of a
- * doubled key the last one counts. */
-static void gather_object(lua_State *L, int table, int n) {
-  lua_createtable(L, 0, n);
-  lua_insert(L, table);
-  for (int key = table + 1; n > 0; n--, key += 2) {
-    lua_pushvalue(L, key);
-    lua_pushvalue(L, key + 1);
-    lua_rawset(L, table);
-  }
-  lua_settop(L, table);
 }
 
 static bool push_array(lua_State *L, struct json *json) {
@@ -43,6 +31,7 @@ static bool push_array(lua_State *L, struct json *json) {
   int table = lua_gettop(L) + 1;
   lua_Integer n = 0;
   struct json_token token;
+  lua_pushnil(L);
   while (json_next(json, &token) != JSON_ARRAY_END) {
     if (!push_value(L, json, &token)) return false;
     if (++n > BATCH)
@@ -55,22 +44,35 @@ static bool push_array(lua_State *L, struct json *json) {
   return true;
 }
 
+/* Objects that begin with the same key mostly have as many fields: so many had the last one, and its table is
+ * made in that size. A wrong guess costs memory or time, no more. */
+static unsigned char *fields_of(const struct json_token *key) {
+  static _Thread_local unsigned char fields[64];
+  size_t hash = key->string_len;
+  if (hash > 0)
+    hash += 7 * (size_t)(unsigned char)key->string[0] + 5 * (size_t)(unsigned char)key->string[hash - 1];
+  return &fields[hash % sizeof fields];
+}
+
 static bool push_object(lua_State *L, struct json *json) {
   if (!ensure_stack(L, json)) return false;
-  int table = lua_gettop(L) + 1, n = 0;
   struct json_token token;
-  while (json_next(json, &token) == JSON_KEY) {
+  int table = lua_gettop(L) + 1, n = 0;
+  if (json_next(json, &token) != JSON_KEY) {
+    lua_createtable(L, 0, 0);
+    return token.type == JSON_OBJECT_END;
+  }
+  unsigned char *fields = fields_of(&token);
+  lua_createtable(L, 0, *fields);
+  do {
     lua_pushlstring(L, token.string, token.string_len);
     json_next(json, &token);
     if (!push_value(L, json, &token)) return false;
-    if (n == BATCH)
-      lua_rawset(L, table);
-    else if (++n == BATCH)
-      gather_object(L, table, n);
-  }
-  if (token.type != JSON_OBJECT_END) return false;
-  if (n < BATCH) gather_object(L, table, n);
-  return true;
+    lua_rawset(L, table);
+    n++;
+  } while (json_next(json, &token) == JSON_KEY);
+  *fields = (unsigned char)(n < UCHAR_MAX ? n : UCHAR_MAX);
+  return token.type == JSON_OBJECT_END;
 }
 
 /* Pushes the value that begins with the token; on failure what it pushed is the caller's to take away. */

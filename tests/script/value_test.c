@@ -161,6 +161,8 @@ TEST(metatables_of_scripts_are_not_consulted) {
   CHECK_STR(encoded("setmetatable({}, {__index = {x = 1}, __name = 'moonkeep.array'})"), "{}");
   CHECK_STR(encoded("setmetatable({x = 1}, {__metatable = 'moonkeep.array', __tostring = error})"),
             "{\"x\":1}");
+  CHECK_STR(encoded("setmetatable({}, {null})"), "{}");
+  CHECK_STR(encoded("setmetatable({}, {userdata})"), "{}");
 }
 
 TEST(shared_tables_are_written_each_time) {
@@ -338,6 +340,26 @@ TEST(marks_are_seen) {
 TEST(of_doubled_keys_the_last_counts) {
   CHECK(holds("{\"a\":1,\"b\":2,\"a\":3}", "function(v) return v.a == 3 and v.b == 2 end"));
   CHECK(holds("{\"a\":1,\"\\u0061\":3}", "function(v) return v.a == 3 end"));
+}
+
+/* The number of fields is guessed by the first key, and mostly wrong here. */
+TEST(objects_that_begin_alike_have_as_many_fields_as_they_have) {
+  static const char *const objects[] = {"{\"id\":1}", "{\"id\":1,\"a\":2,\"b\":3,\"c\":4,\"d\":5}", "{}",
+                                        "{\"id\":1,\"a\":{\"id\":2,\"a\":{\"id\":3}}}"};
+  struct buf many = {0};
+  buf_puts(&many, "{\"id\":0");
+  for (int i = 1; i < 300; i++) buf_printf(&many, ",\"k%d\":%d", i, i);
+  buf_puts(&many, "}");
+  for (int turn = 0; turn < 3; turn++) {
+    CHECK(holds(objects[0], "function(v) return next(v, next(v)) == nil and v.id == 1 end"));
+    CHECK(holds(objects[1],
+                "function(v) return v.id == 1 and v.a == 2 and v.b == 3 and v.c == 4 and v.d == 5 end"));
+    CHECK(holds(objects[2], "function(v) return next(v) == nil end"));
+    CHECK(holds(buf_text(&many),
+                "function(v) local n = 0 for k in pairs(v) do n = n + v[k] end return n == 44850 end"));
+    CHECK(holds(objects[3], "function(v) return v.a.a.id == 3 and v.a.id == 2 and v.a.a.a == nil end"));
+  }
+  buf_deinit(&many);
 }
 
 TEST(strings_may_hold_nul_and_escapes) {

@@ -20,7 +20,11 @@ static const struct kind {
      " CAST(round((julianday(expires_at)-2440587.5)*86400000) AS INTEGER) ELSE expires_at END, max(rowid)"
      " FROM __rootapp_kv GROUP BY key ORDER BY key",
      true},
-    {"entries", "modname", "SELECT modname, key, value, NULL FROM entries ORDER BY modname, key", false},
+    /* The names of some mods, 3d_armor for one, are none that a store can have. */
+    {"entries", "modname",
+     "SELECT CASE WHEN modname GLOB '[a-zA-Z]*' THEN modname ELSE 'mod_'||modname END, key, value, NULL"
+     " FROM entries ORDER BY 1, key",
+     false},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 

@@ -396,6 +396,11 @@ a_mod_storage_of_luanti_is_taken() {
 {"store":"shop_mod","key":"json","value":"{\"xp\":5.0}"}
 {"store":"shop_mod","key":"list","value":"return {1,2,{a=\"b\"}}"}
 {"store":"shop_mod","key":"ratio","value":"0.25"}'
+  sqlite3 digit.sqlite "CREATE TABLE entries(modname, key, value); INSERT INTO entries VALUES('3d_armor', 'k', 'v')"
+  mk import digit.sqlite
+  is 'a mod whose name is none of a store' "$status:$out:$err" '0:1:'
+  is 'its store' "$("$moonkeep" get k --store mod_3d_armor)" '"v"'
+  mk deleteLike % --store mod_3d_armor --yes
   start_host
   mk import mod_storage.sqlite --store copy
   is 'through a host' "$status:$out" '0:5'

@@ -119,10 +119,11 @@ static enum moonkeep_code (*const migrations[SCHEMA_VERSION])(sqlite3 *, struct 
 
 #define COLUMNS "key TEXT PRIMARY KEY, value TEXT NOT NULL, expires_at INTEGER, sum INTEGER"
 
-/* Of a row `s` of sqlite_schema: a table that can be written to and read as a bucket's, whoever has made it.
+/* `temp.` because a store may have the name of SQLite's function, which its table would hide. Of a row `s` of
+ * sqlite_schema: a table that can be written to and read as a bucket's, whoever has made it.
  */
-#define LISTED "FROM pragma_table_list(s.name) AS l WHERE"
-#define COLUMN "FROM pragma_table_info(s.name) AS c WHERE"
+#define LISTED "FROM temp.pragma_table_list(s.name) AS l WHERE"
+#define COLUMN "FROM temp.pragma_table_info(s.name) AS c WHERE"
 #define FITS                                                                                                 \
   "s.type='table' AND s.tbl_name=s.name AND s.sql NOT LIKE 'CREATE VIRTUAL%'"                                \
   " AND EXISTS(SELECT 1 " LISTED " l.schema='main' AND l.type='table' AND l.wr=0)"                           \
@@ -280,7 +281,8 @@ enum moonkeep_code schema_migrate(sqlite3 *db, int64_t version, struct err *err)
 
 /* ---- the host's own tables ---- */
 
-#define PAGES_OF(table, words) "SELECT count(*) FROM pragma_quick_check('" table "') WHERE quick_check " words
+#define PAGES_OF(table, words)                                                                               \
+  "SELECT count(*) FROM temp.pragma_quick_check('" table "') WHERE quick_check " words
 
 /* Each gives a number, which is 0 when all is well. A check of pages tells in words what it could not read.
  */

@@ -187,6 +187,29 @@ TEST(another_programs_database_is_refused_and_left_alone) {
   CHECK_STR(sync_sql(dir, "PRAGMA journal_mode"), "delete");
 }
 
+TEST(a_store_may_have_a_name_that_sqlite_knows) {
+  static const char *const names[] = {"pragma_table_info",
+                                      "pragma_table_list",
+                                      "pragma_quick_check",
+                                      "select",
+                                      "json_each",
+                                      "main",
+                                      "temp",
+                                      "rowid",
+                                      "appData_inserted"};
+  const char *dir = temp_dir();
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    struct store *store = sync_open(dir);
+    sync_set(store, names[i], "alice", "1");
+    sync_set(store, "appData", "alice", "2");
+    sync_close(store);
+    store = sync_open(dir);
+    CHECK_STR(sync_get(store, names[i], "alice"), "1");
+    CHECK_STR(sync_select(store, names[i], "%"), "alice=1");
+    sync_close(store);
+  }
+}
+
 TEST(a_file_from_a_newer_moonkeep_is_refused_and_left_alone) {
   const char *dir = temp_dir();
   sync_close(sync_open(dir));

@@ -43,6 +43,9 @@ void archiver_break(struct archiver *archiver, const char *why) {
 }
 
 static void put(struct archiver *archiver, struct engine *engine, uint64_t seq) {
+  /* What was not even handed over is lacking, too. */
+  if (archiver->gap_seq > 0 && engine->fresh_before > archiver->added_seq)
+    archiver->gap_seq = engine->fresh_before;
   if (archiver->waiting.len == 0) archiver->before = engine->fresh_before;
   buf_add(&archiver->waiting, engine->fresh.data, engine->fresh.len);
   archiver->added_seq = seq;
@@ -79,7 +82,10 @@ enum moonkeep_code archiver_add_up_to(struct archiver *archiver, struct engine *
   enum moonkeep_code code = MOONKEEP_OK;
   if (archiver->mode == STORE_ARCHIVE_OFF || (engine->fresh.len == 0 && !engine->fresh.failed)) return code;
   pthread_mutex_lock(&archiver->lock);
-  if (!archiver->broken) put(archiver, engine, seq);
+  if (!archiver->broken)
+    put(archiver, engine, seq);
+  else
+    archiver->added_seq = seq; /* it is given up with the others */
   bool wait = archiver->mode == STORE_ARCHIVE_SYNC && !archiver->broken;
   if (archiver->mode == STORE_ARCHIVE_SYNC && !(wait && await_sync(archiver, seq)))
     code = not_well(archiver, err);
@@ -125,10 +131,24 @@ uint64_t archiver_reach(struct archiver *archiver) {
   return reach;
 }
 
-void archiver_rotate(struct archiver *archiver) {
+static void keep(struct archiver *archiver, uint64_t seq, int64_t at_ms) {
+  if (archiver->gap_seq > 0 || seq <= archiver->kept_seq) return;
+  archiver->kept_seq = seq;
+  archiver->kept_ms = at_ms;
+}
+
+/* What was given up is in it: it and what the archive has from there on are all again. */
+static void close_gap(struct archiver *archiver, uint64_t seq, int64_t at_ms) {
+  archiver->gap_seq = 0;
+  keep(archiver, seq, at_ms);
+  keep(archiver, archiver->synced_seq, archiver->synced_ms);
+}
+
+void archiver_rotate(struct archiver *archiver, uint64_t seq, int64_t at_ms) {
   if (archiver->mode == STORE_ARCHIVE_OFF) return;
   pthread_mutex_lock(&archiver->lock);
   archiver->rotate = true;
+  if (archiver->gap_seq > 0 && seq >= archiver->gap_seq) close_gap(archiver, seq, at_ms);
   pthread_mutex_unlock(&archiver->lock);
 }
 
@@ -136,10 +156,13 @@ void archiver_state(struct archiver *archiver, struct store_archive_state *state
   *state = (struct store_archive_state){.mode = archiver->mode};
   if (archiver->mode == STORE_ARCHIVE_OFF) return;
   pthread_mutex_lock(&archiver->lock);
-  state->seq = archiver->synced_seq;
-  state->at_ms = archiver->synced_ms;
+  state->seq = archiver->kept_seq;
+  state->at_ms = archiver->kept_ms;
   state->behind_bytes = archiver->waiting.len;
   memcpy(state->error, archiver->error, sizeof archiver->error);
+  if (archiver->gap_seq > 0 && !archiver->error[0])
+    snprintf(state->error, sizeof state->error,
+             "it goes on behind a gap, and is of no use from there on until a backup has been made");
   pthread_mutex_unlock(&archiver->lock);
 }
 
@@ -197,6 +220,7 @@ static void synced(struct archiver *archiver, int64_t now_ms) {
   archiver->unsynced = false;
   archiver->synced_seq = archiver->written_seq;
   archiver->synced_ms = now_ms;
+  keep(archiver, archiver->synced_seq, now_ms);
   if (archiver->complained) log_write(archiver->log, LOG_WARN, "backup", "the archive is written again");
   archiver->complained = false;
   archiver->error[0] = '\0';
@@ -220,7 +244,8 @@ static void begin_anew(struct archiver *archiver) {
   archiver->broken = false;
   archiver->complained = true;
   archiver->written_seq = archiver->added_seq; /* what was given up will never be there */
-  archiver->error[0] = '\0';                   /* until the next failure: those who wait for it may try */
+  archiver->gap_seq = archiver->added_seq;
+  archiver->error[0] = '\0'; /* until the next failure: those who wait for it may try */
   atomic_store(&archiver->wants_backup, true);
 }
 
@@ -385,8 +410,8 @@ void archiver_look(struct archiver *archiver, const struct engine *engine) {
   be_of_epoch(archiver, engine);
   enum moonkeep_code code = archive_last(archiver->dir, engine->epoch, &last, &at_ms, &err);
   if (!code) {
-    archiver->added_seq = archiver->written_seq = archiver->synced_seq = last;
-    archiver->synced_ms = at_ms;
+    archiver->added_seq = archiver->written_seq = archiver->synced_seq = archiver->kept_seq = last;
+    archiver->synced_ms = archiver->kept_ms = at_ms;
     code = read_journal(archiver, engine, last, &err);
   }
   if (!code && archiver->waiting.len > 0 && engine->id == archiver->id) write_left(archiver);
@@ -403,6 +428,8 @@ bool archiver_start(struct archiver *archiver, const struct engine *engine) {
   if (archiver->epoch != engine->epoch || archiver->added_seq > engine->last_seq) {
     forget_left(archiver);
     be_of_epoch(archiver, engine);
+    if (archiver->synced_seq > engine->last_seq) archiver->synced_seq = engine->last_seq;
+    if (archiver->kept_seq > engine->last_seq) archiver->kept_seq = engine->last_seq;
   }
   archiver->added_seq = engine->last_seq;
   if (archiver->waiting.len == 0 && archiver->writing.len == 0) archiver->written_seq = engine->last_seq;

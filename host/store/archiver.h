@@ -46,6 +46,9 @@ struct archiver {
   uint64_t before;      /* the group before the first that waits */
   uint64_t added_seq, written_seq, synced_seq;
   int64_t synced_ms; /* wall: when what is synced was added, at the latest */
+  uint64_t gap_seq;  /* the last group given up that is in no backup yet; 0: there is none */
+  uint64_t kept_seq; /* up to which the backups and the archive have all: without a gap, what is synced */
+  int64_t kept_ms;   /* wall: of that */
   char error[256];   /* why it is not well; "": it is */
   unsigned breaks;   /* how often it has been broken: who waited then need not wait on */
   bool broken;       /* nothing is taken until the thread has begun anew */
@@ -98,8 +101,9 @@ uint64_t archiver_reach(struct archiver *archiver);
 /* What was committed is not known. */
 void archiver_break(struct archiver *archiver, const char *why);
 
-/* A backup was made: the next group begins another file. */
-void archiver_rotate(struct archiver *archiver);
+/* A backup was made, of this group and moment: the next group begins another file, and what the archive lacks
+ * up to there does no harm any more. */
+void archiver_rotate(struct archiver *archiver, uint64_t seq, int64_t at_ms);
 
 void archiver_state(struct archiver *archiver, struct store_archive_state *state);
 void archiver_stop(struct archiver *archiver); /* writes what waits, if it can */

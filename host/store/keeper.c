@@ -180,7 +180,7 @@ static void succeeded(struct keeper *keeper, const struct snapshot *snapshot, in
   tell_last(keeper);
   tell_outcome(keeper, NULL);
   tell_made(keeper, snapshot);
-  archiver_rotate(keeper->archiver);
+  archiver_rotate(keeper->archiver, snapshot->seq, snapshot->at_ms);
   if (deed_claim(keeper->deed, DEED_WRITE, &ignored)) return;
   take_old_ones_away(keeper);
   archive_thin(keeper->dir, ARCHIVE_KEEP_BYTES, keeper->log);

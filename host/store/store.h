@@ -262,10 +262,10 @@ const char *store_backups_dir(const struct store *store);
 
 struct store_archive_state {
   enum store_archive mode;
-  uint64_t seq;        /* the group up to which the disk has it; 0: it has none */
+  uint64_t seq;        /* the group up to which it has all that no backup has; 0: it has none */
   int64_t at_ms;       /* when that was, since 1970 */
   size_t behind_bytes; /* that wait to be written */
-  char error[256];     /* why it cannot be written; "": it can */
+  char error[256];     /* why it cannot be written, or is of no use; "": all is well */
 };
 
 /* How it stands with the archive. */

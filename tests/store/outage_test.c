@@ -41,7 +41,7 @@ static struct place make_place(void) {
   return place;
 }
 
-static struct store *open_there(const struct place *place) {
+static struct store *open_as(const struct place *place, enum store_archive archive) {
   struct store *store;
   struct err err;
   struct store_options options = {.dir = place->data,
@@ -49,9 +49,13 @@ static struct store *open_there(const struct place *place) {
                                   .clock = &sync_clock,
                                   .backups_dir = place->backups,
                                   .backup_every_ms = EVERY_MS,
-                                  .archive = STORE_ARCHIVE_ON};
+                                  .archive = archive};
   if (store_open(&store, &options, &err)) FAIL("%s", err.message);
   return store;
+}
+
+static struct store *open_there(const struct place *place) {
+  return open_as(place, STORE_ARCHIVE_ON);
 }
 
 static size_t count_backups(const struct place *place) {
@@ -90,9 +94,11 @@ static void await_failure(struct store *store) {
   CHECK(state_of(store).error[0] != '\0');
 }
 
+/* A backup that is under way when its folder is moved fails, and is made anew after a while. */
 static void await_well(struct store *store) {
   for (int tries = 12000; state_of(store).error[0] || archive_of(store).error[0]; tries--) {
     if (tries == 0) FAIL("it says still: %s%s", state_of(store).error, archive_of(store).error);
+    if (state_of(store).failures > 0) sync_advance(RETRY_MS);
     pause_a_little();
   }
   CHECK_INT(state_of(store).failures, 0);
@@ -120,7 +126,6 @@ static uint64_t reach_of(const struct place *place) {
   return seq;
 }
 
-/* A backup that is under way when its folder is moved fails, and is made anew after a while. */
 static void await_reach(const struct place *place, struct store *store, uint64_t seq) {
   for (int tries = 12000; reach_of(place) < seq; tries--) {
     if (tries == 0)
@@ -146,10 +151,15 @@ static void check_whole(const struct place *place, const char *rows) {
 /* ---- a full disk ---- */
 
 static atomic_int refuse; /* the errno of each operation on the archive's files; 0: they are let through */
+static atomic_int refuse_sync; /* of their syncs alone */
+static atomic_bool hold, held; /* a sync of them waits as long as `hold`; whether one does */
 
 static int gate(const char *doing, const char *path) {
-  (void)doing;
-  return strstr(path, ".archive") ? atomic_load(&refuse) : 0;
+  if (!strstr(path, ".archive")) return 0;
+  if (strcmp(doing, "sync") != 0) return atomic_load(&refuse);
+  for (; atomic_load(&hold); pause_a_little()) atomic_store(&held, true);
+  int why = atomic_load(&refuse_sync);
+  return why ? why : atomic_load(&refuse);
 }
 
 static void fill_disk(void) {
@@ -311,6 +321,68 @@ TEST(a_folder_that_returns_in_the_place_of_a_newer_one_is_noticed_too) {
   await_reach(&place, store, 6);
   sync_close(store);
   check_whole(&place, "a=1 b=2 c=3 d=4 e=5 f=6");
+}
+
+/* The archiver notices late that its folder is gone, and gives up with what it had there what has come since:
+ * the backup in the new folder is from before that. */
+TEST(what_is_given_up_with_a_folder_behind_its_new_backup_is_in_the_next_one) {
+  struct place place = make_place();
+  disk_set_gate(gate);
+  struct store *store = open_with_backup(&place);
+  atomic_store(&hold, true);
+  take_away(place.disk, place.away);
+  CHECK(mkdir(place.disk, 0700) == 0);
+  sync_advance(1000);
+  sync_set(store, "appData", "c", "3");
+  while (!atomic_load(&held)) pause_a_little();
+  await_reach(&place, store, 3);
+  sync_set(store, "appData", "d", "4");
+  while (archive_of(store).behind_bytes == 0) pause_a_little();
+  atomic_store(&hold, false);
+  await_archived(store, 4);
+  await_well(store);
+  CHECK_INT(reach_of(&place), 4);
+  sync_close(store);
+  check_whole(&place, "a=1 b=2 c=3 d=4");
+  disk_set_gate(NULL);
+}
+
+/* A change, and whether it went well. */
+static bool try_set(struct store *store, const char *key, const char *json) {
+  struct store_call *call = sync_run(store, make_set(sync_bucket(store, "appData"), key, json, 0));
+  bool ok = call->err == NULL;
+  store_call_free(call);
+  return ok;
+}
+
+TEST(an_archive_behind_a_gap_says_so_until_there_is_a_backup) {
+  struct place place = make_place();
+  fault_install();
+  disk_set_gate(gate);
+  struct store *store = open_as(&place, STORE_ARCHIVE_SYNC);
+  sync_set(store, "appData", "a", "1");
+  sync_advance(EVERY_MS);
+  await_backups(&place, 1);
+  while (!state_of(store).name[0]) pause_a_little();
+  fill_disk();
+  atomic_store(&refuse, 0); /* for backups alone */
+  int64_t kept_ms = archive_of(store).at_ms;
+  sync_advance(1000);
+  atomic_store(&refuse_sync, EIO);
+  CHECK(!try_set(store, "b", "2"));
+  atomic_store(&refuse_sync, 0);
+  while (!try_set(store, "c", "3")) pause_a_little();
+  CHECK_INT(archive_of(store).seq, 1);
+  CHECK_INT(archive_of(store).at_ms, kept_ms);
+  CHECK(strstr(archive_of(store).error, "behind a gap"));
+  await_failure(store);
+  CHECK_INT(reach_of(&place), 1);
+  empty_disk();
+  await_well(store);
+  CHECK(archive_of(store).seq >= 3 && reach_of(&place) >= 3);
+  sync_close(store);
+  check_whole(&place, "a=1 b=2 c=3");
+  disk_set_gate(NULL);
 }
 
 TEST(a_last_backup_that_was_taken_away_is_made_anew_though_nothing_has_changed) {

@@ -63,7 +63,7 @@ $(BUILD)/%.o: %.c $(BUILD)/.deps
 # ---- the Lua module and the C library ----
 
 # Lua's functions are weak in them: the module has to load in a program with another Lua to say that it needs 5.4.
-PIC_SOURCES = $(wildcard host/host*.c host/base/*.c host/store/*.c host/script/*.c host/api/*.c)
+PIC_SOURCES = $(wildcard host/host*.c host/base/*.c host/store/*.c host/script/*.c host/link/*.c host/api/*.c)
 PIC_OBJECTS = $(PIC_SOURCES:%.c=$(BUILD)/pic/%.o)
 PIC_CFLAGS = -std=c11 -g $(OPTIMISE) $(WARNINGS) $(WERROR) -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections
 # All of Lua's functions are found when it is loaded, so that a Lua that comes later takes none of them.

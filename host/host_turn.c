@@ -185,10 +185,21 @@ int host_fd(const struct host *host) {
   return uv_backend_fd(&host->loop);
 }
 
+/* When the loop has to turn for what lives on it beside the host's own handles. It counts from its last turn.
+ */
+static int loop_timeout_ms(const struct host *host) {
+  int left = uv_backend_timeout(&host->loop);
+  if (left <= 0) return left;
+  int64_t passed = (int64_t)(uv_hrtime() / 1000000 - uv_now(&host->loop));
+  return passed < left ? (int)(left - passed) : 0;
+}
+
 int host_timeout_ms(const struct host *host) {
   if (!host->quiet) return 0;
-  if (host->next_ms == INT64_MAX) return -1;
+  int loop = loop_timeout_ms(host);
+  if (host->next_ms == INT64_MAX || loop == 0) return loop;
   int64_t left = host->next_ms - clock_steady_ms(host->clock);
+  if (loop > 0 && loop < left) left = loop;
   return left <= 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left;
 }
 

@@ -42,7 +42,8 @@ enum moonkeep_code {
 /* ---- a host inside a program ----
  *
  * Thread: all functions below belong to the thread that has opened the host, but for those that say "any
- * thread"; what returns a code refuses to be called on another one (invalid). The callbacks come from it too,
+ * thread"; what returns a code refuses to be called on another one (invalid), moonkeep_tick, moonkeep_run,
+ * moonkeep_finish and moonkeep_stop do nothing there and say so in the log. The callbacks come from it too,
  * where they do not say otherwise. Texts are UTF-8. A host writes
  * nothing by itself (what it has to say goes to `log`) and installs no signal handler. A process may have
  * several hosts, on one thread or on several, each with a data folder of its own. */
@@ -152,8 +153,9 @@ enum moonkeep_code moonkeep_set_memory(void *(*resize)(void *ctx, void *block, s
 enum moonkeep_code moonkeep_open(struct moonkeep_host **out, const struct moonkeep_options *options,
                                  struct moonkeep_error *error);
 
-/* Ends the scripts, writes everything and frees the folder and the host. May wait for the disk. An error is
- * what could not be written; the host is gone all the same. NULL is fine. */
+/* Ends the scripts, writes everything and frees the folder and the host. May wait for the disk, and where it
+ * listens (moonkeep_listen) up to a second for clients to take their last answers. An error is what could not
+ * be written; the host is gone all the same, but on another thread than its own. NULL is fine. */
 enum moonkeep_code moonkeep_close(struct moonkeep_host *host, struct moonkeep_error *error);
 
 /* Runs what is ready, for at most budget_us microseconds (a handler that is at work then goes on until it
@@ -428,6 +430,114 @@ enum moonkeep_code moonkeep_reload(struct moonkeep_host *host, const char *scrip
  * folder is none, say), corrupt, closed; what was half made is taken away then. Errors: nested, memory. */
 enum moonkeep_code moonkeep_backup(struct moonkeep_host *host, moonkeep_done *done, void *ctx);
 enum moonkeep_code moonkeep_backup_wait(struct moonkeep_host *host, struct moonkeep_result *result);
+
+/* ---- from a shell ----
+ *
+ * Commands reach a host that listens as they reach one of `moonkeep run`: `moonkeep status --data DATA`, and
+ * `console`, `logs`, `reload`, `backup`, `metrics`, `get`, `set`, … What they speak is JSON-RPC
+ * (host/README.md has the methods), so that other programs can, too: emit events, and hear actions.
+ *
+ * Requests are done in ticks (in moonkeep_run, of course, too), which never wait for a client: as many of
+ * them as half of the budget allows, each in one piece, so that one of a megabyte takes some milliseconds. No
+ * signal comes of a client that has gone. `stop` ends the host as moonkeep_stop does; then the program closes
+ * it, and does what it likes. */
+
+struct moonkeep_listen {
+  size_t size;         /* set it to sizeof(struct moonkeep_listen) */
+  const char *address; /* HOST:PORT of this machine alone, such as "127.0.0.1:7070", where the same is spoken
+                          over TCP; port 0 takes any, and the log says which. NULL: none */
+  const char *token_file; /* with address: a file with one line, of at least 16 characters, that nobody else
+                             may read; whoever comes over TCP has to say it first */
+  const char *metrics; /* HOST:PORT or :PORT, where /metrics, /healthz and /readyz are served over HTTP, on a
+                          thread of their own that libmicrohttpd makes; NULL: nowhere */
+};
+
+/* Opens the control socket, control.sock in the data folder, for its owner alone, and what options say beside
+ * it (NULL: nothing). Once for a host, after moonkeep_open has returned; moonkeep_close takes all of it away.
+ * options is borrowed. May wait: it looks up names and reads the token's file. Errors, then nothing is open:
+ * invalid (an address that is none, or not of this machine; the token's file; a file of that name that is no
+ * socket; it listens already), io (somebody else has the address; libmicrohttpd is missing), memory. */
+enum moonkeep_code moonkeep_listen(struct moonkeep_host *host, const struct moonkeep_listen *options,
+                                   struct moonkeep_error *error);
+
+/* ---- backups, for tools ----
+ *
+ * What the commands `backups`, `check` and `restore` do to a data folder (NULL: "data"), whose backups are in
+ * the folder `backups` (NULL: `backups` in the data folder). They need no host, read and write files, and
+ * wait for the disk. Any thread. */
+
+struct moonkeep_backup_file { /* valid until visit returns */
+  const char *name;           /* of the file */
+  int64_t at_ms;              /* the moment that it holds, since 1970 */
+  uint64_t bytes, keys;       /* of the file; that it holds */
+  int64_t until_ms;    /* up to when the archive brings the newest one forward; 0: not at all, or not asked */
+  const char *problem; /* why it cannot be opened; NULL: it can, and was verified when it was made */
+};
+
+/* The backups that there are, the newest first; a folder that is missing has none. Also while a host runs, in
+ * this process or another one. Errors: io, memory. */
+enum moonkeep_code moonkeep_backups(const char *data, const char *backups,
+                                    void (*visit)(void *ctx, const struct moonkeep_backup_file *backup),
+                                    void *ctx, struct moonkeep_error *error);
+
+enum moonkeep_checked_kind {
+  MOONKEEP_CHECKED_STORE,
+  MOONKEEP_CHECKED_BACKUP,
+  MOONKEEP_CHECKED_ARCHIVE,      /* all of it */
+  MOONKEEP_CHECKED_ARCHIVE_FILE, /* one of it that is not good */
+};
+
+struct moonkeep_checked { /* valid until visit returns */
+  const char *name;       /* of the file, or "archive" */
+  enum moonkeep_checked_kind kind;
+  const char *problem;    /* NULL: it is good */
+  int counted;            /* keys and damaged are known */
+  uint64_t keys, damaged; /* rows */
+  uint64_t unusable;      /* rows of other programs that no call can use */
+  const char *left_out;   /* tables of other programs that are no stores; "": none */
+  uint64_t files, groups; /* of the archive; groups: commits */
+  int64_t until_ms;       /* the moment up to which it brings the newest backup forward; 0: not at all */
+};
+
+struct moonkeep_check {
+  size_t size; /* set it to sizeof(struct moonkeep_check) */
+  const char *data, *backups;
+  int full; /* each row with its checksum too; otherwise what its structures say */
+  void (*visit)(void *ctx, const struct moonkeep_checked *checked); /* each file, one by one; may be NULL */
+  void *ctx;
+};
+
+/* Looks at the store file, each backup and the archive, and changes nothing. *bad (may be NULL): how many are
+ * not good. Also while another process has a host there. Errors: what kept it from looking: invalid (no such
+ * folder, or the backups are another store's), busy (this process has a host there: close it first), io,
+ * memory. */
+enum moonkeep_code moonkeep_check(const struct moonkeep_check *options, unsigned *bad,
+                                  struct moonkeep_error *error);
+
+struct moonkeep_restore {
+  size_t size; /* set it to sizeof(struct moonkeep_restore) */
+  const char *data, *backups;
+  const char *name;   /* who we are, for a process that finds the folder taken; NULL: "a program" */
+  const char *backup; /* the name of a backup, or the path of a store file; NULL: the newest that verifies */
+  int64_t until_ms; /* the state of this moment, since 1970; 0: the newest that there is. Not with `backup` */
+  int dry_run;      /* only says what would be done */
+  int lock_wait_ms; /* how long to wait for another process to free the folder */
+  void (*log)(void *ctx, enum moonkeep_level level, const char *source, const char *text); /* may be NULL */
+  void *ctx;
+};
+
+/* Brings an earlier state of a folder back on which no host runs. The state before becomes a backup first, so
+ * that it can be brought back, too; one that cannot be read is moved into a folder. result (may be NULL) gets
+ * what `moonkeep restore --json` prints, which is yours until moonkeep_result_free:
+ * {"kind":"restored","backup":…,"up_to":…,"missing":…,"kept":"appdata-20261123T101500.250Z.db","dry_run":false}.
+ * Errors, after which the store is as it was: busy (a host runs there), invalid (no such backup), corrupt
+ * (none verifies), full, io, memory. */
+enum moonkeep_code moonkeep_restore(const struct moonkeep_restore *options, struct moonkeep_result *result);
+
+/* A moment as people write it, in milliseconds since 1970: "2026-11-23T10:15:00.250Z", with an offset such as
+ * +01:00, or without either in local time; "2026-11-23 10:15"; the name of a backup; seconds since 1970. -1:
+ * it is none. */
+int64_t moonkeep_moment(const char *text);
 
 enum moonkeep_phase {
   MOONKEEP_RUNNING,

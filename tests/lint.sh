@@ -57,7 +57,7 @@ analysed() {
 lua_checked() { luacheck --quiet "${lua_files[@]}"; }
 shell_checked() { shellcheck "${shell_files[@]}"; }
 
-# Knowledge points downward: base, store, script, host, link, cli. `allowed` says for each folder what its files may
+# Knowledge points downward: base, store, script, host, link, api and cli. `allowed` says for each folder what its files may
 # include of the host.
 layers_hold() {
   local bad=0
@@ -70,7 +70,7 @@ layers_hold() {
   layer host 'host(_inner)?\.h|cli/cli\.h|link/stdfd\.h|script/|store/store\.h|base/|moonkeep\.h'
   layer host/store 'store/|base/|moonkeep\.h'
   layer host/script 'script/|store/store\.h|base/|moonkeep\.h'
-  layer host/api 'api/|host\.h|script/(guest|provided|scripts|tx|which_lua)\.h|store/(store|stats)\.h|base/|moonkeep\.h'
+  layer host/api 'api/|link/(control|http|logbook)\.h|host\.h|script/(guest|provided|scripts|tx|which_lua)\.h|store/(store|stats|inspect|recall)\.h|base/|moonkeep\.h'
   layer host/link 'link/|host\.h|script/(scripts|snippet|prompt)\.h|store/(store|stats)\.h|base/|moonkeep\.h'
   layer host/cli 'cli/|link/|host\.h|script/(scripts|conf|trial)\.h|store/(store|stats|moment|bulk|foreign|recall|inspect|salvage)\.h|base/|moonkeep\.h'
   layer tests/arena '(pace|rules|wire|world)\.h'

@@ -166,6 +166,7 @@ static void on_turn(uv_prepare_t *turn) {
 static void free_api(struct moonkeep_host *api) {
   provided_free(api->provided);
   pthread_mutex_destroy(&api->lock);
+  logbook_deinit(&api->book);
   mem_free(api);
   atomic_fetch_sub(&hosts, 1);
 }
@@ -183,7 +184,9 @@ static struct moonkeep_host *make(const struct moonkeep_options *options) {
   api->listener.before_sleep = before_sleep;
   api->clock = (struct clock){api->options.wall_ms, api->options.steady_ms, api->options.ctx};
   api->memory = (struct mem_source){api->options.resize_memory, api->options.ctx};
-  api->log = (struct log){.write = write_log, .ctx = api, .level = LOG_DEBUG};
+  api->log = (struct log){.write = api->options.log ? write_log : NULL, .ctx = api, .level = LOG_DEBUG};
+  if (!api->options.log) api->log.level = LOG_INFO;
+  logbook_init(&api->book, &api->log);
   list_init(&api->answered);
   list_init(&api->events);
   list_init(&api->taken);
@@ -281,7 +284,7 @@ static enum moonkeep_code open_host(struct moonkeep_host *api, struct err *err) 
       .grace_ms = from->grace_ms,
       .clock = from->wall_ms && from->steady_ms ? &api->clock : NULL,
       .memory = from->resize_memory ? &api->memory : NULL,
-      .log = from->log ? &api->log : NULL,
+      .log = &api->book.log,
       .provided = api->provided,
       .opened = on_opened,
       .ctx = api,
@@ -306,12 +309,15 @@ enum moonkeep_code moonkeep_open(struct moonkeep_host **out, const struct moonke
     return api_fail(error, &err);
   }
   *out = api;
+  api->ready = true;
   return MOONKEEP_OK;
 }
 
 enum moonkeep_code moonkeep_close(struct moonkeep_host *host, struct moonkeep_error *error) {
   struct err err;
   if (!host) return MOONKEEP_OK;
+  if (api_is_here(host, &err)) return api_fail(error, &err);
+  api_unlisten(host);
   moonkeep_wait(host);
   host->closing = true;
   err_set(&err, MOONKEEP_CLOSED, "the host has been closed");
@@ -325,7 +331,16 @@ enum moonkeep_code moonkeep_close(struct moonkeep_host *host, struct moonkeep_er
 
 /* ---- ticking ---- */
 
+/* Of what returns no code. */
+static bool is_refused(struct moonkeep_host *host, const char *function) {
+  struct err err;
+  if (!api_is_here(host, &err)) return false;
+  log_write(&host->book.log, LOG_ERROR, "moonkeep", "%s did nothing: %s", function, err.message);
+  return true;
+}
+
 int moonkeep_tick(struct moonkeep_host *host, int64_t budget_us) {
+  if (is_refused(host, "moonkeep_tick")) return 1;
   host->ticking = true;
   int goes_on = host_tick(host->host, budget_us);
   host->ticking = false;
@@ -341,15 +356,16 @@ int moonkeep_timeout_ms(const struct moonkeep_host *host) {
 }
 
 void moonkeep_run(struct moonkeep_host *host) {
+  if (is_refused(host, "moonkeep_run")) return;
   host->ticking = true;
   host_run(host->host);
   host->ticking = false;
 }
 
 void moonkeep_finish(struct moonkeep_host *host) {
-  host_finish(host->host);
+  if (!is_refused(host, "moonkeep_finish")) host_finish(host->host);
 }
 
 void moonkeep_stop(struct moonkeep_host *host) {
-  host_stop(host->host);
+  if (!is_refused(host, "moonkeep_stop")) host_stop(host->host);
 }

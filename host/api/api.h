@@ -9,9 +9,13 @@
 
 #include "base/mem.h"
 #include "host.h"
+#include "link/logbook.h"
 #include "moonkeep.h"
 #include "script/guest.h"
 #include "script/provided.h"
+
+struct control;
+struct http;
 
 struct answered { /* a call that was answered at once: in the next tick */
   struct list link;
@@ -22,7 +26,10 @@ struct moonkeep_host {
   struct host *host;
   struct moonkeep_options options; /* what it points to, but for ctx and the callbacks, is the caller's */
   struct host_listener listener;
-  struct log log;
+  struct log log;          /* the program's */
+  struct logbook book;     /* before it, for who asks over the control socket */
+  struct control *control; /* owned; NULL: the host does not listen */
+  struct http *http;       /* owned; NULL: nor serve its metrics */
   struct clock clock;
   struct mem_source memory;
   struct provided *provided; /* owned */
@@ -31,6 +38,7 @@ struct moonkeep_host {
   bool ticking;
   bool closing;         /* nothing will be answered in a tick any more */
   bool opened;          /* `posted` and `turn` are there */
+  bool ready;           /* moonkeep_open has returned it */
   unsigned answering;   /* `done` runs, within so many others */
   struct err refused;   /* why a call was refused when it was made, last */
   struct list answered; /* store calls that were answered at once: `done` is called in the next tick */
@@ -52,6 +60,9 @@ enum moonkeep_code api_is_here(const struct moonkeep_host *api, struct err *err)
 
 /* Ends what the program's Lua states have of the host. */
 void api_detach(struct moonkeep_host *api);
+
+/* Closes what moonkeep_listen has opened. */
+void api_unlisten(struct moonkeep_host *api);
 
 /* Waits for the next answers. */
 void api_await(struct moonkeep_host *api);

@@ -5,7 +5,6 @@
 
 #include "cli/cli.h"
 #include "cli/progress.h"
-#include "link/fields.h"
 #include "store/recall.h"
 
 enum { LOCK_WAIT_MS = 1000 };
@@ -44,15 +43,6 @@ static enum exit_status confirm(struct cli *cli, struct recall *recall) {
   return EXIT_FAILED;
 }
 
-static void put_json(struct buf *out, struct recalled *recalled, bool dry_run) {
-  buf_add(out, recalled->json.data, recalled->json.len - 1); /* without its brace */
-  if (recalled->kept.len > 0) {
-    buf_puts(out, ",\"kept\":");
-    put_any_text(out, recalled->kept.data, recalled->kept.len);
-  }
-  buf_printf(out, ",\"dry_run\":%s}\n", dry_run ? "true" : "false");
-}
-
 static void put_text(struct buf *out, struct recalled *recalled, const struct recall *recall) {
   if (recall->dry_run) buf_puts(out, "This would be done: ");
   buf_add(out, recalled->text.data, recalled->text.len);
@@ -67,10 +57,12 @@ static void put_text(struct buf *out, struct recalled *recalled, const struct re
 
 static enum exit_status show(struct cli *cli, const struct recall *recall, struct recalled *recalled) {
   struct buf out = {0};
-  if (cli->settings.json)
-    put_json(&out, recalled, recall->dry_run);
-  else
+  if (cli->settings.json) {
+    recalled_put_json(&out, recalled, recall->dry_run);
+    buf_putc(&out, '\n');
+  } else {
     put_text(&out, recalled, recall);
+  }
   int error = out.failed ? 1 : console_write(&cli->console, CONSOLE_OUT, out.data, out.len);
   buf_deinit(&out);
   return error ? EXIT_FAILED : EXIT_DONE;

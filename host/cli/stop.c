@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -27,18 +28,33 @@ static bool wait_for_end(pid_t pid) {
   return false;
 }
 
+/* A program that has the host in it may go on: then its end is that of the connection. */
+static bool wait_for_hangup(int fd) {
+  char byte;
+  for (int waited = 0; waited < WAIT_MS; waited += LOOK_MS) {
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    if (poll(&wait, 1, LOOK_MS) > 0 && recv(fd, &byte, 1, MSG_DONTWAIT) <= 0) return true;
+  }
+  return false;
+}
+
+static enum moonkeep_code wait_for_host(int fd, const struct buf *answer, struct err *err) {
+  struct field fields[] = {{.name = "pid"}, {.name = "embedded"}};
+  double pid = 0;
+  fields_read(answer->data, answer->len, fields, 2, false, NULL);
+  if (!field_number(&fields[0], &pid)) return MOONKEEP_OK;
+  if (fields[1].type == JSON_TRUE ? wait_for_hangup(fd) : wait_for_end((pid_t)pid)) return MOONKEEP_OK;
+  return err_set(err, MOONKEEP_TIMEOUT, "the host (process %d) has been asked to stop and still runs",
+                 (int)pid);
+}
+
 static enum moonkeep_code stop(struct cli *cli, struct err *err) {
   struct buf line = {0}, answer = {0};
   int fd = access_connect(cli, err);
   if (fd < 0) return err->code;
-  struct field field = {.name = "pid"};
-  double pid = 0;
   access_put_request(&line, "stop", NULL);
   enum moonkeep_code code = access_ask(fd, &line, 0, &answer, err);
-  if (!code) fields_read(answer.data, answer.len, &field, 1, false, NULL);
-  if (!code && field_number(&field, &pid) && !wait_for_end((pid_t)pid))
-    code = err_set(err, MOONKEEP_TIMEOUT, "the host (process %d) has been asked to stop and still runs",
-                   (int)pid);
+  if (!code) code = wait_for_host(fd, &answer, err);
   client_close(fd);
   buf_deinit(&line);
   buf_deinit(&answer);

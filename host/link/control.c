@@ -1,9 +1,11 @@
 #include "link/control_inner.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,13 +13,26 @@
 #include "link/address.h"
 #include "link/socket.h"
 
-enum { LOOK_MS = 5000, LAST_WORDS_MS = 1000, LAST_ANSWERS_MS = 10000 };
+enum { AT_ONCE = 16, LOOK_MS = 5000, LAST_WORDS_MS = 1000, LAST_ANSWERS_MS = 10000 };
 
+bool control_is_late(const struct control *control) {
+  return control->until_us && clock_ticks_us() >= control->until_us;
+}
+
+/* Who has been served stands behind the others: where a tick's share is used up, the next one goes on with
+ * those that were not. */
 static void serve_all(struct control *control) {
-  for (struct list *at = control->clients.next, *next; at != &control->clients; at = next) {
-    next = at->next;
+  control->until_us = host_share_us(control->host);
+  unsigned left = control->client_count;
+  bool late = false;
+  for (; left > 0 && !late; left--) {
+    struct list *at = list_pop(&control->clients);
+    list_add(&control->clients, at);
     connection_serve(list_of(at, struct connection, link));
+    late = control_is_late(control);
   }
+  if (late) control_look_again(control);
+  control->until_us = 0;
 }
 
 static void on_action(struct host_listener *listener, const char *json, size_t len) {
@@ -26,6 +41,7 @@ static void on_action(struct host_listener *listener, const char *json, size_t l
 
 static void before_sleep(struct host_listener *listener) {
   struct control *control = list_of(listener, struct control, turns);
+  if (uv_is_active((uv_handle_t *)&control->idle)) host_stir(control->host);
   if (!control->crowded || control_is_crowded(control, 2)) return;
   control->crowded = false;
   control_look_again(control);
@@ -57,38 +73,63 @@ static unsigned count_locked(const struct control *control) {
   return count;
 }
 
-static bool admit(struct connection *client) {
+static void turn_away(const struct connection *client) {
   struct err err;
-  uv_os_fd_t fd;
-  if (uv_fileno((uv_handle_t *)&client->pipe, &fd) != 0) return false;
-  if (client->peer.locked)
-    return client->control->client_count <= CONTROL_CLIENTS &&
-           count_locked(client->control) <= CONTROL_LOCKED;
-  if (!socket_peer_allowed(fd)) return false;
-  if (client->control->client_count <= CONTROL_CLIENTS) return true;
   struct buf line = {0};
   log_write(client->control->log, LOG_DEBUG, "control", "turned away one client more than %d",
             CONTROL_CLIENTS);
   err_set(&err, MOONKEEP_BUSY, "the host has %d clients already", CONTROL_CLIENTS);
   rpc_put_error(&line, NULL, 0, RPC_FAILED, &err);
-  uv_buf_t bytes = uv_buf_init(line.data, line.failed ? 0 : (unsigned)line.len);
-  uv_try_write((uv_stream_t *)&client->pipe, &bytes, 1);
+  ssize_t n = line.failed ? 0 : send(client->fd, line.data, line.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+  (void)n;
   buf_deinit(&line);
+}
+
+static bool admit(const struct connection *client) {
+  if (client->peer.locked)
+    return client->control->client_count <= CONTROL_CLIENTS &&
+           count_locked(client->control) <= CONTROL_LOCKED;
+  if (!socket_peer_allowed(client->fd)) return false;
+  if (client->control->client_count <= CONTROL_CLIENTS) return true;
+  turn_away(client);
   return false;
 }
 
-static void on_connection(uv_stream_t *listener, int status) {
-  struct control *control = listener->data;
-  struct connection *client = status == 0 ? mem_zero(sizeof *client) : NULL;
+static void take_in(struct control *control, int fd, bool locked) {
+  struct connection *client = connection_new(control, fd, locked);
   if (!client) return;
-  connection_init(client, control, listener == (uv_stream_t *)&control->tcp);
   list_add(&control->clients, &client->link);
   control->client_count++;
   control->open_handles++;
-  if (uv_accept(listener, (uv_stream_t *)&client->pipe) != 0 || !admit(client))
-    connection_close(client);
-  else
+  if (admit(client))
     connection_serve(client);
+  else
+    connection_close(client);
+}
+
+/* Without a descriptor for who comes he would be announced again and again: he is let in and out. */
+static void use_spare(struct control *control, int listener) {
+  if (control->spare_fd < 0) return;
+  close(control->spare_fd);
+  int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+  if (fd >= 0) close(fd);
+  control->spare_fd = open("/", O_PATH | O_CLOEXEC);
+}
+
+static void on_incoming(uv_poll_t *poll, int status, int events) {
+  (void)status, (void)events;
+  struct control *control = poll->data;
+  const struct listener *listener = list_of(poll, struct listener, poll);
+  for (int i = 0; i < AT_ONCE; i++) {
+    int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+      take_in(control, fd, listener == &control->tcp);
+    } else if (errno == EMFILE || errno == ENFILE) {
+      use_spare(control, listener->fd);
+    } else if (errno != EINTR && errno != ECONNABORTED) {
+      return;
+    }
+  }
 }
 
 static void on_handle_closed(uv_handle_t *handle) {
@@ -105,13 +146,15 @@ static struct control *control_new(const struct control_options *options) {
   control->path = realpath(options->dir, NULL);
   keycount_init(&control->keys, store);
   control->log = options->log;
+  control->unix_socket.fd = control->tcp.fd = control->spare_fd = -1;
   control->site = (struct rpc_site){.store = store,
                                     .host = options->host,
                                     .log = options->log,
                                     .book = options->book,
                                     .dir = control->path ? control->path : options->dir,
                                     .keys = &control->keys,
-                                    .started_ms = clock_wall_ms(&clock_system),
+                                    .embedded = options->embedded,
+                                    .started_ms = store_now_ms(store),
                                     .started_steady_ms = clock_steady_ms(&clock_system)};
   control->line_bytes = for_a_value > CONTROL_LINE_BYTES ? for_a_value : CONTROL_LINE_BYTES;
   control->turns.action = on_action;
@@ -120,13 +163,32 @@ static struct control *control_new(const struct control_options *options) {
   return control;
 }
 
+/* The descriptor is the listener's, whatever comes of it. An errno of libuv's, or 0. */
+static int listener_open(struct listener *listener, struct control *control, int fd) {
+  int status = uv_poll_init(host_loop(control->host), &listener->poll, fd);
+  if (status != 0) {
+    close(fd);
+    return status;
+  }
+  listener->fd = fd;
+  listener->poll.data = control;
+  control->open_handles++;
+  return uv_poll_start(&listener->poll, UV_READABLE, on_incoming);
+}
+
+static void listener_close(struct listener *listener) {
+  if (listener->fd < 0) return;
+  uv_close((uv_handle_t *)&listener->poll, on_handle_closed);
+  close(listener->fd);
+  listener->fd = -1;
+}
+
 static void make_handles(struct control *control) {
   uv_loop_t *loop = host_loop(control->host);
-  uv_pipe_init(loop, &control->listener, 0);
   uv_timer_init(loop, &control->stall_timer);
   uv_idle_init(loop, &control->idle);
-  control->listener.data = control->stall_timer.data = control->idle.data = control;
-  control->open_handles = 3;
+  control->stall_timer.data = control->idle.data = control;
+  control->open_handles = 2;
   host_on_action(control->host, &control->turns);
 }
 
@@ -142,9 +204,8 @@ enum moonkeep_code control_open(struct control **out, const struct control_optio
     return code;
   }
   make_handles(control);
-  int status = uv_pipe_open(&control->listener, fd);
-  if (status != 0) close(fd);
-  if (status == 0) status = uv_listen((uv_stream_t *)&control->listener, CONTROL_CLIENTS, on_connection);
+  control->spare_fd = open("/", O_PATH | O_CLOEXEC);
+  int status = listener_open(&control->unix_socket, control, fd);
   if (status != 0) {
     control_close(control);
     return err_set(err, MOONKEEP_IO, "control socket: cannot listen: %s", uv_strerror(status));
@@ -188,13 +249,7 @@ enum moonkeep_code control_listen(struct control *control, const char *address, 
   enum moonkeep_code code = read_token(control, token_file, err);
   if (!code) code = address_listen(address, true, &fd, &port, err);
   if (code) return code;
-  uv_pipe_init(host_loop(control->host), &control->tcp, 0);
-  control->tcp.data = control;
-  control->has_tcp = true;
-  control->open_handles++;
-  int status = uv_pipe_open(&control->tcp, fd);
-  if (status != 0) close(fd);
-  if (status == 0) status = uv_listen((uv_stream_t *)&control->tcp, CONTROL_LOCKED, on_connection);
+  int status = listener_open(&control->tcp, control, fd);
   if (status != 0) return err_set(err, MOONKEEP_IO, "cannot listen on %s: %s", address, uv_strerror(status));
   control->site.token = control->token;
   log_write(control->log, LOG_INFO, "control", "listening on port %u of %.*s", port,
@@ -214,7 +269,7 @@ static void on_last_words(uv_timer_t *timer) {
  * saying. */
 static void say_last_words(struct control *control) {
   struct store *store = host_store(control->host);
-  while (control->under_way > 0 && store_wait(store, LAST_ANSWERS_MS)) {}
+  while (control->under_way > 0 && store_pending(store) > 0 && store_wait(store, LAST_ANSWERS_MS)) {}
   serve_all(control);
   uv_loop_t *loop = host_loop(control->host);
   uint64_t until = uv_now(loop) + LAST_WORDS_MS;
@@ -229,8 +284,9 @@ void control_close(struct control *control) {
   for (struct list *at = control->clients.next; at != &control->clients; at = at->next) {
     connection_end(list_of(at, struct connection, link));
   }
-  uv_close((uv_handle_t *)&control->listener, on_handle_closed);
-  if (control->has_tcp) uv_close((uv_handle_t *)&control->tcp, on_handle_closed);
+  listener_close(&control->unix_socket);
+  listener_close(&control->tcp);
+  if (control->spare_fd >= 0) close(control->spare_fd);
   say_last_words(control);
   control->closing = true;
   uv_close((uv_handle_t *)&control->stall_timer, on_handle_closed);

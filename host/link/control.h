@@ -36,6 +36,7 @@ struct control_options {
   const char *dir;       /* the data folder */
   const struct log *log; /* borrowed until control_close, as is the book */
   struct logbook *book;  /* NULL: none */
+  bool embedded;         /* the process is another program's, and goes on when the host ends */
 };
 
 enum moonkeep_code control_open(struct control **out, const struct control_options *options, struct err *err);

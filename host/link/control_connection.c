@@ -1,4 +1,7 @@
+#include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "link/control_inner.h"
@@ -10,8 +13,11 @@ static void free_when_done(struct connection *client) {
   if (!client->closed || client->under_way > 0) return;
   buf_deinit(&client->in);
   buf_deinit(&client->out);
-  buf_deinit(&client->sending);
   mem_free(client);
+}
+
+static size_t unsent(const struct connection *client) {
+  return client->out.len - client->sent;
 }
 
 static void on_client_closed(uv_handle_t *handle) {
@@ -21,7 +27,7 @@ static void on_client_closed(uv_handle_t *handle) {
   control->client_count--;
   control->open_handles--;
   control->under_way -= client->under_way;
-  control->unread -= client->out.len + client->sending.len;
+  control->unread -= unsent(client);
   client->control = NULL;
   client->closed = true;
   control_look_again(control);
@@ -34,36 +40,35 @@ static void on_client_closed(uv_handle_t *handle) {
 void connection_close(struct connection *client) {
   if (client->closing) return;
   client->closing = true;
-  uv_close((uv_handle_t *)&client->pipe, on_client_closed);
+  uv_close((uv_handle_t *)&client->poll, on_client_closed);
+  close(client->fd);
 }
 
 /* ---- answers ---- */
 
-static void flush(struct connection *client);
-
-static void on_written(uv_write_t *write, int status) {
-  struct connection *client = write->data;
-  if (client->closed) return;
-  client->control->unread -= client->sending.len;
-  buf_clear(&client->sending);
-  if (status < 0) {
-    connection_close(client);
-    return;
-  }
-  flush(client);
-  control_look_again(client->control);
+/* Gives sent bytes back when they are the better part: each byte is moved at most once on average. */
+static void compact(struct connection *client) {
+  if (unsent(client) > 0 && client->sent < client->out.len / 2) return;
+  buf_drop(&client->out, client->sent);
+  client->sent = 0;
 }
 
+/* Sends what the client takes now. */
 static void flush(struct connection *client) {
-  if (client->closing || client->sending.len > 0 || client->out.len == 0) return;
-  struct buf swap = client->sending;
-  client->sending = client->out;
-  client->out = swap;
-  client->stalled_ms = 0;
-  uv_buf_t bytes = uv_buf_init(client->sending.data, (unsigned)client->sending.len);
-  client->write.data = client;
-  if (uv_write(&client->write, (uv_stream_t *)&client->pipe, &bytes, 1, on_written) != 0)
-    connection_close(client);
+  while (!client->closing && unsent(client) > 0) {
+    ssize_t n =
+        send(client->fd, client->out.data + client->sent, unsent(client), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
+    if (n < 0) {
+      connection_close(client);
+      return;
+    }
+    client->sent += (size_t)n;
+    client->control->unread -= (size_t)n;
+    client->moved = true;
+  }
+  compact(client);
 }
 
 static void put_answer(struct connection *client, const char *line, size_t len) {
@@ -95,7 +100,7 @@ static void on_tell(struct rpc_peer *peer, const char *line, size_t len) {
   struct connection *client = list_of(peer, struct connection, peer);
   if (client->closing) return;
   put_answer(client, line, len);
-  bool behind = client->out.len + client->sending.len > CONTROL_BEHIND_BYTES;
+  bool behind = unsent(client) > CONTROL_BEHIND_BYTES;
   if (behind)
     log_write(client->control->log, LOG_WARN, "control",
               "closed a client that listens and does not keep up: %d MiB were unread",
@@ -114,7 +119,7 @@ bool control_is_crowded(const struct control *control, size_t part) {
 static bool must_wait(const struct connection *client) {
   if (client->peer.emits && control_is_crowded(client->control, 1)) return client->control->crowded = true;
   return client->under_way >= CONTROL_UNDER_WAY || client->under_way_bytes > CONTROL_UNDER_WAY_BYTES ||
-         rpc_is_large(&client->peer) || client->out.len + client->sending.len > CONTROL_UNREAD_BYTES ||
+         rpc_is_large(&client->peer) || unsent(client) > CONTROL_UNREAD_BYTES ||
          client->control->unread > CONTROL_TOTAL_BYTES;
 }
 
@@ -143,7 +148,8 @@ static void refuse_line(struct connection *client) {
 
 static void handle_lines(struct connection *client) {
   size_t at = 0, from = client->scanned;
-  while (!client->closing && !client->peer.refused && !must_wait(client) && from < client->in.len) {
+  while (!client->closing && !client->peer.refused && !must_wait(client) && from < client->in.len &&
+         (at == 0 || !control_is_late(client->control))) {
     const char *newline = memchr(client->in.data + from, '\n', client->in.len - from);
     if (!newline) {
       from = client->in.len;
@@ -157,30 +163,40 @@ static void handle_lines(struct connection *client) {
   client->scanned = from - at;
 }
 
-static void on_room(uv_handle_t *handle, size_t suggested, uv_buf_t *room) {
-  (void)suggested;
-  struct connection *client = handle->data;
-  *room = uv_buf_init(buf_reserve(&client->in, CHUNK_BYTES), CHUNK_BYTES);
-  if (!room->base) room->len = 0;
-}
-
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *room) {
-  (void)room;
-  struct connection *client = stream->data;
-  if (n == 0) return;
+static void read_some(struct connection *client) {
+  char *room = buf_reserve(&client->in, CHUNK_BYTES);
+  ssize_t n = room ? recv(client->fd, room, CHUNK_BYTES, MSG_DONTWAIT) : -1;
   if (n > 0)
     client->in.len += (size_t)n;
-  else
+  else if (n == 0)
     client->ended = true;
-  if (n < 0 && n != UV_EOF) connection_close(client);
-  control_look_again(client->control);
+  else if (!room || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
+    connection_close(client);
 }
 
-static void read_or_rest(struct connection *client) {
-  bool want = !client->ended && !client->closing && !must_wait(client);
-  if (want && !client->reading) uv_read_start((uv_stream_t *)&client->pipe, on_room, on_read);
-  if (!want && client->reading) uv_read_stop((uv_stream_t *)&client->pipe);
-  client->reading = want;
+/* An error of the socket's is told by whoever reads or sends next; the poll has ended with it. */
+static void on_poll(uv_poll_t *poll, int status, int events) {
+  struct connection *client = poll->data;
+  if (status < 0) {
+    events = client->events;
+    client->events = 0;
+  }
+  if (events & UV_READABLE && !client->ended) read_some(client);
+  control_look_again(client->control); /* which sends, too */
+}
+
+/* Reads no more while lines wait for their turn. */
+static void poll_or_rest(struct connection *client, bool idle) {
+  if (client->closing) return;
+  int want = 0;
+  if (!client->ended && idle && !must_wait(client)) want |= UV_READABLE;
+  if (unsent(client) > 0) want |= UV_WRITABLE;
+  if (want == client->events) return;
+  client->events = want;
+  if (!want)
+    uv_poll_stop(&client->poll);
+  else if (uv_poll_start(&client->poll, want, on_poll) != 0)
+    connection_close(client);
 }
 
 /* Whatever has happened to a client, this brings it forward: lines are handled, answers sent; one that has
@@ -191,15 +207,13 @@ void connection_serve(struct connection *client) {
   bool idle = client->scanned == client->in.len; /* no whole line waits */
   if (idle && client->in.len > line_limit(client) && !client->ended) refuse_line(client);
   flush(client);
-  read_or_rest(client);
-  if (client->ended && idle && client->under_way == 0 && client->out.len + client->sending.len == 0)
-    connection_close(client);
+  if (client->ended && idle && client->under_way == 0 && unsent(client) == 0) connection_close(client);
+  poll_or_rest(client, idle);
 }
 
 static void look_for_stall(struct connection *client, int passed_ms) {
-  size_t queued = uv_stream_get_write_queue_size((uv_stream_t *)&client->pipe);
-  client->stalled_ms = queued > 0 && queued == client->stall_size ? client->stalled_ms + passed_ms : 0;
-  client->stall_size = queued;
+  client->stalled_ms = unsent(client) > 0 && !client->moved ? client->stalled_ms + passed_ms : 0;
+  client->moved = false;
   if (client->stalled_ms < CONTROL_STALL_MS) return;
   log_write(client->control->log, LOG_WARN, "control", "closed a client that reads none of its answers");
   connection_close(client);
@@ -216,12 +230,19 @@ void connection_end(struct connection *client) {
   rpc_peer_gone(&client->peer);
 }
 
-void connection_init(struct connection *client, struct control *control, bool locked) {
+struct connection *connection_new(struct control *control, int fd, bool locked) {
+  struct connection *client = mem_zero(sizeof *client);
+  if (!client || uv_poll_init(host_loop(control->host), &client->poll, fd) != 0) {
+    close(fd);
+    mem_free(client);
+    return NULL;
+  }
   client->control = control;
+  client->fd = fd;
   client->peer.answer = on_answer;
   client->peer.tell = on_tell;
   client->peer.locked = locked;
   rpc_peer_init(&client->peer);
-  uv_pipe_init(host_loop(control->host), &client->pipe, 0);
-  client->pipe.data = client;
+  client->poll.data = client;
+  return client;
 }

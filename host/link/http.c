@@ -13,8 +13,7 @@
 
 /* ---- the library, loaded when it is needed ---- */
 
-static struct {
-  void *handle;
+struct library {
   struct MHD_Daemon *(*start)(unsigned, uint16_t, MHD_AcceptPolicyCallback, void *, MHD_AccessHandlerCallback,
                               void *, ...);
   void (*stop)(struct MHD_Daemon *);
@@ -22,28 +21,11 @@ static struct {
   enum MHD_Result (*header)(struct MHD_Response *, const char *, const char *);
   enum MHD_Result (*queue)(struct MHD_Connection *, unsigned, struct MHD_Response *);
   void (*destroy)(struct MHD_Response *);
-} mhd;
-
-static bool find(void *place, const char *name) {
-  void *found = dlsym(mhd.handle, name);
-  memcpy(place, &found, sizeof found);
-  return found != NULL;
-}
-
-static enum moonkeep_code load_library(struct err *err) {
-  if (!mhd.handle) mhd.handle = dlopen("libmicrohttpd.so.12", RTLD_NOW | RTLD_LOCAL);
-  if (!mhd.handle)
-    return err_set(err, MOONKEEP_IO, "libmicrohttpd is missing (Debian: libmicrohttpd12): %s", dlerror());
-  if (find(&mhd.start, "MHD_start_daemon") && find(&mhd.stop, "MHD_stop_daemon") &&
-      find(&mhd.response, "MHD_create_response_from_buffer") &&
-      find(&mhd.header, "MHD_add_response_header") && find(&mhd.queue, "MHD_queue_response") &&
-      find(&mhd.destroy, "MHD_destroy_response"))
-    return MOONKEEP_OK;
-  return err_set(err, MOONKEEP_IO, "libmicrohttpd lacks a function: %s", dlerror());
-}
+};
 
 struct http {
   const struct rpc_site *site;
+  struct library mhd;
   struct MHD_Daemon *daemon;
   uv_timer_t timer;
   bool closing;
@@ -52,6 +34,29 @@ struct http {
   int64_t rendered_ms;  /* steady */
   const char *unready;  /* static; NULL: it is ready */
 };
+
+static bool find(void *library, void *place, const char *name) {
+  void *found = dlsym(library, name);
+  memcpy(place, &found, sizeof found);
+  return found != NULL;
+}
+
+/* It stays loaded: what it brings along cannot all be unloaded. */
+static enum moonkeep_code load_library(struct library *mhd, struct err *err) {
+  void *library = dlopen("libmicrohttpd.so.12", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+  if (!library)
+    return err_set(err, MOONKEEP_IO, "libmicrohttpd is missing (Debian: libmicrohttpd12): %s", dlerror());
+  bool whole = find(library, &mhd->start, "MHD_start_daemon") &&
+               find(library, &mhd->stop, "MHD_stop_daemon") &&
+               find(library, &mhd->response, "MHD_create_response_from_buffer") &&
+               find(library, &mhd->header, "MHD_add_response_header") &&
+               find(library, &mhd->queue, "MHD_queue_response") &&
+               find(library, &mhd->destroy, "MHD_destroy_response");
+  enum moonkeep_code code =
+      whole ? MOONKEEP_OK : err_set(err, MOONKEEP_IO, "libmicrohttpd lacks a function: %s", dlerror());
+  dlclose(library);
+  return code;
+}
 
 /* ---- the host's side ---- */
 
@@ -78,38 +83,41 @@ static void on_timer(uv_timer_t *timer) {
 
 /* ---- the server's side: its own thread ---- */
 
-static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, const char *type,
-                              const char *text, size_t len) {
-  struct MHD_Response *response = mhd.response(len, (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
+static enum MHD_Result answer(const struct library *mhd, struct MHD_Connection *connection, unsigned status,
+                              const char *type, const char *text, size_t len) {
+  struct MHD_Response *response = mhd->response(len, (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
   if (!response) return MHD_NO;
-  mhd.header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-  if (status == MHD_HTTP_METHOD_NOT_ALLOWED) mhd.header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
-  enum MHD_Result result = mhd.queue(connection, status, response);
-  mhd.destroy(response);
+  mhd->header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+  if (status == MHD_HTTP_METHOD_NOT_ALLOWED) mhd->header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+  enum MHD_Result result = mhd->queue(connection, status, response);
+  mhd->destroy(response);
   return result;
 }
 
-static enum MHD_Result answer_text(struct MHD_Connection *connection, unsigned status, const char *text) {
-  return answer(connection, status, "text/plain; charset=utf-8", text, strlen(text));
+static enum MHD_Result answer_text(const struct http *http, struct MHD_Connection *connection,
+                                   unsigned status, const char *text) {
+  return answer(&http->mhd, connection, status, "text/plain; charset=utf-8", text, strlen(text));
 }
 
 static enum MHD_Result answer_metrics(struct http *http, struct MHD_Connection *connection) {
   static const char type[] = "text/plain; version=0.0.4; charset=utf-8";
-  return answer(connection, MHD_HTTP_OK, type, http->text.data, http->text.len);
+  return answer(&http->mhd, connection, MHD_HTTP_OK, type, http->text.data, http->text.len);
 }
 
 static enum MHD_Result answer_health(struct http *http, struct MHD_Connection *connection, bool ready) {
   bool stuck = clock_steady_ms(&clock_system) - http->rendered_ms > HTTP_STUCK_MS;
-  if (stuck) return answer_text(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "the host's loop does not turn\n");
-  if (ready && http->unready) return answer_text(connection, MHD_HTTP_SERVICE_UNAVAILABLE, http->unready);
-  return answer_text(connection, MHD_HTTP_OK, "ok\n");
+  if (stuck)
+    return answer_text(http, connection, MHD_HTTP_SERVICE_UNAVAILABLE, "the host's loop does not turn\n");
+  if (ready && http->unready)
+    return answer_text(http, connection, MHD_HTTP_SERVICE_UNAVAILABLE, http->unready);
+  return answer_text(http, connection, MHD_HTTP_OK, "ok\n");
 }
 
 static enum MHD_Result answer_url(struct http *http, struct MHD_Connection *connection, const char *url) {
   if (strcmp(url, "/metrics") == 0) return answer_metrics(http, connection);
   if (strcmp(url, "/healthz") == 0) return answer_health(http, connection, false);
   if (strcmp(url, "/readyz") == 0) return answer_health(http, connection, true);
-  return answer_text(connection, MHD_HTTP_NOT_FOUND, "there are /metrics, /healthz and /readyz\n");
+  return answer_text(http, connection, MHD_HTTP_NOT_FOUND, "there are /metrics, /healthz and /readyz\n");
 }
 
 /* Called once when the head of a request has come, and again with its body, which nobody wants. */
@@ -128,7 +136,7 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
     return MHD_YES;
   }
   if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
-    return answer_text(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "GET and HEAD are all there is\n");
+    return answer_text(http, connection, MHD_HTTP_METHOD_NOT_ALLOWED, "GET and HEAD are all there is\n");
   pthread_mutex_lock(&http->lock);
   enum MHD_Result result = answer_url(http, connection, url);
   pthread_mutex_unlock(&http->lock);
@@ -140,12 +148,13 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
 static enum moonkeep_code start(struct http *http, const char *address, struct err *err) {
   int fd = -1;
   unsigned port;
-  enum moonkeep_code code = load_library(err);
+  enum moonkeep_code code = load_library(&http->mhd, err);
   if (!code) code = address_listen(address, false, &fd, &port, err);
   if (code) return code;
-  http->daemon = mhd.start(MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, on_request, http,
-                           MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CLIENTS,
-                           MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_SILENCE_S, MHD_OPTION_END);
+  http->daemon =
+      http->mhd.start(MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, on_request, http,
+                      MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CLIENTS,
+                      MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_SILENCE_S, MHD_OPTION_END);
   if (!http->daemon) {
     close(fd);
     return err_set(err, MOONKEEP_IO, "the HTTP server does not start");
@@ -162,7 +171,7 @@ static void on_closed(uv_handle_t *handle) {
 
 void http_close(struct http *http) {
   if (!http) return;
-  if (http->daemon) mhd.stop(http->daemon); /* and with it its socket */
+  if (http->daemon) http->mhd.stop(http->daemon); /* and with it its socket */
   uv_loop_t *loop = http->timer.loop;
   http->closing = true;
   uv_close((uv_handle_t *)&http->timer, on_closed);

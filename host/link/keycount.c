@@ -31,7 +31,7 @@ static void end_run(struct keycount *keys) {
   keys->names_known = keys->names;
   keys->counts_known = keys->counts;
   keys->known = keys->count;
-  keys->known_ms = clock_wall_ms(&clock_system);
+  keys->known_ms = store_now_ms(keys->store);
   keys->names = names;
   keys->counts = NULL;
   forget_run(keys);

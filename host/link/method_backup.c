@@ -9,8 +9,10 @@
  * "until", of the newest, is the moment up to which the archive brings it forward. Where one cannot be
  * opened, "verified" is false and "error" says why. */
 #include <string.h>
+#include <uv.h>
 
 #include "base/mem.h"
+#include "host.h"
 #include "link/backups.h"
 #include "link/methods.h"
 
@@ -46,15 +48,63 @@ void method_backup(struct request *request) {
   mem_free(asked);
 }
 
+/* ---- backups ---- */
+
+/* The folder is looked at on one of libuv's threads, for it is on a disk. */
+struct listing {
+  uv_work_t work;
+  struct request *request; /* NULL: nobody waits any more */
+  char *dir;               /* owned */
+  struct store_archive_state archived;
+  struct buf out;
+  enum moonkeep_code code;
+  struct err err;
+};
+
+static void list_all(uv_work_t *work) {
+  struct listing *listing = work->data;
+  listing->code = backups_put_all(&listing->out, listing->dir, &listing->archived, &listing->err);
+}
+
+static void listing_free(struct listing *listing) {
+  buf_deinit(&listing->out);
+  mem_free(listing->dir);
+  mem_free(listing);
+}
+
+static void on_listed(uv_work_t *work, int status) {
+  struct listing *listing = work->data;
+  (void)status;
+  if (listing->request && listing->code)
+    request_fail(listing->request, &listing->err);
+  else if (listing->request)
+    request_result_buf(listing->request, &listing->out);
+  listing_free(listing);
+}
+
+static void on_gone(struct request *request) {
+  struct listing *listing = request->ctx;
+  struct err err;
+  listing->request = NULL;
+  err_set(&err, MOONKEEP_CLOSED, "backups: the host ended before they were read");
+  request_fail(request, &err);
+}
+
 void method_backups(struct request *request) {
   struct err err;
-  struct buf out = {0};
-  struct store_archive_state archived;
-  store_archive_state(request->site->store, &archived);
-  if (backups_put_all(&out, store_backups_dir(request->site->store), &archived, &err)) {
-    buf_deinit(&out);
+  struct store *store = request->site->store;
+  const char *dir = store_backups_dir(store);
+  struct listing *listing = mem_zero(sizeof *listing);
+  if (!listing || !(listing->dir = mem_copy(dir, strlen(dir)))) {
+    mem_free(listing);
+    err_memory(&err);
     request_fail(request, &err);
-  } else {
-    request_result_buf(request, &out);
+    return;
   }
+  listing->work.data = listing;
+  listing->request = request;
+  store_archive_state(store, &listing->archived);
+  request->ctx = listing;
+  request->gone = on_gone;
+  uv_queue_work(host_loop(request->site->host), &listing->work, list_all, on_listed);
 }

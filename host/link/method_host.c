@@ -3,7 +3,9 @@
  *     auth        token          true; over TCP it has to be the first (--listen, --token-file)
  *     status                     how it is: see report_json.c
  *     metrics                    the same as a string, in the text format of Prometheus
- *     stop                       {"pid":…}, of the process that ends then; in order, as at SIGTERM */
+ *     stop                       {"pid":…}, of the process that ends then; in order, as at SIGTERM. With
+ *                                "embedded":true the host is part of another program, which may go on: it has
+ *                                ended when it closes the connection */
 #include <string.h>
 
 #include "base/note.h"
@@ -61,7 +63,7 @@ void method_stop(struct request *request) {
   struct host *host = request->site->host;
   struct buf result = {0};
   log_write(request->site->log, LOG_INFO, "moonkeep", "stopping: a client has asked for it");
-  buf_printf(&result, "{\"pid\":%ld}", note_pid());
+  buf_printf(&result, "{\"pid\":%ld%s}", note_pid(), request->site->embedded ? ",\"embedded\":true" : "");
   request_result_buf(request, &result);
   host_stop(host);
 }

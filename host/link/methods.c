@@ -15,7 +15,7 @@ const struct method methods[] = {
     {STORE_METHOD("keys"), {"pattern", "limit", "after", "store"}, 0, METHOD_LARGE},
     {STORE_METHOD("count"), {"pattern", "store"}, 0, 0},
     {"backup", method_backup, {0}, 0, 0},
-    {"backups", method_backups, {0}, 0, 0},
+    {"backups", method_backups, {0}, 0, METHOD_HOST},
     {"reload", method_reload, {"script"}, 0, METHOD_HOST},
 
     {"emit", method_emit, {"event", "wait"}, 1, METHOD_HOST},

@@ -23,7 +23,7 @@ static uint64_t resident_bytes(void) {
 void report_gather(struct report *report, const struct rpc_site *site) {
   struct rusage usage;
   keycount_refresh(site->keys);
-  *report = (struct report){.site = site, .now_ms = clock_wall_ms(&clock_system)};
+  *report = (struct report){.site = site, .now_ms = store_now_ms(site->store)};
   report->uptime_ms = clock_steady_ms(&clock_system) - site->started_steady_ms;
   host_state(site->host, &report->host);
   store_stats(site->store, &report->store);

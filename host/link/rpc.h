@@ -44,6 +44,7 @@ struct rpc_site {
   const char *token;    /* what a locked peer has to say; NULL: there are none */
   const char *dir;      /* the data folder, as an absolute path */
   struct keycount *keys;
+  bool embedded;             /* see control_options */
   int64_t started_ms;        /* since 1970 */
   int64_t started_steady_ms; /* the same moment by the clock that is never set */
 };

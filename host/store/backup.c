@@ -68,6 +68,10 @@ const char *store_backups_dir(const struct store *store) {
   return store->deed.dir;
 }
 
+const char *store_dir(const struct store *store) {
+  return store->folder.path;
+}
+
 void store_archive_state(struct store *store, struct store_archive_state *state) {
   archiver_state(&store->archiver, state);
 }

@@ -1,7 +1,6 @@
 #include "store/folder.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <fcntl.h>
 #include <libgen.h>
 #include <signal.h>
@@ -24,7 +23,8 @@ enum {
 };
 
 /* What the lock file begins with. */
-#define OWNER "process %ld"
+#define OWNER     "process %ld"
+#define LOCK_NAME "moonkeep.lock"
 
 static enum moonkeep_code fail(struct err *err, const char *doing, const char *path) {
   enum moonkeep_code code = errno == ENOSPC || errno == EDQUOT ? MOONKEEP_FULL
@@ -124,7 +124,7 @@ static void write_owner(const struct folder *folder, const char *owner) {
 }
 
 static enum moonkeep_code take_lock(struct folder *folder, const char *owner, int wait_ms, struct err *err) {
-  folder->lock_fd = openat(folder->fd, "moonkeep.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  folder->lock_fd = openat(folder->fd, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (folder->lock_fd < 0) return fail(err, "write to", folder->path);
   if (try_lock(folder->lock_fd, wait_ms) != 0)
     return errno == EWOULDBLOCK ? taken(folder, err) : fail(err, "lock", folder->path);
@@ -141,6 +141,18 @@ enum moonkeep_code folder_open(struct folder *folder, const char *path, const ch
   if (!code) code = take_lock(folder, owner, wait_ms, err);
   if (code) folder_close(folder);
   return code;
+}
+
+bool folder_is_mine(const char *path) {
+  char owner[300];
+  long pid = 0;
+  struct folder folder = {.fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), .lock_fd = -1};
+  if (folder.fd >= 0) folder.lock_fd = openat(folder.fd, LOCK_NAME, O_RDONLY | O_CLOEXEC);
+  read_owner(&folder, owner, sizeof owner);
+  bool said = sscanf(owner, OWNER, &pid) == 1 && pid == note_pid();
+  bool mine = said && flock(folder.lock_fd, LOCK_SH | LOCK_NB) != 0;
+  folder_close(&folder);
+  return mine;
 }
 
 void folder_close(struct folder *folder) {

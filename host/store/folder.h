@@ -5,6 +5,8 @@
 #ifndef STORE_FOLDER_H
 #define STORE_FOLDER_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 
 struct folder {
@@ -18,6 +20,9 @@ struct folder {
 enum moonkeep_code folder_open(struct folder *folder, const char *path, const char *owner, int wait_ms,
                                struct err *err);
 void folder_close(struct folder *folder);
+
+/* Whether this process has taken the folder, through another struct. */
+bool folder_is_mine(const char *path);
 
 /* Makes what was created or renamed in the folder survive power loss. */
 enum moonkeep_code folder_sync(const struct folder *folder, struct err *err);

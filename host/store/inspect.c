@@ -111,6 +111,11 @@ enum moonkeep_code inspect_run(const struct inspect *inspect, unsigned *bad, str
   char *dir = inspect->backups ? mem_copy(inspect->backups, strlen(inspect->backups))
                                : disk_join(inspect->dir, "backups");
   enum moonkeep_code code = dir ? snapshot_list(dir, &list, &count, err) : err_memory(err);
+  if (!code && folder_is_mine(inspect->dir))
+    code = err_set(err, MOONKEEP_BUSY,
+                   "this process has the store in %s open: close it first, or have another one check it "
+                   "(`moonkeep check`)",
+                   inspect->dir);
   if (!code) code = deed_look(inspect->dir, dir, err);
   if (!code && count == 0 && stat(inspect->dir, &st) != 0)
     code =

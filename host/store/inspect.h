@@ -26,6 +26,7 @@ struct inspected {
   const char *left_out;     /* tables of other programs that are no stores; "": none */
   uint64_t files, groups;   /* of the archive */
   const char *until;        /* the moment up to which it brings the newest backup forward; "": none */
+  int64_t until_ms;         /* the same; 0: none */
   const struct err *why;    /* when it is not good */
 };
 
@@ -37,7 +38,8 @@ struct inspect {
   void *ctx;
 };
 
-/* *bad: how many are not good. Errors: what kept it from looking at all. */
+/* *bad: how many are not good. Errors: what kept it from looking at all; busy where this process has the
+ * store open itself: by closing a file of it that it has read, it would let go of SQLite's locks. */
 enum moonkeep_code inspect_run(const struct inspect *inspect, unsigned *bad, struct err *err);
 
 #endif

@@ -150,6 +150,7 @@ static void tell_whole(struct looking *looking) {
                                 .files = looking->count,
                                 .groups = looking->groups,
                                 .until = looking->until_ms ? receipt_time(until, looking->until_ms) : "",
+                                .until_ms = looking->until_ms,
                                 .unusable_why = "",
                                 .left_out = "",
                                 .why = &why};

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "base/mem.h"
 #include "store/archiver.h"
 #include "store/check.h"
@@ -247,6 +248,15 @@ enum moonkeep_code recall_run(const struct recall *recall, struct recalled *reca
   code = run_owned(&recalling, err);
   folder_close(&recalling.folder);
   return code;
+}
+
+void recalled_put_json(struct buf *out, const struct recalled *recalled, bool dry_run) {
+  buf_add(out, recalled->json.data, recalled->json.len - 1); /* without its brace */
+  if (recalled->kept.len > 0) {
+    buf_puts(out, ",\"kept\":");
+    json_put_string(out, recalled->kept.data, recalled->kept.len);
+  }
+  buf_printf(out, ",\"dry_run\":%s}", dry_run ? "true" : "false");
 }
 
 void recalled_deinit(struct recalled *recalled) {

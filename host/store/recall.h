@@ -38,6 +38,9 @@ struct recalled {  /* all to be freed with recalled_deinit */
 enum moonkeep_code recall_run(const struct recall *recall, struct recalled *recalled, struct err *err);
 void recalled_deinit(struct recalled *recalled);
 
+/* The receipt with what was kept: {…,"kept":"appdata-….db","dry_run":false}. */
+void recalled_put_json(struct buf *out, const struct recalled *recalled, bool dry_run);
+
 /* A moment as people write it: 2026-11-23T10:15:00.250Z, with an offset such as +01:00, or without either in
  * local time; 2026-11-23 10:15; the time in the name of a backup; or seconds since 1970. */
 bool recall_moment(const char *text, int64_t *ms);

@@ -259,6 +259,7 @@ struct store_backup_state {
 /* How it stands with the backups. */
 void store_backup_state(struct store *store, struct store_backup_state *state);
 const char *store_backups_dir(const struct store *store);
+const char *store_dir(const struct store *store); /* the data folder, as an absolute path */
 
 struct store_archive_state {
   enum store_archive mode;

@@ -62,6 +62,8 @@ rules_change_in_the_running_game() {
   "$arena/players" data --players 40 --told told.ndjson --seconds 300 >players.out &
   players=$!
   wait_for found ring
+  has status "$("$moonkeep" status --json --data data)" '"name":"damage"'
+  is 'what the console says' "$(echo '1 + 1' | "$moonkeep" console --data data)" 2
   ! found crown || fail "crowns were found before there were any"
   sed -i 's/^local KINDS = .*/local KINDS = {"crown"}/' rules/lib/bags.lua
   wait_for found crown

@@ -176,9 +176,13 @@ int rules_open(struct rules *rules, const char *data, const char *scripts, struc
                                      .prepare = prepare};
   struct moonkeep_error error;
   *rules = (struct rules){.world = world, .socket = socket};
-  if (moonkeep_open(&rules->host, &options, &error) == MOONKEEP_OK) return 0;
-  fprintf(stderr, "arena: %s\n", error.message);
-  return -1;
+  if (moonkeep_open(&rules->host, &options, &error)) {
+    fprintf(stderr, "arena: %s\n", error.message);
+    return -1;
+  }
+  /* For `moonkeep status --data DATA`, `console`, `logs` and the like; the game goes on without. */
+  if (moonkeep_listen(rules->host, NULL, &error)) fprintf(stderr, "arena: %s\n", error.message);
+  return 0;
 }
 
 void rules_close(struct rules *rules) {

@@ -122,16 +122,18 @@ static enum moonkeep_code (*const migrations[SCHEMA_VERSION])(sqlite3 *, struct 
 /* `temp.` because a store may have the name of SQLite's function, which its table would hide. Of a row `s` of
  * sqlite_schema: a table that can be written to and read as a bucket's, whoever has made it.
  */
-#define LISTED "FROM temp.pragma_table_list(s.name) AS l WHERE"
+#define LISTED " AS l WHERE l.schema='main' AND l.type='table' AND l.wr=0"
 #define COLUMN "FROM temp.pragma_table_info(s.name) AS c WHERE"
-#define FITS                                                                                                 \
-  "s.type='table' AND s.tbl_name=s.name AND s.sql NOT LIKE 'CREATE VIRTUAL%'"                                \
-  " AND EXISTS(SELECT 1 " LISTED " l.schema='main' AND l.type='table' AND l.wr=0)"                           \
+#define FITS_AND(is_listed)                                                                                  \
+  "s.type='table' AND s.tbl_name=s.name AND s.sql NOT LIKE 'CREATE VIRTUAL%' AND " is_listed                 \
   " AND (SELECT count(*) " COLUMN " upper(c.type)='TEXT' AND c.pk=(c.name='key') AND"                        \
   "      c.name IN ('key', 'value') OR"                                                                      \
   "      c.type LIKE '%INT%' AND c.pk=0 AND c.name IN ('expires_at', 'sum'))=4"                              \
   " AND NOT EXISTS(SELECT 1 " COLUMN " c.name NOT IN ('key', 'value', 'expires_at', 'sum') AND"              \
   "                (c.pk OR c.\"notnull\" AND c.dflt_value IS NULL))"
+/* SQLite goes through all tables to list one: of many they are listed once. */
+#define ONE_FITS FITS_AND("EXISTS(SELECT 1 FROM temp.pragma_table_list(s.name)" LISTED ")")
+#define FITS     FITS_AND("s.name IN (SELECT l.name FROM temp.pragma_table_list" LISTED ")")
 #define NAMES_OF(types)                                                                                      \
   "SELECT name, " FITS " FROM sqlite_schema AS s"                                                            \
   " WHERE lower(type) IN (" types ")"
@@ -144,7 +146,7 @@ static enum moonkeep_code (*const migrations[SCHEMA_VERSION])(sqlite3 *, struct 
   " UNION " GUARDED("_updated", "9") " UNION " GUARDED("_deleted", "9") " UNION " GUARDED("_expires", "9")
 #define LOST_BUCKETS                                                                                         \
   "SELECT count(*) FROM (" GUARDED_BUCKETS                                                                   \
-  ") WHERE NOT EXISTS (SELECT 1 FROM sqlite_schema AS s WHERE s.name=store AND " FITS ")"
+  ") WHERE store NOT IN (SELECT s.name FROM sqlite_schema AS s WHERE " FITS ")"
 
 enum moonkeep_code schema_refuse_stranger(const char *name, struct err *err) {
   return err_key(
@@ -161,7 +163,10 @@ static enum moonkeep_code look_for(sqlite3 *db, const char *name, bool *there, b
   sqlite3_stmt *find;
   *there = *is_bucket = false;
   enum moonkeep_code code =
-      sql_prepare(db, NAMES_OF("'table', 'view', 'index'") " AND name=?1 COLLATE NOCASE", &find, err);
+      sql_prepare(db,
+                  "SELECT name, " ONE_FITS " FROM sqlite_schema AS s"
+                  " WHERE name=?1 COLLATE NOCASE AND lower(type) IN ('table', 'view', 'index')",
+                  &find, err);
   if (code) return code;
   sqlite3_bind_text(find, 1, name, -1, SQLITE_STATIC);
   int rc = sqlite3_step(find);

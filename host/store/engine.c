@@ -96,6 +96,7 @@ static enum moonkeep_code use_log(struct engine *engine, struct err *err) {
 static enum moonkeep_code open_file(struct engine *engine, struct err *err) {
   char sql[64];
   sqlite3_snprintf(sizeof sql, sql, "PRAGMA cache_size=-%d", (int)(engine->cache_bytes >> 10));
+  schema_take_back(engine->path);
   enum moonkeep_code code = sql_open(&engine->db, engine->path, true, err);
   return code ? code : sql_run(engine->db, sql, "open the store file", err);
 }

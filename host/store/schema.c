@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
@@ -19,13 +20,46 @@ int schema_is_bucket_name(const char *name) {
          name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] == '\0';
 }
 
+/* Opens the file that has this end to its name; -1: there is none. */
+static int open_beside(const char *path, const char *end) {
+  struct buf name = {0};
+  buf_printf(&name, "%s%s", path, end);
+  int fd = name.failed ? -1 : open(buf_text(&name), O_RDONLY | O_CLOEXEC);
+  buf_deinit(&name);
+  return fd;
+}
+
 /* Power that goes while SQLite makes a file leaves anything in it, and beside it the journal that takes it
  * back. */
 static bool journal_is_beside(const char *path) {
-  struct buf journal = {0};
-  buf_printf(&journal, "%s-journal", path);
-  bool is = !journal.failed && access(buf_text(&journal), F_OK) == 0;
-  buf_deinit(&journal);
+  int fd = open_beside(path, "-journal");
+  if (fd >= 0) close(fd);
+  return fd >= 0;
+}
+
+static uint32_t number_at(const unsigned char *bytes) {
+  return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+/* Whether the log has a first page to give; SQLite sees to it that it is whole. */
+static bool log_has_first_page(int fd) {
+  enum { HEAD = 32, FRAME = 24, SALTS = 8 };
+  unsigned char head[HEAD], frame[FRAME];
+  if (pread(fd, head, HEAD, 0) != HEAD || (number_at(head) & ~1U) != 0x377f0682) return false;
+  off_t step = FRAME + (off_t)number_at(head + 8);
+  for (off_t at = HEAD; pread(fd, frame, FRAME, at) == FRAME; at += step) {
+    if (memcmp(frame + 8, head + 16, SALTS) != 0) return false;
+    if (number_at(frame) == 1) return true;
+  }
+  return false;
+}
+
+/* Power that goes during a checkpoint leaves anything in the pages that were being written, the first one
+ * among them, and they are still in the log. */
+static bool log_is_beside(const char *path) {
+  int fd = open_beside(path, "-wal");
+  bool is = fd >= 0 && log_has_first_page(fd);
+  if (fd >= 0) close(fd);
   return is;
 }
 
@@ -43,12 +77,21 @@ enum moonkeep_code schema_check_header(const char *path, struct err *err) {
   close(fd);
   if (n < 0) return err_set(err, MOONKEEP_IO, "cannot read the store file %s: %s", path, strerror(why));
   if (n == 0 || (n == (ssize_t)sizeof header && memcmp(header, magic, sizeof magic) == 0)) return MOONKEEP_OK;
-  if (journal_is_beside(path)) return MOONKEEP_OK;
+  if (journal_is_beside(path) || log_is_beside(path)) return MOONKEEP_OK;
   return err_set(
       err, MOONKEEP_INVALID,
       "the store file %s is not an SQLite database; nothing was changed. Move it away, or name another "
       "folder with --data",
       path);
+}
+
+void schema_take_back(const char *path) {
+  sqlite3 *db;
+  struct err ignored;
+  int64_t tables;
+  if (!journal_is_beside(path) || sql_open(&db, path, false, &ignored)) return;
+  sql_number(db, "SELECT count(*) FROM sqlite_schema", "read the store file", &tables, &ignored);
+  sqlite3_close(db);
 }
 
 /* ---- migrations: each takes the file from one version to the next ---- */

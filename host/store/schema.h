@@ -17,9 +17,14 @@ enum {
   SCHEMA_VERSION = 2,
 };
 
-/* Looks at a file before SQLite does. A missing or empty one is fine. invalid: it is not an SQLite database.
- */
+/* Looks at a file before SQLite does. A missing or empty one is fine, and one of which power loss has torn
+ * the first page, that is still in its log or is taken back. invalid: it is not an SQLite database. */
 enum moonkeep_code schema_check_header(const char *path, struct err *err);
+
+/* Lets SQLite take back what power loss has left half made. A connection that does so goes on with what it
+ * has read of the torn header before: a new file would say for ever that it is vacuumed step by step, which
+ * its other pages are not made for. So it is one that is closed again. */
+void schema_take_back(const char *path);
 
 /* Whether the open file is ours, or empty; *version says how far it has come (0: empty). invalid: it is
  * another program's database, or from a newer moonkeep. corrupt: no moonkeep wrote such a version. Changes

@@ -154,16 +154,20 @@ TEST(nothing_begins_empty_where_all_backups_are_bad) {
 /* ---- the log ---- */
 
 /* A process that is killed leaves a log; d=4 stands in it alone. */
-static void leave_a_log(const char *dir) {
+static void leave_a_log_with(const char *dir, const char *d, const char *e) {
   pid_t child = fork();
   if (child == 0) {
     struct store *store = sync_open(dir);
-    sync_set(store, "appData", "d", "4");
-    sync_set(store, "appData", "e", "5");
+    sync_set(store, "appData", "d", d);
+    sync_set(store, "appData", "e", e);
     kill(getpid(), SIGKILL);
   }
   waitpid(child, NULL, 0);
   CHECK(disk_size(temp_path(dir, "appdata.db-wal")) > 0);
+}
+
+static void leave_a_log(const char *dir) {
+  leave_a_log_with(dir, "4", "5");
 }
 
 TEST(log_that_is_whole_is_taken_over) {
@@ -175,6 +179,29 @@ TEST(log_that_is_whole_is_taken_over) {
   CHECK_STR(store_receipt(store, &now), "");
   CHECK(!now);
   sync_close(store);
+}
+
+/* What power loss leaves that comes while the log goes into the file: the sector that was being written holds
+ * anything, and what is to be in it is still in the log. */
+TEST(log_has_what_was_torn_in_the_file) {
+  const char *dir = make_folder();
+  size_t len;
+  char large[20000]; /* the file grows, which its first page says */
+  memset(large, '7', sizeof large - 1);
+  large[sizeof large - 1] = '\0';
+  leave_a_log_with(dir, "4", large);
+  char *bytes = temp_read(file_of(dir), &len);
+  for (int i = 0; i < 512; i++) bytes[i] = (char)(i % 7 ? check_random() : 0xA5);
+  temp_write_bytes(file_of(dir), bytes, len);
+  free(bytes);
+  bool now;
+  struct store *store = sync_open(dir);
+  CHECK_STR(store_receipt(store, &now), "");
+  CHECK(strncmp(sync_select(store, "appData", "%"), "a=1 b=2 c=3 d=4 e=777", 21) == 0);
+  CHECK(strncmp(sync_get(store, "appData", "e"), large, 4000) == 0);
+  sync_close(store);
+  CHECK_STR(sync_sql(dir, "PRAGMA integrity_check"), "ok");
+  CHECK_INT(set_aside(dir, "appdata.db"), 0);
 }
 
 TEST(log_that_is_lost_is_noticed) {

@@ -4,6 +4,7 @@
 # makes an instrumented build, EDGES=1 one whose limits are so small that every edge is crossed.
 
 CC ?= cc
+OBJCOPY ?= objcopy
 BUILD ?= build
 PACKAGES = lua5.4-cjson lua5.4 libuv sqlite3
 OPTIMISE ?= -O2
@@ -90,9 +91,11 @@ $(BUILD)/libmoonkeep.so.0: $(PIC_OBJECTS) host/api/libmoonkeep.map
 	$(Q)$(CC) $(PIC_CFLAGS) $(SHARED) -Wl,-soname,libmoonkeep.so.0 -Wl,--version-script=host/api/libmoonkeep.map \
 	  -o $@ $(PIC_OBJECTS) -Wl,--no-as-needed $(LIBS)
 
+# One object, out of which only the library's own names are seen: a server may have a socket_connect of its own, too.
 $(BUILD)/libmoonkeep.a: $(PIC_SOURCES:%.c=$(BUILD)/%.o)
 	$(SAY) AR $@
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(LD) -r -o $@.o $^ && $(OBJCOPY) --wildcard --keep-global-symbol='moonkeep_*' $@.o
+	$(Q)$(AR) rcs $@ $@.o && rm -f $@.o
 
 VERSION = $(shell sed -n 's/^#define MOONKEEP_VERSION "\(.*\)"/\1/p' include/moonkeep.h)
 C_NAMES = $(shell sh host/api/manual.sh --names include/moonkeep.h)

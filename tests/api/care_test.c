@@ -478,7 +478,12 @@ static void *call_from_elsewhere(void *ctx) {
                  moonkeep_each_script(host, list_script, server) == MOONKEEP_INVALID &&
                  moonkeep_each_store(host, list_store, server) == MOONKEEP_INVALID &&
                  moonkeep_set(host, NULL, "k", "1", 0, on_answer, server) == MOONKEEP_INVALID &&
-                 moonkeep_provide(host, "m", "f", NULL, NULL, &error) == MOONKEEP_INVALID;
+                 moonkeep_provide(host, "m", "f", NULL, NULL, &error) == MOONKEEP_INVALID &&
+                 moonkeep_listen(host, NULL, &error) == MOONKEEP_INVALID &&
+                 moonkeep_close(host, &error) == MOONKEEP_INVALID && moonkeep_tick(host, 1000) == 1;
+  moonkeep_stop(host);
+  moonkeep_finish(host);
+  moonkeep_run(host);
   return refused ? ctx : NULL;
 }
 
@@ -490,6 +495,7 @@ TEST(calls_from_another_thread_are_refused) {
   pthread_create(&thread, NULL, call_from_elsewhere, &server);
   pthread_join(thread, &refused);
   CHECK(refused);
+  CHECK_INT(status_of(&server).phase, MOONKEEP_RUNNING);
   moonkeep_wait(server.host);
   CHECK_INT(server.told, 0);
   close_server(&server);

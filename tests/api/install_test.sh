@@ -175,7 +175,9 @@ END
 }
 exports_its_own_names_alone() {
   nm -D --defined-only "$BUILD/libmoonkeep.so.0" | awk '{print $3}' | grep -q '^moonkeep_open$' &&
-    ! nm -D --defined-only "$BUILD/libmoonkeep.so.0" | awk '{print $3}' | grep -v '^moonkeep_'
+    ! nm -D --defined-only "$BUILD/libmoonkeep.so.0" | awk '{print $3}' | grep -v '^moonkeep_' &&
+    nm -g --defined-only "$BUILD/libmoonkeep.a" | grep -q ' moonkeep_open$' &&
+    ! nm -g --defined-only "$BUILD/libmoonkeep.a" | awk 'NF == 3 {print $3}' | grep -v '^moonkeep_'
 }
 uninstalls() {
   make -s uninstall BUILD="$make_build" PREFIX=/usr DESTDIR="$work/root" && [ -z "$(find "$work/root" -type f -o -type l)" ]

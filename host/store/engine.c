@@ -159,6 +159,15 @@ static void disconnect(struct engine *engine) {
   engine->relaxed = engine->counted = false;
 }
 
+/* The journal has what was acknowledged, however little of it fits into the tables. */
+static enum moonkeep_code comfort(const struct engine *engine, enum moonkeep_code code, struct err *err) {
+  if (code != MOONKEEP_FULL || !err) return code;
+  struct err why = *err;
+  return err_set(err, code,
+                 "%.300s. Nothing that was saved is lost: make room on the disk of %s, and start again",
+                 why.message, engine->path);
+}
+
 /* Folds what a crash has left, but for the keys that other programs have changed since: theirs is the newer
  * value. */
 static enum moonkeep_code take_over(struct engine *engine, struct err *err) {
@@ -211,21 +220,21 @@ enum moonkeep_code engine_open_archived(struct engine *engine, const struct fold
   enum moonkeep_code code = schema_check_header(path, err);
   if (!code) code = connect(engine, err);
   if (!code && !left) engine->settled = engine->logs;
-  if (!code && left) code = cut_off(engine, err);
+  if (!code && left) code = comfort(engine, cut_off(engine, err), err);
   if (!code && engine->journal_bytes > 0)
     log_write(log, LOG_INFO, "store",
               "taking over %zu bytes of changes that were saved but not yet in the tables",
               engine->journal_bytes);
   if (!code && archiver) archiver_look(archiver, engine);
   engine->keeps_fresh = archiver && archiver->mode != STORE_ARCHIVE_OFF;
-  if (!code) code = take_over(engine, err);
+  if (!code) code = comfort(engine, take_over(engine, err), err);
   if (!code) code = folder_sync(folder, err);
   if (code) disconnect(engine);
   return code;
 }
 
 enum moonkeep_code engine_finish(struct engine *engine, struct err *err) {
-  enum moonkeep_code code = engine->db ? engine_fold_all(engine, err) : MOONKEEP_OK;
+  enum moonkeep_code code = engine->db ? comfort(engine, engine_fold_all(engine, err), err) : MOONKEEP_OK;
   if (code || !engine->db) return code;
   int rc = sqlite3_wal_checkpoint_v2(engine->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
   if (rc != SQLITE_OK && (rc & 0xFF) != SQLITE_BUSY) return sql_fail(engine->db, rc, "checkpoint", err);

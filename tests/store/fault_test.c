@@ -4,10 +4,12 @@
  * A scenario runs once for each failing operation: the first, the second, … until it gets through without
  * meeting the fault. Without FAULTS=all in the environment only ROUNDS of each kind are tried, taken at
  * random. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <sqlite3.h>
 
@@ -242,6 +244,28 @@ TEST(scans_see_what_cannot_be_folded_because_the_disk_is_full) {
   fault_disarm();
   CHECK_STR(sync_select(store, "appData", "t%"), "t1=1 t2=2 t35=3 t4=1");
   CHECK_INT(set_code("t5", "1"), MOONKEEP_OK);
+  sync_close(store);
+}
+
+TEST(a_full_disk_at_the_start_is_told_with_what_to_do) {
+  fault_install();
+  const char *dir = temp_dir();
+  struct err err;
+  pid_t child = fork();
+  if (child == 0) {
+    store = sync_open(dir);
+    sync_set(store, "appData", "alice", "1");
+    kill(getpid(), SIGKILL);
+  }
+  waitpid(child, NULL, 0);
+  fault_arm(
+      &(struct fault){.op = FAULT_WRITE, .files = FAULT_WAL, .nth = 1, .for_good = true, .rc = SQLITE_FULL});
+  CHECK_INT(sync_try_open(dir, &store, &err), MOONKEEP_FULL);
+  if (!strstr(err.message, "Nothing that was saved is lost: make room on the disk of "))
+    FAIL("%s", err.message);
+  fault_disarm();
+  store = sync_open(dir);
+  CHECK_STR(sync_get(store, "appData", "alice"), "1");
   sync_close(store);
 }
 

@@ -227,9 +227,13 @@ static bool is_there(const struct tx_row *row) {
   return row && (row->read || row->written);
 }
 
+static const struct value *value_of(const struct moonkeep_tx *tx, const struct tx_row *row) {
+  return tx_value(row, store_now_ms(host_store(tx->api->host)));
+}
+
 const char *moonkeep_tx_get(struct moonkeep_tx *tx, const char *store, const char *key) {
   const struct tx_row *row = read_row(tx, store, key);
-  const struct value *value = row ? tx_value(row) : NULL;
+  const struct value *value = row ? value_of(tx, row) : NULL;
   return value ? value->json : NULL;
 }
 
@@ -259,7 +263,7 @@ void moonkeep_tx_update(struct moonkeep_tx *tx, const char *store, const char *k
                         const char *(*fn)(void *ctx, const char *json), void *ctx) {
   struct tx_row *row = read_row(tx, store, key);
   if (!is_there(row)) return;
-  const struct value *value = tx_value(row);
+  const struct value *value = value_of(tx, row);
   const char *json = fn(ctx, value ? value->json : NULL);
   if (json) put_value(tx, row, json, value ? value->expires_at_ms : 0);
 }
@@ -267,7 +271,7 @@ void moonkeep_tx_update(struct moonkeep_tx *tx, const char *store, const char *k
 int moonkeep_tx_delete(struct moonkeep_tx *tx, const char *store, const char *key) {
   struct tx_row *row = read_row(tx, store, key);
   if (!is_there(row)) return 0;
-  bool was_there = tx_value(row) != NULL;
+  bool was_there = value_of(tx, row) != NULL;
   tx_write(row, NULL);
   return was_there;
 }

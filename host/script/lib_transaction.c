@@ -103,6 +103,11 @@ static int with_row(lua_State *L, const char *method, int which) {
   return call_wait_with(L, load_end, which);
 }
 
+/* What the row holds at this moment of the transaction. */
+static const struct value *value_of(lua_State *L, const struct tx_row *row) {
+  return tx_value(row, store_now_ms(script_of(L)->scripts->options.store));
+}
+
 /* ---- get and delete ---- */
 
 static void push_value(lua_State *L, const struct view *view, const char *method, const struct value *value) {
@@ -110,7 +115,7 @@ static void push_value(lua_State *L, const struct view *view, const char *method
 }
 
 static int get_next(lua_State *L, const struct view *view, struct tx_row *row) {
-  const struct value *value = tx_value(row);
+  const struct value *value = value_of(L, row);
   if (value)
     push_value(L, view, "get", value);
   else
@@ -120,7 +125,7 @@ static int get_next(lua_State *L, const struct view *view, struct tx_row *row) {
 
 static int delete_next(lua_State *L, const struct view *view, struct tx_row *row) {
   (void)view;
-  lua_pushboolean(L, tx_value(row) != NULL);
+  lua_pushboolean(L, value_of(L, row) != NULL);
   tx_write(row, NULL);
   return 1;
 }
@@ -149,7 +154,7 @@ static int update_end(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   struct tx_row *row = (struct tx_row *)ctx;
   const struct view *view = check_view(L, "update");
-  const struct value *current = tx_value(row);
+  const struct value *current = value_of(L, row);
   int64_t expires_at_ms = store_check_options(L, 5, view->bucket, "update", 2);
   if (lua_isnil(L, 6))
     return fault(L, MOONKEEP_INVALID_VALUE,
@@ -194,7 +199,7 @@ static void push_default(lua_State *L, const struct view *view) {
 }
 
 static int update_next(lua_State *L, const struct view *view, struct tx_row *row) {
-  const struct value *current = tx_value(row);
+  const struct value *current = value_of(L, row);
   lua_pushvalue(L, 3);
   if (current)
     push_value(L, view, "update", current);

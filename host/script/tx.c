@@ -53,8 +53,10 @@ struct tx_row *tx_add(struct tx *tx, struct bucket *bucket, const char *key, siz
   return row;
 }
 
-const struct value *tx_value(const struct tx_row *row) {
-  return row->written ? row->value : row->seen;
+const struct value *tx_value(const struct tx_row *row, int64_t now_ms) {
+  if (!row->written) return row->seen;
+  bool expired = row->value && row->value->expires_at_ms && row->value->expires_at_ms <= now_ms;
+  return expired ? NULL : row->value;
 }
 
 void tx_read(struct tx_row *row, struct value *value) {

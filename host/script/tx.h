@@ -37,8 +37,9 @@ struct tx_row *tx_find(const struct tx *tx, struct bucket *bucket, const char *k
 struct tx_row *tx_add(struct tx *tx, struct bucket *bucket, const char *key,
                       size_t len); /* NULL: no memory */
 
-/* What the row holds for the transaction itself. */
-const struct value *tx_value(const struct tx_row *row);
+/* What the row holds for the transaction itself at this moment. What it has only read stays as it was read:
+ * where that has expired since, the transaction will run again. */
+const struct value *tx_value(const struct tx_row *row, int64_t now_ms);
 
 /* Notes what was read (takes the reference; NULL: absent). */
 void tx_read(struct tx_row *row, struct value *value);

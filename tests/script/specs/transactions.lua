@@ -169,3 +169,13 @@ test("its function does not yield out of it, so that nothing is left open; what 
   end), 6)
   same(store:get("z"), 3)
 end)
+
+test("what it sets is gone for itself, too, when that has expired", function()
+  same(store:transaction(function(tx)
+    tx:set("soon", 1, {ttl = 5})
+    local before = tx:get("soon", "gone")
+    bot.sleep(5)
+    return {before, tx:get("soon", "gone"), tx:update("soon", function(v) return v == nil end), tx:delete("soon")}
+  end), {1, "gone", true, true})
+  same(store:get("soon"), nil)
+end)

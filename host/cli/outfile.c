@@ -77,6 +77,17 @@ static char *half_path(const char *path) {
   return copy;
 }
 
+/* A store, most likely, or a backup of one, and the name a slip of the hand. */
+static bool is_database(const char *path) {
+  static const char magic[16] = "SQLite format 3";
+  char begin[16];
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  bool is =
+      fd >= 0 && read(fd, begin, sizeof begin) == sizeof begin && memcmp(begin, magic, sizeof magic) == 0;
+  if (fd >= 0) close(fd);
+  return is;
+}
+
 enum moonkeep_code outfile_open(struct outfile *file, const char *path, struct err *err) {
   struct stat st;
   bool there = stat(path, &st) == 0;
@@ -85,6 +96,8 @@ enum moonkeep_code outfile_open(struct outfile *file, const char *path, struct e
   enum moonkeep_code code = MOONKEEP_OK;
   if (there && S_ISDIR(st.st_mode)) {
     code = err_set(err, MOONKEEP_INVALID, "cannot write to %s: it is a folder", path);
+  } else if (there && S_ISREG(st.st_mode) && is_database(path)) {
+    code = err_set(err, MOONKEEP_INVALID, "cannot write to %s: it is a database; give another file", path);
   } else if (there && !S_ISREG(st.st_mode)) {
     file->fd = open(path, O_WRONLY | O_CLOEXEC);
   } else {

@@ -1,6 +1,7 @@
 /* `moonkeep salvage`: what can be read in a damaged store file, in the form that `import` takes. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli/cli.h"
 #include "cli/progress.h"
@@ -57,7 +58,11 @@ static void sum_up(struct cli *cli, const struct salvage *salvage) {
 
 static enum moonkeep_code run(struct writer *writer, struct salvage *salvage, const char *path,
                               struct err *err) {
+  struct stat from, to;
   writer->to_file = path && strcmp(path, "-") != 0;
+  if (writer->to_file && stat(salvage->path, &from) == 0 && stat(path, &to) == 0 &&
+      from.st_dev == to.st_dev && from.st_ino == to.st_ino)
+    return err_set(err, MOONKEEP_INVALID, "cannot write to %s: it is the file that is read", path);
   enum moonkeep_code code = writer->to_file ? outfile_open(&writer->file, path, err) : MOONKEEP_OK;
   if (code) return code;
   code = salvage_run(salvage, err);

@@ -386,6 +386,16 @@ a_database_of_the_root_sdk_is_taken() {
   has 'not JSON' "$err" 'row 6 of rootsdk.sqlite3: the value of "z": not JSON'
 }
 
+a_store_file_is_not_written_over() {
+  "$moonkeep" set alice 1
+  cp data/appdata.db before.db
+  refuses 1 'cannot write to data/appdata.db: it is a database; give another file' export data/appdata.db
+  printf 'no longer a database' >broken.db
+  refuses 1 'cannot write to ./broken.db: it is the file that is read' salvage broken.db ./broken.db
+  cmp -s data/appdata.db before.db || fail 'the store file is another one'
+  is 'the other' "$(cat broken.db)" 'no longer a database'
+}
+
 a_mod_storage_of_luanti_is_taken() {
   sqlite3 mod_storage.sqlite <"$foreign/mod_storage.sql"
   mk import mod_storage.sqlite
@@ -448,6 +458,7 @@ tests='
   a_reader_that_does_not_read_keeps_no_host_from_its_log
   a_file_that_cannot_be_read_is_refused
   a_database_of_the_root_sdk_is_taken
+  a_store_file_is_not_written_over
   a_mod_storage_of_luanti_is_taken
   other_databases_are_refused
 '

@@ -2,6 +2,7 @@
 
 #include <lauxlib.h>
 #include <stdlib.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -73,17 +74,30 @@ static int in_order(const void *a, const void *b) {
   return strcmp(((const struct setting *)a)->name, ((const struct setting *)b)->name);
 }
 
+static const char *check_text(lua_State *L, const char *name) {
+  size_t len;
+  const char *text = lua_tolstring(L, -1, &len);
+  if (strlen(text) != len) luaL_error(L, "%s has a NUL in it", name);
+  return text;
+}
+
+/* A whole number is one however it was computed: 64 * 1024^2 is a float to Lua. */
+static size_t print_number(lua_State *L, const char *name, char *out) {
+  int whole;
+  lua_Integer integer = lua_tointegerx(L, -1, &whole);
+  if (whole) return number_print_integer(out, integer);
+  lua_Number number = lua_tonumber(L, -1);
+  if (!isfinite(number)) luaL_error(L, "%s is not a finite number", name);
+  return number_print_float(out, number);
+}
+
 /* Makes the value on top a text, which takes its place in the table at index 2 (key below the value). */
 static const char *make_text(lua_State *L, const char *name) {
   char number[NUMBER_TEXT];
   switch (lua_type(L, -1)) {
-  case LUA_TSTRING: return lua_tostring(L, -1);
+  case LUA_TSTRING: return check_text(L, name);
   case LUA_TBOOLEAN: lua_pushstring(L, lua_toboolean(L, -1) ? "true" : "false"); break;
-  case LUA_TNUMBER:
-    lua_pushlstring(L, number,
-                    lua_isinteger(L, -1) ? number_print_integer(number, lua_tointeger(L, -1))
-                                         : number_print_float(number, lua_tonumber(L, -1)));
-    break;
+  case LUA_TNUMBER: lua_pushlstring(L, number, print_number(L, name, number)); break;
   default: luaL_error(L, "%s is a %s, not a text, a number, true or false", name, luaL_typename(L, -1));
   }
   lua_pushvalue(L, -3);

@@ -35,6 +35,7 @@ TEST(settings_are_assigned_or_returned) {
   CHECK_STR(settings_of("b = 'x' a = 2^53 // 1 | 0 c = true"), "a=9007199254740992 b=x c=true ");
   CHECK_STR(settings_of("local n = 64 return { cache = n * 1024, ['log-level'] = 'warn', x = false }"),
             "cache=65536 log-level=warn x=false ");
+  CHECK_STR(settings_of("cache = 64 * 1024^2 / 2"), "cache=33554432 ");
   CHECK_STR(settings_of("# a line of a shell\ngrace = 0.25"), "grace=0.25 ");
   CHECK_STR(settings_of("for i = 1, 3 do data = 'd' .. i end"), "data=d3 ");
 }
@@ -44,6 +45,8 @@ TEST(what_it_cannot_do_is_an_error) {
   refused("x = y", "c.conf:1: there is nothing called \"y\" here");
   refused("x = os.time()", "there is nothing called \"os\" here");
   refused("x = ('a'):rep(2)", "attempt to index a string value");
+  refused("x = 'a\\0b'", "x has a NUL in it");
+  refused("x = 1e308 * 10", "x is not a finite number");
   refused("x = {}", "x is a table, not a text, a number, true or false");
   refused("return 5", "it returns a number");
   refused("return { 1 }", "a setting has a name");

@@ -271,11 +271,12 @@ static enum moonkeep_code begin_again(struct opening *opening, struct err *err) 
                  opening->start->path, opening->start->backups, opening->start->folder->path);
 }
 
-/* What `moonkeep restore` has made says where it came from, as long as nothing was written to it. */
-static uint64_t origin_of(const struct opening *opening, uint64_t archived) {
+/* What `moonkeep restore` has made, as long as nothing was written to it: its epoch is one of its own
+ * already, and the backup of it that was taken then says so. */
+static bool was_made_here(const struct opening *opening, uint64_t archived) {
   const struct engine *engine = opening->engine;
-  bool made_here = engine->epoch > archived && engine->epoch > opening->mark.epoch;
-  return made_here && engine->parent > 0 && engine->branch == engine->last_seq ? (uint64_t)engine->parent : 0;
+  bool later = engine->epoch > archived && engine->epoch > opening->mark.epoch;
+  return later && engine->parent != 0 && engine->branch == engine->last_seq;
 }
 
 /* A file that was put in this one's place, most likely a backup, goes on in an epoch of its own. */
@@ -284,8 +285,8 @@ static enum moonkeep_code adopt(const struct opening *opening, struct err *err) 
   bool other = opening->mark.known && opening->mark.id != engine->id;
   if (engine->last_seq == 0 || !(engine->id_is_new || other)) return MOONKEEP_OK;
   uint64_t archived = replay_newest_epoch(opening->start->backups);
-  return archived >= engine->epoch || other ? raise_epoch(opening, origin_of(opening, archived), err)
-                                            : MOONKEEP_OK;
+  if (was_made_here(opening, archived)) return MOONKEEP_OK;
+  return archived >= engine->epoch || other ? raise_epoch(opening, 0, err) : MOONKEEP_OK;
 }
 
 /* ---- a copy ---- */

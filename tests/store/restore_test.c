@@ -787,6 +787,20 @@ static void read_last_origin(const char *dir, struct archive_file *last, struct 
   mem_free(files);
 }
 
+/* The backup that a restore takes of its outcome is what the changes after it are brought back from. */
+TEST(what_was_changed_after_a_restore_outlasts_the_file) {
+  int64_t first_ms, second_ms;
+  const char *dir = make_moments(&first_ms, &second_ms);
+  check_recalled(dir, first_ms, "a=1");
+  set_and_die(dir, "x");
+  unlink(file_of(dir));
+  unlink(temp_path(dir, "appdata.db-wal"));
+  unlink(temp_path(dir, "appdata.db-shm"));
+  struct store *store = open_archived(dir);
+  CHECK_STR(sync_select(store, "appData", "%"), "a=1 x=1");
+  sync_close(store);
+}
+
 /* Two restores, of which the second takes the first one back, and changes in between. */
 TEST(the_archive_says_where_a_restore_came_from) {
   struct archive_file file;

@@ -183,6 +183,18 @@ TEST(a_command_that_stops_waits_until_the_program_has_closed) {
   CHECK_INT(status, 0);
 }
 
+TEST(a_program_without_a_loop_is_reached_too) {
+  struct server server;
+  int status;
+  open_listening(&server, counts);
+  struct command stop = begin_command(&server, "stop");
+  moonkeep_run(server.host); /* until the command has come */
+  close_server(&server);
+  CHECK_INT(waitpid(stop.pid, &status, 0), stop.pid);
+  CHECK_INT(status, 0);
+  CHECK_STR(output_of(&stop), "");
+}
+
 /* ---- clients ---- */
 
 static int dial(const char *data) {

@@ -67,7 +67,8 @@ static long count_operations(const struct fault *fault, bool wide) {
   return fault_count(fault->op);
 }
 
-static void strike_each(struct fault fault) {
+/* How many operations have failed. */
+static long strike_each(struct fault fault) {
   fault_install();
   const char *faults = getenv("FAULTS");
   long rounds = faults ? 0 : check_rounds(12), most = faults ? 0 : count_operations(&fault, false);
@@ -77,11 +78,13 @@ static void strike_each(struct fault fault) {
     fault.nth = 1 + (long)check_below((uint64_t)most);
     strike(&fault, false);
   }
+  return faults ? fault.nth - 1 : rounds;
 }
 
 static void once_and_for_good(enum fault_op op, int rc, bool cut) {
-  strike_each((struct fault){.op = op, .rc = rc, .cut = cut});
-  strike_each((struct fault){.op = op, .rc = rc, .cut = cut, .for_good = true});
+  long once = strike_each((struct fault){.op = op, .rc = rc, .cut = cut});
+  long ever = strike_each((struct fault){.op = op, .rc = rc, .cut = cut, .for_good = true});
+  printf("%ld failed once, %ld for good\n", once, ever);
 }
 
 TEST(a_disk_that_is_full_at_any_write) {

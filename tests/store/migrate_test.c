@@ -127,15 +127,17 @@ static long measure_us(void) {
 }
 
 TEST(a_kill_at_any_moment_leaves_the_older_file_or_the_newer_one) {
-  long rounds = check_rounds(8), most_us = measure_us();
+  long rounds = check_rounds(8), most_us = measure_us(), all = 0;
   for (long i = 0; i < rounds; i++) {
     const char *dir = temp_dir();
     make_version_1(dir);
     long kills = 1 + (long)check_below(3); /* one start after the other */
     for (long j = 0; j < kills; j++) kill_a_start(dir, (long)check_below((uint64_t)most_us), NULL);
+    all += kills;
     check_whole(dir);
     temp_remove(dir);
   }
+  printf("%ld files, %ld starts killed; seed %llu\n", rounds, all, (unsigned long long)check_seed());
 }
 
 static int die_at, operations;

@@ -180,6 +180,7 @@ TEST(a_snapshot_that_is_broken_off_leaves_nothing) {
 /* ---- what goes wrong ---- */
 
 TEST(any_disk_error_leaves_no_snapshot_and_the_store_as_it_was) {
+  long failed = 0;
   for (int op = FAULT_READ; op <= FAULT_SYNC; op++)
     for (long n = 1;; n++) {
       const char *dir = temp_dir();
@@ -202,7 +203,9 @@ TEST(any_disk_error_leaves_no_snapshot_and_the_store_as_it_was) {
       sync_close(store);
       temp_remove(dir);
       if (!struck) break;
+      failed++;
     }
+  printf("%ld operations failed\n", failed);
 }
 
 TEST(a_flipped_bit_does_not_verify) {

@@ -470,12 +470,12 @@ struct moonkeep_backup_file { /* valid until visit returns */
   const char *name;           /* of the file */
   int64_t at_ms;              /* the moment that it holds, since 1970 */
   uint64_t bytes, keys;       /* of the file; that it holds */
-  int64_t until_ms;    /* up to when the archive brings the newest one forward; 0: not at all, or not asked */
-  const char *problem; /* why it cannot be opened; NULL: it can, and was verified when it was made */
+  int64_t until_ms;           /* up to when the archive brings the newest one forward; 0: not at all */
+  const char *problem;        /* why it cannot be opened; NULL: it can, and was verified when it was made */
 };
 
 /* The backups that there are, the newest first; a folder that is missing has none. Also while a host runs, in
- * this process or another one. Errors: io, memory. */
+ * this process or another one. Errors: invalid (the folder may not be read), io, memory. */
 enum moonkeep_code moonkeep_backups(const char *data, const char *backups,
                                     void (*visit)(void *ctx, const struct moonkeep_backup_file *backup),
                                     void *ctx, struct moonkeep_error *error);

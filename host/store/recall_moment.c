@@ -61,10 +61,16 @@ static const char *read_date(const char *text, struct tm *tm) {
                                                                                              : NULL;
 }
 
+static int days_of(int year, int month) {
+  static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+  bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+  return month == 2 && leap ? 29 : days[month - 1];
+}
+
 static bool is_date(const struct tm *tm) {
   return tm->tm_year >= 1970 && tm->tm_mon >= 1 && tm->tm_mon <= 12 && tm->tm_mday >= 1 &&
-         tm->tm_mday <= 31 && tm->tm_hour >= 0 && tm->tm_hour <= 23 && tm->tm_min >= 0 && tm->tm_min <= 59 &&
-         tm->tm_sec >= 0 && tm->tm_sec <= 60;
+         tm->tm_mday <= days_of(tm->tm_year, tm->tm_mon) && tm->tm_hour >= 0 && tm->tm_hour <= 23 &&
+         tm->tm_min >= 0 && tm->tm_min <= 59 && tm->tm_sec >= 0 && tm->tm_sec <= 60;
 }
 
 bool recall_moment(const char *text, int64_t *ms) {

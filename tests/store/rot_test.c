@@ -549,6 +549,7 @@ static void flip_byte(struct file *file, const char *dir, size_t at) {
 }
 
 static void report(void) {
+  printf("seed %llu\n", (unsigned long long)check_seed());
   for (int part = 0; part < PARTS; part++) {
     printf("%-14s", part_names[part]);
     for (int i = 0; i < OUTCOMES; i++) printf(" %s: %ld", outcome_names[i], tally[part][i]);

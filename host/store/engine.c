@@ -49,7 +49,7 @@ enum moonkeep_code engine_tighten(struct engine *engine, struct err *err) {
 }
 
 static enum moonkeep_code read_counters(struct engine *engine, struct err *err) {
-  int64_t epoch, folded, first, last, bytes, branch;
+  int64_t epoch, folded, first, last, bytes, branch, at_work;
   sqlite3 *db = engine->db;
   static const char doing[] = "read the store file";
   enum moonkeep_code code = sql_number(db, "SELECT value FROM _meta WHERE name='epoch'", doing, &epoch, err);
@@ -58,6 +58,9 @@ static enum moonkeep_code read_counters(struct engine *engine, struct err *err) 
   if (!code)
     code = sql_number(db, "SELECT value FROM _meta WHERE name='parent'", doing, &engine->parent, err);
   if (!code) code = sql_number(db, "SELECT value FROM _meta WHERE name='branch'", doing, &branch, err);
+  if (!code) code = sql_number(db, "SELECT value FROM _meta WHERE name='base'", doing, &engine->base, err);
+  if (!code)
+    code = sql_number(db, "SELECT count(*) FROM _meta WHERE name='closed' AND value=0", doing, &at_work, err);
   if (!code) code = sql_number(db, "SELECT min(seq) FROM _journal", doing, &first, err);
   if (!code) code = sql_number(db, "SELECT max(seq) FROM _journal", doing, &last, err);
   if (!code) code = sql_number(db, "SELECT sum(length(changes)) FROM _journal", doing, &bytes, err);
@@ -66,6 +69,7 @@ static enum moonkeep_code read_counters(struct engine *engine, struct err *err) 
   if (first > 0 && first <= folded) folded = first - 1;
   engine->epoch = (uint64_t)epoch;
   engine->branch = (uint64_t)branch;
+  engine->at_work = at_work > 0;
   engine->folded_seq = (uint64_t)folded;
   engine->last_seq = (uint64_t)(last > folded ? last : folded);
   engine->journal_bytes = (size_t)bytes;
@@ -156,11 +160,10 @@ static void disconnect(struct engine *engine) {
   sqlite3_close(engine->db);
   engine->append = NULL;
   engine->db = NULL;
-  engine->relaxed = engine->counted = false;
+  engine->relaxed = engine->counted = engine->partly = false;
 }
 
-/* The journal has what was acknowledged, however little of it fits into the tables. */
-static enum moonkeep_code comfort(const struct engine *engine, enum moonkeep_code code, struct err *err) {
+enum moonkeep_code engine_comfort(const struct engine *engine, enum moonkeep_code code, struct err *err) {
   if (code != MOONKEEP_FULL || !err) return code;
   struct err why = *err;
   return err_set(err, code,
@@ -220,27 +223,17 @@ enum moonkeep_code engine_open_archived(struct engine *engine, const struct fold
   enum moonkeep_code code = schema_check_header(path, err);
   if (!code) code = connect(engine, err);
   if (!code && !left) engine->settled = engine->logs;
-  if (!code && left) code = comfort(engine, cut_off(engine, err), err);
+  if (!code && left) code = engine_comfort(engine, cut_off(engine, err), err);
   if (!code && engine->journal_bytes > 0)
     log_write(log, LOG_INFO, "store",
               "taking over %zu bytes of changes that were saved but not yet in the tables",
               engine->journal_bytes);
   if (!code && archiver) archiver_look(archiver, engine);
   engine->keeps_fresh = archiver && archiver->mode != STORE_ARCHIVE_OFF;
-  if (!code) code = comfort(engine, take_over(engine, err), err);
+  if (!code) code = engine_comfort(engine, take_over(engine, err), err);
   if (!code) code = folder_sync(folder, err);
   if (code) disconnect(engine);
   return code;
-}
-
-enum moonkeep_code engine_finish(struct engine *engine, struct err *err) {
-  enum moonkeep_code code = engine->db ? comfort(engine, engine_fold_all(engine, err), err) : MOONKEEP_OK;
-  if (code || !engine->db) return code;
-  int rc = sqlite3_wal_checkpoint_v2(engine->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-  if (rc != SQLITE_OK && (rc & 0xFF) != SQLITE_BUSY) return sql_fail(engine->db, rc, "checkpoint", err);
-  /* The last one to close may now take the empty log away. */
-  if (rc == SQLITE_OK) sqlite3_db_config(engine->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
-  return MOONKEEP_OK;
 }
 
 enum moonkeep_code engine_close(struct engine *engine, bool clean, struct err *err) {
@@ -249,6 +242,8 @@ enum moonkeep_code engine_close(struct engine *engine, bool clean, struct err *e
   buf_deinit(&engine->fresh);
   return code;
 }
+
+static const char saving[] = "save changes";
 
 /* Also one that fails: whether it is in the file may only come out later. */
 static void keep_fresh(struct engine *engine, uint64_t seq, int64_t at_ms, const void *changes, size_t len) {
@@ -259,19 +254,40 @@ static void keep_fresh(struct engine *engine, uint64_t seq, int64_t at_ms, const
   archive_put(&engine->fresh, engine->epoch, &group);
 }
 
-enum moonkeep_code engine_append(struct engine *engine, uint64_t seq, int64_t at_ms, const void *changes,
-                                 size_t len, struct err *err) {
+static enum moonkeep_code insert_group(struct engine *engine, uint64_t seq, int64_t at_ms,
+                                       const void *changes, size_t len, struct err *err) {
   sqlite3_stmt *append = engine->append;
-  enum moonkeep_code code = engine_tighten(engine, err);
-  if (code) return code;
+  enum moonkeep_code code = MOONKEEP_OK;
   sqlite3_bind_int64(append, 1, (int64_t)seq);
   sqlite3_bind_int64(append, 2, at_ms);
   sqlite3_bind_blob64(append, 3, changes, len, SQLITE_STATIC);
   sqlite3_bind_int64(append, 4, sum_group((int64_t)seq, at_ms, changes, len));
   int rc = sqlite3_step(append);
-  if (rc != SQLITE_DONE) code = sql_fail(engine->db, rc, "save changes", err);
+  if (rc != SQLITE_DONE) code = sql_fail(engine->db, rc, saving, err);
   sqlite3_reset(append);
   sqlite3_clear_bindings(append);
+  return code;
+}
+
+/* The first group of a log says which log that is; where it is none, the checkpoint does (count_log). */
+static enum moonkeep_code insert_first(struct engine *engine, uint64_t seq, int64_t at_ms,
+                                       const void *changes, size_t len, struct err *err) {
+  enum moonkeep_code code =
+      engine->in_many ? MOONKEEP_OK : sql_run(engine->db, "BEGIN IMMEDIATE", saving, err);
+  if (!code) code = insert_group(engine, seq, at_ms, changes, len, err);
+  if (!code) code = engine_number_log(engine, false, saving, err);
+  if (!code && !engine->in_many) code = sql_run(engine->db, "COMMIT", saving, err);
+  if (!code) engine_log_is_numbered(engine, false);
+  return code;
+}
+
+enum moonkeep_code engine_append(struct engine *engine, uint64_t seq, int64_t at_ms, const void *changes,
+                                 size_t len, struct err *err) {
+  enum moonkeep_code code = engine_tighten(engine, err);
+  if (code) return code;
+  bool within = !engine->in_many && !sqlite3_get_autocommit(engine->db); /* the record of an erasure */
+  code = engine->counted || within ? insert_group(engine, seq, at_ms, changes, len, err)
+                                   : insert_first(engine, seq, at_ms, changes, len, err);
   keep_fresh(engine, seq, at_ms, changes, len);
   if (code) return engine_rollback(engine, code);
   engine->last_seq = seq;
@@ -284,6 +300,8 @@ enum moonkeep_code engine_begin_many(struct engine *engine, struct err *err) {
   if (!code) code = sql_run(engine->db, "BEGIN IMMEDIATE", "save changes", err);
   engine->before_many.last_seq = engine->last_seq;
   engine->before_many.journal_bytes = engine->journal_bytes;
+  engine->before_many.logs = engine->logs;
+  engine->before_many.counted = engine->counted;
   engine->in_many = !code;
   return code;
 }
@@ -295,6 +313,8 @@ enum moonkeep_code engine_end_many(struct engine *engine, bool keep, struct err 
   engine_rollback(engine, code);
   engine->last_seq = engine->before_many.last_seq;
   engine->journal_bytes = engine->before_many.journal_bytes;
+  engine->logs = engine->before_many.logs;
+  engine->counted = engine->before_many.counted;
   return code;
 }
 
@@ -351,44 +371,6 @@ enum moonkeep_code engine_count_edit(struct engine *engine, struct err *err) {
   if (code) return engine_rollback(engine, code);
   engine->folded_seq = ++engine->last_seq;
   return MOONKEEP_OK;
-}
-
-/* Says in the log which one it is. The file then has that number as soon as it has the rest of it, so that an
- * older copy of it is told from it. A disk that is full must not keep the log from being emptied. */
-static enum moonkeep_code count_log(struct engine *engine, struct err *err) {
-  char sql[128];
-  static const char doing[] = "checkpoint";
-  sqlite3_snprintf(sizeof sql, sql, "INSERT OR REPLACE INTO _meta VALUES('logs', %lld); COMMIT",
-                   (long long)engine->logs + 1);
-  enum moonkeep_code code = engine_relax(engine, doing, err);
-  if (!code) code = sql_run(engine->db, sql, doing, err);
-  engine->counted = code == MOONKEEP_OK;
-  if (!code) engine->logs++;
-  if (code) engine_rollback(engine, code);
-  return code == MOONKEEP_FULL || code == MOONKEEP_BUSY ? MOONKEEP_OK : code;
-}
-
-/* All of the log is in the file. What came after it was counted may have been copied without the rest: then
- * it is counted once more. */
-static enum moonkeep_code settled(struct engine *engine, bool counted_now, struct err *err) {
-  bool counted = engine->counted;
-  engine->wal_pages = engine->done_pages = 0;
-  engine->counted = false;
-  if (counted && !counted_now) return engine_checkpoint(engine, err);
-  if (counted) engine->settled = engine->logs;
-  return MOONKEEP_OK;
-}
-
-enum moonkeep_code engine_checkpoint(struct engine *engine, struct err *err) {
-  int log_pages = 0, done_pages = 0;
-  bool count = !engine->counted;
-  enum moonkeep_code code = count ? count_log(engine, err) : MOONKEEP_OK;
-  if (code) return code;
-  int rc = sqlite3_wal_checkpoint_v2(engine->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &log_pages, &done_pages);
-  /* Busy means that a reader still needs some of it: the rest goes next time. */
-  if (rc != SQLITE_OK && (rc & 0xFF) != SQLITE_BUSY) return sql_fail(engine->db, rc, "checkpoint", err);
-  engine->done_pages = done_pages;
-  return log_pages == done_pages ? settled(engine, count, err) : MOONKEEP_OK;
 }
 
 static enum moonkeep_code group_is_there(struct engine *engine, uint64_t seq, bool *there, struct err *err) {

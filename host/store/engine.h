@@ -56,14 +56,19 @@ struct engine {
   size_t journal_bytes;      /* in the journal and not folded */
   struct slice folding;      /* what the fold under way takes from the journal; no groups: none is */
   size_t folded_rows;        /* so many of its rows are in the tables */
-  struct {                   /* what the last two were before engine_begin_many */
+  struct {                   /* what they were before engine_begin_many */
     uint64_t last_seq;
     size_t journal_bytes;
+    int64_t logs;
+    bool counted;
   } before_many;
   bool in_many;           /* between engine_begin_many and engine_end_many: then `fresh` gets nothing */
   int64_t logs;           /* counted up with each log that goes into the file: see mark.h; in _meta */
   int64_t settled;        /* the one up to which the file alone holds everything; 0: not known */
-  bool counted;           /* it has been counted up for the log under way */
+  int64_t base;           /* the same, as _meta has had it when the file was opened */
+  bool counted;           /* it has been counted up for the log under way, of which, since then, */
+  bool partly;            /* only a part has gone into the file */
+  bool at_work;           /* _meta says that the file is open, or was not closed in order */
   int done_pages;         /* of these, so many are in the file already */
   int wal_pages;          /* in the write-ahead log, since it was last wrapped */
   int64_t next_expiry_ms; /* no row expires before; INT64_MAX: none does */

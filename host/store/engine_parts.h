@@ -19,4 +19,17 @@ enum moonkeep_code engine_tighten(struct engine *engine, struct err *err);
 /* Gives up the fold under way, if there is one. */
 void engine_end_fold(struct engine *engine);
 
+/* Says in the log which one it is: the file then has that number as soon as it has the rest of it, so that an
+ * older copy is told from it; and up to which one the file alone has everything, so that the log knows its
+ * file without the mark. Closed: a file that does not say so was copied without its log while a host was at
+ * work. */
+enum moonkeep_code engine_number_log(struct engine *engine, bool closed, const char *doing, struct err *err);
+
+/* That has been committed. */
+void engine_log_is_numbered(struct engine *engine, bool closed);
+
+/* A full disk is told with what to do: the journal has what was acknowledged, however little of it fits into
+ * the tables. Returns code. */
+enum moonkeep_code engine_comfort(const struct engine *engine, enum moonkeep_code code, struct err *err);
+
 #endif

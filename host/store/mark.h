@@ -4,7 +4,8 @@
  * less than was acknowledged. So a small file beside it, appdata.mark, says the number of the last group that
  * is on the disk, whether the last stop was a clean one, and which database and which log that was. The file
  * counts the logs that have gone into it, and the mark has the number too: an older copy in its place would
- * otherwise be taken for the file that a log of today goes with, and give old rows for new ones. It is
+ * otherwise be taken for the file that a log of today goes with, and give old rows for new ones. The log has
+ * it as well, and stands in for a mark that is gone. The mark is
  * written after each commit and not synced: a lower bound, which costs no waiting.
  *
  * At start mark_read, before the store file is touched; then marker_open, marker_follow after each commit,

@@ -99,19 +99,21 @@ static enum moonkeep_code close_settled(const struct recalling *recalling, const
 static enum moonkeep_code settle(struct recalling *recalling, struct err *err) {
   struct engine engine;
   struct mark mark;
+  bool alone = false;
   mark_read(&recalling->folder, &mark);
+  start_do_without_mark(&recalling->folder, recalling->path, &mark, &alone);
   recalling->epoch = mark.epoch;
   bool log_was_there = faccessat(recalling->folder.fd, "appdata.db-wal", F_OK, 0) == 0;
   if (disk_size(recalling->path) <= 0) return MOONKEEP_OK;
   /* With the log it would become a mixture. */
-  if (log_was_there && start_is_older(recalling->path, &mark)) return MOONKEEP_OK;
+  if (start_log_is_strange(&recalling->folder, recalling->path, &mark)) return MOONKEEP_OK;
   enum moonkeep_code code = open_settled(recalling, &mark, &engine, err);
   if (code == MOONKEEP_BUSY || code == MOONKEEP_MEMORY) return code;
   if (code) return MOONKEEP_OK;
   if (engine.epoch > recalling->epoch) recalling->epoch = engine.epoch;
   code = close_settled(recalling, &mark, &engine, log_was_there, err);
   recalling->readable = code == MOONKEEP_OK;
-  recalling->whole = recalling->readable && is_whole(recalling, &mark, &engine);
+  recalling->whole = recalling->readable && !alone && is_whole(recalling, &mark, &engine);
   return code == MOONKEEP_CORRUPT || code == MOONKEEP_IO ? MOONKEEP_OK : code;
 }
 

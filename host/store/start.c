@@ -34,7 +34,8 @@ struct opening {
   bool fresh;     /* there was no store file */
   bool restored;  /* a backup has taken its place: that happens once */
   bool doubtful;  /* something about the files was wrong */
-  bool older;     /* it is a copy of an earlier time, which was put in its place */
+  bool older;     /* it is a copy of an earlier time, which was put in its place; */
+  bool alone;     /*   or one that was made without its log, while a host was at work */
   bool lost;      /* the log was: the file has said less than it should */
   bool copied;    /* the folder was, while a host was at work in it: */
   bool choosing;  /*   then it is asked whether a backup with the archive is better than the file */
@@ -141,9 +142,11 @@ static enum moonkeep_code look_for_file(struct opening *opening, struct err *err
 
 static enum moonkeep_code look_at_log(struct opening *opening, struct err *err) {
   bool doubtful;
+  start_do_without_mark(opening->start->folder, opening->start->path, &opening->mark, &opening->alone);
   enum moonkeep_code code =
       start_look_at_log(opening->start, &opening->mark, &doubtful, &opening->older, err);
-  opening->doubtful |= doubtful;
+  opening->older |= opening->alone;
+  opening->doubtful |= doubtful || opening->alone;
   return code;
 }
 
@@ -211,7 +214,12 @@ static enum moonkeep_code raise_epoch(const struct opening *opening, uint64_t fr
   return engine_raise_epoch(opening->engine, archived > known ? archived : known, from, err);
 }
 
-static const char older[] = "an older copy had been put in the place of the store file";
+static const char *why_older(const struct opening *opening) {
+  return opening->alone
+             ? "the store file is a copy that was made without its write-ahead log, beside a host: "
+               "the last changes may be missing, and what it holds may be of different moments"
+             : "an older copy had been put in the place of the store file";
+}
 
 /* Brings the file forward with the archive. Where that has not all that was promised, the file counts, and
  * what is missing is said. */
@@ -229,10 +237,12 @@ static enum moonkeep_code complete_file(struct opening *opening, struct err *err
                               .up_to_ms = replay.last_ms,
                               .missing = missing,
                               .at_ms = clock_wall_ms(start->clock)};
-  strcpy(receipt->why,
-         opening->older ? older : "the last changes to the store file were lost with its write-ahead log");
+  strcpy(receipt->why, opening->older
+                           ? why_older(opening)
+                           : "the last changes to the store file were lost with its write-ahead log");
   say(opening, missing > 0 ? LOG_ERROR : LOG_WARN);
-  if (missing > 0 || replay.epoch != engine->epoch) code = raise_epoch(opening, replay.epoch, err);
+  if (missing > 0 || opening->alone || replay.epoch != engine->epoch)
+    code = raise_epoch(opening, replay.epoch, err);
   return code ? code : receipt_save(engine->db, receipt, err);
 }
 
@@ -242,7 +252,8 @@ static enum moonkeep_code complete(struct opening *opening, struct err *err) {
   if (code) return code;
   if (!reaches_further(opening)) return complete_file(opening, err);
   engine_close(opening->engine, false, &ignored);
-  return restore_and_open(opening, opening->older ? older : "the store file has lost its last changes", err);
+  return restore_and_open(
+      opening, opening->older ? why_older(opening) : "the store file has lost its last changes", err);
 }
 
 /* A new store has all that it holds in its log: a file that has lost that is an empty one. */

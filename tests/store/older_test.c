@@ -1,7 +1,7 @@
 /* After a kill somebody puts an older copy of the store file in its place and leaves the write-ahead log
  * beside it: that has the newest pages, the copy has the others as they once were, and SQLite takes the two
  * for one file. It has to be noticed, and completed from backup and archive; and a file that was not touched
- * must never be taken for an older one. ROUNDS= tries more moments. */
+ * must never be taken for an older one. All that holds without the mark too. ROUNDS= tries more moments. */
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -22,6 +22,7 @@
 #include "store/engine.h"
 #include "store/folder.h"
 #include "store/inspect.h"
+#include "store/mark.h"
 #include "store/recall.h"
 #include "store/sql.h"
 #include "store/store.h"
@@ -188,11 +189,16 @@ static const char *receipt_of(struct store *store) {
   return store_receipt(store, &now);
 }
 
-TEST(an_older_file_beside_a_newer_log_is_completed_from_the_archive) {
+static void lose_mark(const char *dir) {
+  CHECK(unlink(temp_path(dir, "appdata.mark")) == 0);
+}
+
+static void complete_mixes(int from, bool with_mark) {
   int noticed = 0;
-  for (int times = 1; times <= 3; times++) {
+  for (int times = from; times <= 3; times++) {
     for (int restart = 0; restart < 2; restart++) {
       const char *dir = make_mix(STORE_ARCHIVE_SYNC, times, restart);
+      if (!with_mark) lose_mark(dir);
       struct store *store = must_open(dir, STORE_ARCHIVE_SYNC);
       int wrong = count_wrong(store, times, 2);
       if (wrong > 0)
@@ -207,11 +213,21 @@ TEST(an_older_file_beside_a_newer_log_is_completed_from_the_archive) {
   CHECK(noticed > 0);
 }
 
+TEST(an_older_file_beside_a_newer_log_is_completed_from_the_archive) {
+  complete_mixes(1, true);
+}
+
+/* Then it is the log that says which file it goes with. */
+TEST(so_it_is_when_the_mark_is_gone_as_well) {
+  complete_mixes(3, false);
+}
+
 /* Then the older file is what there is, of one moment or, copied beside a host, of two; how much is missing
  * is told. */
 TEST(without_an_archive_what_is_missing_is_told) {
-  for (int restart = 0; restart < 2; restart++) {
-    const char *dir = make_mix(STORE_ARCHIVE_OFF, 3, restart);
+  for (int round = 0; round < 4; round++) {
+    const char *dir = make_mix(STORE_ARCHIVE_OFF, 3, round % 2);
+    if (round >= 2) lose_mark(dir);
     struct store *store;
     struct err err;
     enum moonkeep_code code = try_open(dir, STORE_ARCHIVE_OFF, &store, &err);
@@ -285,15 +301,19 @@ TEST(a_copy_of_two_moments_is_not_what_is_gone_on_from) {
   sync_close(store);
 }
 
-/* The number that the file has, alone. */
-static int64_t logs_of(const char *path) {
+/* What the file says, alone. */
+static int64_t number_of(const char *path, const char *sql) {
   sqlite3 *db;
   struct err err;
-  int64_t logs = 0;
+  int64_t number = 0;
   if (sql_open_still(&db, path, &err)) FAIL("%s", err.message);
-  sql_number(db, "SELECT value FROM _meta WHERE name='logs'", "read", &logs, &err);
+  sql_number(db, sql, "read", &number, &err);
   sqlite3_close(db);
-  return logs;
+  return number;
+}
+
+static int64_t logs_of(const char *path) {
+  return number_of(path, "SELECT value FROM _meta WHERE name='logs'");
 }
 
 /* While a checkpoint is held up the file may have the log's number and not yet all of it. */
@@ -341,6 +361,87 @@ TEST(restore_and_check_do_not_mix_them_either) {
   sync_close(store);
 }
 
+TEST(a_restore_does_not_mix_them_when_the_mark_is_gone) {
+  const char *dir = make_mix(STORE_ARCHIVE_SYNC, 3, true);
+  struct recalled recalled;
+  struct err err;
+  lose_mark(dir);
+  struct recall recall = {.dir = dir, .until_ms = INT64_MAX, .clock = &sync_clock};
+  if (recall_run(&recall, &recalled, &err)) FAIL("%s", err.message);
+  recalled_deinit(&recalled);
+  struct store *store = must_open(dir, STORE_ARCHIVE_SYNC);
+  CHECK_INT(count_wrong(store, 3, 2), 0);
+  sync_close(store);
+}
+
+/* Power that goes during a checkpoint may leave anything in the sectors that were being written. The log has
+ * them all, and must not be taken for another file's because of what the file says of itself. */
+TEST(a_torn_page_of_the_file_is_no_sign_of_an_older_one) {
+  const char *model = temp_dir();
+  pid_t pid = start_writer(model, STORE_ARCHIVE_OFF, 3, true);
+  atomic_store(&signs->allowed, 1);
+  await(&signs->said, 2);
+  end_writer(pid);
+  size_t page = (size_t)number_of(temp_path(model, "appdata.db"),
+                                  "SELECT rootpage FROM sqlite_schema WHERE name='_meta'");
+  size_t at = (page - 1) * 4096;
+  for (long round = 0; round < check_rounds(16); round++) {
+    const char *dir = temp_dir();
+    char command[1200];
+    size_t len;
+    snprintf(command, sizeof command, "cp -a '%.500s/.' '%.500s'", model, dir);
+    CHECK(system(command) == 0);
+    char *bytes = temp_read(temp_path(dir, "appdata.db"), &len);
+    size_t from = 4096 - 200 + check_below(200), to = from + 1 + check_below(60); /* where its rows are */
+    for (size_t i = from; i < to && i < 4096; i++)
+      bytes[at + i] = (char)(round % 4 / 2 ? 0 : check_below(256));
+    temp_write_bytes(temp_path(dir, "appdata.db"), bytes, len);
+    free(bytes);
+    if (round % 2) lose_mark(dir);
+    mark_trusts_copies = true;
+    struct store *store = must_open(dir, STORE_ARCHIVE_OFF);
+    mark_trusts_copies = false;
+    CHECK_STR(heard_text(), "");
+    CHECK_INT(count_wrong(store, 3, 2), 0);
+    sync_close(store);
+    temp_remove(dir);
+  }
+}
+
+/* ---- the store file alone, copied beside a host ---- */
+
+static const char alone[] = "made without its write-ahead log";
+
+TEST(a_file_that_was_copied_without_its_log_is_told_to_be_one) {
+  const char *dir = temp_dir(), *other = temp_dir();
+  pid_t pid = start_writer(dir, STORE_ARCHIVE_OFF, 3, false);
+  copy_file(temp_path(dir, "appdata.db"), temp_path(other, "appdata.db"));
+  end_writer(pid);
+  struct store *store = must_open(other, STORE_ARCHIVE_OFF);
+  CHECK(heard(alone));
+  CHECK(strstr(receipt_of(store), alone) != NULL);
+  write_keys(store, 0, KEYS, 1, 5);
+  sync_close(store);
+  CHECK(unlink(temp_path(other, "appdata.mark")) == 0);
+  store = must_open(other, STORE_ARCHIVE_OFF); /* said once: it was closed in order */
+  CHECK_STR(heard_text(), "");
+  sync_close(store);
+}
+
+TEST(where_an_archive_is_beside_it_nothing_is_missing) {
+  const char *dir = temp_dir();
+  pid_t pid = start_writer(dir, STORE_ARCHIVE_SYNC, 3, true);
+  atomic_store(&signs->allowed, 1);
+  await(&signs->said, 2);
+  end_writer(pid);
+  lose_mark(dir);
+  CHECK(unlink(temp_path(dir, "appdata.db-wal")) == 0);
+  struct store *store = must_open(dir, STORE_ARCHIVE_SYNC);
+  CHECK(heard(alone));
+  CHECK_INT(count_wrong(store, 3, 2), 0);
+  sync_close(store);
+}
+
 /* ---- and files that nobody has touched ---- */
 
 static _Noreturn void write_for_ever(const char *dir) {
@@ -368,7 +469,12 @@ TEST(a_file_after_a_kill_is_not_taken_for_an_older_one) {
     await(&signs->said, 1 + (int)check_below(3));
     usleep((unsigned)check_below(20000)); /* somewhere in the next one */
     end_writer(pid);
+    if (i % 2) unlink(temp_path(dir, "appdata.mark"));
     struct store *store = must_open(dir, STORE_ARCHIVE_OFF);
+    CHECK_STR(heard_text(), "");
+    sync_close(store);
+    if (i % 3) unlink(temp_path(dir, "appdata.mark"));
+    store = must_open(dir, STORE_ARCHIVE_OFF); /* nor is one that was closed in order */
     CHECK_STR(heard_text(), "");
     sync_close(store);
   }

@@ -21,6 +21,7 @@
 #include "store/mark.h"
 #include "store/recall.h"
 #include "store/snapshot.h"
+#include "store/sql.h"
 
 /* ---- a folder with a store and a backup of it ---- */
 
@@ -158,6 +159,11 @@ static void leave_a_log_with(const char *dir, const char *d, const char *e) {
   pid_t child = fork();
   if (child == 0) {
     struct store *store = sync_open(dir);
+    sqlite3 *reader; /* keeps what comes out of the file */
+    struct err err;
+    if (sql_open(&reader, file_of(dir), false, &err) ||
+        sql_run(reader, "BEGIN; SELECT count(*) FROM _meta", "read", &err))
+      FAIL("%s", err.message);
     sync_set(store, "appData", "d", d);
     sync_set(store, "appData", "e", e);
     kill(getpid(), SIGKILL);
@@ -775,14 +781,16 @@ static const char *make_moments(int64_t *first_ms, int64_t *second_ms) {
   return dir;
 }
 
-/* What the newest file of the archive says. */
+/* What the first file of the newest epoch says. */
 static void read_last_origin(const char *dir, struct archive_file *last, struct archive_origin *origin) {
   struct archive_file *files;
   struct err err;
   size_t count;
   if (archive_list(temp_path(dir, "backups"), &files, &count, &err)) FAIL("%s", err.message);
   CHECK(count > 0);
-  *last = files[count - 1];
+  size_t i = count - 1;
+  while (i > 0 && files[i - 1].epoch == files[i].epoch) i--;
+  *last = files[i];
   if (archive_read_origin(temp_path(dir, "backups"), last, origin, &err)) FAIL("%s", err.message);
   mem_free(files);
 }

@@ -44,9 +44,10 @@ enum moonkeep_code {
  * Thread: all functions below belong to the thread that has opened the host, but for those that say "any
  * thread"; what returns a code refuses to be called on another one (invalid), moonkeep_tick, moonkeep_run,
  * moonkeep_finish and moonkeep_stop do nothing there and say so in the log. The callbacks come from it too,
- * where they do not say otherwise. Texts are UTF-8. A host writes
- * nothing by itself (what it has to say goes to `log`) and installs no signal handler. A process may have
- * several hosts, on one thread or on several, each with a data folder of its own. */
+ * where they do not say otherwise. Texts are UTF-8. A host writes nothing by itself (what it has to say goes
+ * to `log`) and installs no signal handler but one that is asked for (budget_signal); its own threads take no
+ * signals. A process may have several hosts, on one thread or on several, each with a data folder of its own.
+ */
 
 struct moonkeep_host;
 

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 
 enum { EVERY_MS = 200, TICK_MS = 500 };
 
@@ -69,7 +70,7 @@ void progress_begin(struct progress *progress, struct console *console, const ch
   progress_init(progress, console, doing);
   progress->began_ms = clock_steady_ms(&clock_system);
   if (!wanted || !console->tty[CONSOLE_ERR] || !make_waits(progress)) return;
-  progress->running = pthread_create(&progress->thread, NULL, progress_main, progress) == 0;
+  progress->running = thread_start(&progress->thread, "progress", progress_main, progress);
   if (!progress->running) free_waits(progress);
 }
 

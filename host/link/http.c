@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "link/address.h"
 #include "link/report.h"
 
@@ -151,10 +152,13 @@ static enum moonkeep_code start(struct http *http, const char *address, struct e
   enum moonkeep_code code = load_library(&http->mhd, err);
   if (!code) code = address_listen(address, false, &fd, &port, err);
   if (code) return code;
+  sigset_t before;
+  thread_hold_signals(&before);
   http->daemon =
       http->mhd.start(MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, on_request, http,
                       MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CLIENTS,
                       MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_SILENCE_S, MHD_OPTION_END);
+  thread_let_signals(&before);
   if (!http->daemon) {
     close(fd);
     return err_set(err, MOONKEEP_IO, "the HTTP server does not start");

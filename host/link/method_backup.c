@@ -12,6 +12,7 @@
 #include <uv.h>
 
 #include "base/mem.h"
+#include "base/thread.h"
 #include "host.h"
 #include "link/backups.h"
 #include "link/methods.h"
@@ -106,5 +107,8 @@ void method_backups(struct request *request) {
   store_archive_state(store, &listing->archived);
   request->ctx = listing;
   request->gone = on_gone;
+  sigset_t before;
+  thread_hold_signals(&before); /* libuv starts its threads with the first work */
   uv_queue_work(host_loop(request->site->host), &listing->work, list_all, on_listed);
+  thread_let_signals(&before);
 }

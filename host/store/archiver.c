@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "store/archive_resume.h"
 #include "store/disk.h"
 #include "store/sum.h"
@@ -433,9 +434,7 @@ bool archiver_start(struct archiver *archiver, const struct engine *engine) {
   }
   archiver->added_seq = engine->last_seq;
   if (archiver->waiting.len == 0 && archiver->writing.len == 0) archiver->written_seq = engine->last_seq;
-  if (pthread_create(&archiver->thread, NULL, archiver_main, archiver) != 0) return false;
-  pthread_setname_np(archiver->thread, "archiver");
-  return archiver->running = true;
+  return archiver->running = thread_start(&archiver->thread, "archiver", archiver_main, archiver);
 }
 
 void archiver_stop(struct archiver *archiver) {

@@ -1,6 +1,7 @@
 #include "store/commit.h"
 
 #include "base/mem.h"
+#include "base/thread.h"
 #include "store/archiver.h"
 #include "store/journal.h"
 #include "store/keeper.h"
@@ -401,9 +402,7 @@ static void *commit_main(void *arg) {
 }
 
 bool commit_start(struct commit *commit) {
-  if (pthread_create(&commit->thread, NULL, commit_main, commit) != 0) return false;
-  pthread_setname_np(commit->thread, "commit");
-  return true;
+  return thread_start(&commit->thread, "commit", commit_main, commit);
 }
 
 void commit_join(struct commit *commit) {

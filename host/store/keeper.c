@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "store/archive_thin.h"
 #include "store/archiver.h"
 #include "store/commit.h"
@@ -318,9 +319,7 @@ static void *keeper_main(void *arg) {
 }
 
 bool keeper_start(struct keeper *keeper) {
-  if (pthread_create(&keeper->thread, NULL, keeper_main, keeper) != 0) return false;
-  pthread_setname_np(keeper->thread, "keeper");
-  return keeper->running = true;
+  return keeper->running = thread_start(&keeper->thread, "keeper", keeper_main, keeper);
 }
 
 void keeper_stop(struct keeper *keeper) {

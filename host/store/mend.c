@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "base/thread.h"
 #include "store/check.h"
 #include "store/engine_parts.h"
 #include "store/row.h"
@@ -292,9 +293,7 @@ void mender_deinit(struct mender *mender) {
 bool mender_start(struct mender *mender) {
   mender->soonest_ms = clock_steady_ms(mender->clock);
   mender->check_ms = mender->soonest_ms + (mender->check_now ? 0 : MEND_CHECK_MS);
-  mender->running = pthread_create(&mender->thread, NULL, mender_main, mender) == 0;
-  if (mender->running) pthread_setname_np(mender->thread, "mender");
-  return mender->running;
+  return mender->running = thread_start(&mender->thread, "mender", mender_main, mender);
 }
 
 void mender_stop(struct mender *mender) {

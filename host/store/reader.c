@@ -1,5 +1,7 @@
 #include "store/reader.h"
 
+#include "base/thread.h"
+
 #ifndef READER_SLICE_ROWS
 #define READER_SLICE_ROWS 500 /* of a scan, before waiting loads get their turn */
 #endif
@@ -78,9 +80,7 @@ static void *reader_main(void *arg) {
 
 bool reader_start(struct reader *reader) {
   list_init(&reader->scans);
-  if (pthread_create(&reader->thread, NULL, reader_main, reader) != 0) return false;
-  pthread_setname_np(reader->thread, "reader");
-  return true;
+  return thread_start(&reader->thread, "reader", reader_main, reader);
 }
 
 void reader_join(struct reader *reader) {

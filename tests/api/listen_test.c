@@ -1,5 +1,6 @@
 /* A host in a program that listens: commands, clients, metrics, all of it in the program's ticks. */
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -282,6 +283,39 @@ TEST(a_client_that_has_gone_raises_no_signal) {
   close_server(&server);
   sigaction(SIGPIPE, &old, NULL);
   CHECK_INT(broken_pipes, 0);
+}
+
+/* Of a thread of this process: whether it blocks the signal. */
+static bool blocks(const char *thread, int number) {
+  char path[300], line[256];
+  unsigned long long mask = 0;
+  snprintf(path, sizeof path, "/proc/self/task/%.200s/status", thread);
+  FILE *file = fopen(path, "r");
+  if (!file) return true; /* it has ended meanwhile */
+  while (fgets(line, sizeof line, file)) sscanf(line, "SigBlk: %llx", &mask);
+  fclose(file);
+  return mask >> (number - 1) & 1;
+}
+
+/* They come to the program's own threads, which may be made for them. */
+TEST(no_thread_of_the_library_takes_a_signal) {
+  static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGALRM, SIGCHLD, SIGPIPE};
+  struct server server;
+  open_server(&server, counts);
+  listen_with(&server, (struct moonkeep_listen){.metrics = "127.0.0.1:0"});
+  command(&server, "backups"); /* for which libuv has threads */
+  DIR *dir = opendir("/proc/self/task");
+  int threads = 0;
+  for (struct dirent *at; (at = readdir(dir));) {
+    long id = strtol(at->d_name, NULL, 10);
+    if (id == 0) continue;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+      if (blocks(at->d_name, numbers[i]) != (id != getpid())) FAIL("thread %ld, signal %d", id, numbers[i]);
+    threads++;
+  }
+  closedir(dir);
+  CHECK(threads > 6);
+  close_server(&server);
 }
 
 /* A tick that has no time for more answers one of them. */

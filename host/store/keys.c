@@ -57,18 +57,21 @@ void keys_take_in_load(struct store *store, struct load_job *load) {
   mem_free(load);
 }
 
+static enum moonkeep_code check_case(const char *name, const char *existing, struct err *err) {
+  if (strcasecmp(existing, name) != 0 || strcmp(existing, name) == 0) return MOONKEEP_OK;
+  return err_key(err, MOONKEEP_INVALID_KEY, name, strlen(name),
+                 "the store name \"%s\" differs from the existing \"%s\" only in case", name, existing);
+}
+
 /* Only writing makes a bucket come into being, and from then on no other may differ from it in case alone:
- * SQLite takes both names for one table. */
+ * SQLite takes both names for one table. The one that scripts find ready-made counts from the beginning. */
 enum moonkeep_code keys_claim(struct store *store, const char *name, struct err *err) {
-  for (struct map_link *l = map_next(&store->buckets, NULL); l; l = map_next(&store->buckets, l)) {
+  enum moonkeep_code code = check_case(name, "appData", err);
+  for (struct map_link *l = map_next(&store->buckets, NULL); l && !code; l = map_next(&store->buckets, l)) {
     const struct bucket *other = list_of(l, struct bucket, link);
-    bool exists = other->exists || other->pending > 0;
-    if (exists && strcasecmp(other->name, name) == 0 && strcmp(other->name, name) != 0)
-      return err_key(err, MOONKEEP_INVALID_KEY, name, strlen(name),
-                     "the store name \"%s\" differs from the existing \"%s\" only in case", name,
-                     other->name);
+    if (other->exists || other->pending > 0) code = check_case(name, other->name, err);
   }
-  return MOONKEEP_OK;
+  return code;
 }
 
 enum moonkeep_code keys_claim_bucket(struct store *store, const struct bucket *bucket, struct err *err) {

@@ -254,6 +254,8 @@ TEST(names_of_stores_are_checked) {
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) CHECK(*bad_name(store, bad[i]));
   CHECK_STR(bad_name(store, "a23456789012345678901234567890123456789012345678901234567890123"), "");
   CHECK_STR(bad_name(store, "select"), "");
+  CHECK(strstr(bad_name(store, "appdata"), "differs from the existing \"appData\" only in case"));
+  CHECK_STR(bad_name(store, "appData"), "");
   sync_set(store, "select", "k", "1");
   CHECK_STR(sync_select(store, "select", "%"), "k=1");
   struct bucket *upper = sync_bucket(store, "Economy"); /* known, but not yet written */

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # The history test has to find faults: each patch in mutants/ plants one in the store, and the test, linked with that,
 # must say that a history does not hold. A patch that no longer applies fails too. ROUNDS says how many
-# histories may be needed for it (40).
+# histories may be needed for it (150).
 set -u
 build=${BUILD:-build}
-rounds=${ROUNDS:-40}
+rounds=${ROUNDS:-150}
 passed=0 failed=0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

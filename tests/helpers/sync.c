@@ -50,6 +50,17 @@ enum moonkeep_code sync_try_open(const char *dir, struct store **store, struct e
   return store_open(store, &options, err);
 }
 
+enum moonkeep_code sync_try_open_archived(const char *dir, enum store_archive archive, const struct log *log,
+                                          struct store **store, struct err *err) {
+  struct store_options options = {.dir = dir,
+                                  .owner = "a test",
+                                  .clock = &sync_clock,
+                                  .log = log,
+                                  .archive = archive,
+                                  .lock_wait_ms = 20000};
+  return store_open(store, &options, err);
+}
+
 struct store *sync_open(const char *dir) {
   struct err err;
   struct store *store;
@@ -198,6 +209,15 @@ const char *sync_sql(const char *dir, const char *sql) {
   remove(script);
   while (len > 0 && text[len - 1] == '\n') len--;
   text[len] = '\0';
+  return text;
+}
+
+const char *sync_long_value(long n, size_t bytes) {
+  static char text[4100];
+  CHECK(bytes <= 4000);
+  int len = snprintf(text, sizeof text, "[%ld,\"", n);
+  memset(text + len, 'v', bytes);
+  strcpy(text + len + bytes, "\"]");
   return text;
 }
 

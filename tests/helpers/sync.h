@@ -14,6 +14,9 @@ void sync_jump(int64_t ms); /* somebody sets the wall clock, to either side: ste
 
 struct store *sync_open(const char *dir); /* fails the test where it cannot */
 enum moonkeep_code sync_try_open(const char *dir, struct store **store, struct err *err);
+/* With an archive in its data folder, and a log; it waits for a process that has the folder. */
+enum moonkeep_code sync_try_open_archived(const char *dir, enum store_archive archive, const struct log *log,
+                                          struct store **store, struct err *err);
 void sync_close(struct store *store);
 struct bucket *sync_bucket(struct store *store, const char *name);
 
@@ -43,6 +46,9 @@ struct store_call *make_scan(struct bucket *bucket, const char *pattern);
 /* Runs SQL on the store file as another program would, with the sqlite3 shell; what it printed, without the
  * last newline. Valid until the eighth call after. */
 const char *sync_sql(const char *dir, const char *sql);
+
+/* A JSON array of the number and a text of so many bytes, at most 4,000; valid until the next call. */
+const char *sync_long_value(long n, size_t bytes);
 
 /* Damages the store file, which nobody has open, as a disk does it, whose doing no time tells: the root of
  * the store appData is no page of a table any more. */

@@ -30,11 +30,7 @@ static struct progress { /* shared with the writer */
 /* ---- the writer: change i sets x, y and one of the others to i ---- */
 
 static const char *value_of(long i) {
-  static char text[VALUE_BYTES + 40];
-  int n = snprintf(text, sizeof text, "[%ld,\"", i);
-  memset(text + n, 'v', VALUE_BYTES);
-  strcpy(text + n + VALUE_BYTES, "\"]");
-  return text;
+  return sync_long_value(i, VALUE_BYTES);
 }
 
 static const char *key_of(long i) {
@@ -45,9 +41,7 @@ static const char *key_of(long i) {
 
 static enum moonkeep_code try_open(const char *dir, enum store_archive archive, struct store **store,
                                    struct err *err) {
-  struct store_options options = {
-      .dir = dir, .owner = "a test", .clock = &sync_clock, .archive = archive, .lock_wait_ms = 20000};
-  return store_open(store, &options, err);
+  return sync_try_open_archived(dir, archive, NULL, store, err);
 }
 
 static struct store *must_open(const char *dir, enum store_archive archive) {

@@ -31,14 +31,8 @@ enum { KEYS = 400, VALUE_BYTES = 3000, LIST = 50 };
 
 static enum moonkeep_code try_open(const char *dir, enum store_archive archive, struct store **store,
                                    struct err *err) {
-  struct store_options options = {.dir = dir,
-                                  .owner = "a test",
-                                  .clock = &sync_clock,
-                                  .log = &heard_log,
-                                  .archive = archive,
-                                  .lock_wait_ms = 20000};
   heard_clear();
-  return store_open(store, &options, err);
+  return sync_try_open_archived(dir, archive, &heard_log, store, err);
 }
 
 static struct store *must_open(const char *dir, enum store_archive archive) {
@@ -51,11 +45,7 @@ static struct store *must_open(const char *dir, enum store_archive archive) {
 /* ---- the writer ---- */
 
 static const char *value_of(int n) {
-  static char text[VALUE_BYTES + 40];
-  int len = snprintf(text, sizeof text, "[%d,\"", n);
-  memset(text + len, 'v', VALUE_BYTES);
-  strcpy(text + len + VALUE_BYTES, "\"]");
-  return text;
+  return sync_long_value(n, VALUE_BYTES);
 }
 
 static const char *key_of(int i) {

@@ -106,8 +106,8 @@ static struct command begin_command(const struct server *server, const char *wor
   char line[1024], name[32];
   snprintf(name, sizeof name, "out%u", count++);
   struct command command = {.out = strdup(temp_path(server->data, name))};
-  snprintf(line, sizeof line, "cd %s && exec %s %s --data %s >%s 2>&1", server->data, program(), words,
-           server->data, command.out);
+  snprintf(line, sizeof line, "cd '%s' && exec '%s' %s --data '%s' >'%s' 2>&1", server->data, program(),
+           words, server->data, command.out);
   command.pid = fork();
   if (command.pid == 0) {
     signal(SIGPIPE, SIG_DFL);

@@ -148,11 +148,8 @@ static enum moonkeep_code submit(struct asked *asked) {
   return MOONKEEP_OK;
 }
 
-/* What no other face takes could be exported, and not imported again. */
-static const int64_t LAST_MS = INT64_C(1000000000000000); /* as link/seconds.c */
-
 enum moonkeep_code api_check_expiry(int64_t expires_at_ms, struct err *err) {
-  if (expires_at_ms <= LAST_MS) return MOONKEEP_OK;
+  if (expires_at_ms <= STORE_LAST_EXPIRY_MS) return MOONKEEP_OK;
   return err_set(err, MOONKEEP_INVALID_VALUE,
                  "expires_at_ms is %lld, which is too far away: it counts milliseconds since 1970",
                  (long long)expires_at_ms);

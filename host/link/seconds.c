@@ -2,11 +2,10 @@
 
 #include <math.h>
 
-/* Seconds behind this one, which is in the year 33658, are what somebody wrote who meant milliseconds. */
-static const double LAST_SECOND = 1e12;
+#include "store/store.h"
 
 bool seconds_to_ms(double seconds, int64_t *ms) {
-  if (!(seconds > 0 && seconds <= LAST_SECOND)) return false;
+  if (!(seconds > 0 && seconds <= STORE_LAST_EXPIRY_MS / 1000)) return false;
   double exact = round(seconds * 1000);
   *ms = exact < 1 ? 1 : (int64_t)exact;
   return true;

@@ -20,9 +20,7 @@
 
 /* ---- options ---- */
 
-/* Moments are at most this many seconds behind 1970: more can only be milliseconds, of 2001 and
- * later. The end of the year 9999, which some write for never, is less. link/seconds.c has the same. */
-static const double most_seconds = 1e12;
+static const double most_seconds = STORE_LAST_EXPIRY_MS / 1000;
 
 static enum moonkeep_code expiry_from(lua_State *L, const char *field, int64_t *expires_at_ms,
                                       struct err *err) {

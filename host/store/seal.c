@@ -16,21 +16,16 @@ enum moonkeep_code seal_write(sqlite3 *db, const struct seal *seal, const char *
   return sql_run(db, sql, doing, err);
 }
 
-static bool ask(sqlite3 *db, const char *sql, int64_t *number) {
-  struct err ignored;
-  return sql_number(db, sql, "look at the store file", number, &ignored) == MOONKEEP_OK;
-}
-
 bool seal_read(sqlite3 *db, struct seal *seal, bool *sealed) {
   int64_t faults, seals, sum, closed;
   *sealed = false;
-  if (!ask(db, "SELECT count(*) FROM pragma_quick_check('_meta') WHERE quick_check<>'ok'", &faults) ||
-      faults > 0 || !ask(db, "SELECT count(*) FROM _meta WHERE name='seal'", &seals) ||
-      !ask(db, "SELECT value FROM _meta WHERE name='seal'", &sum) ||
-      !ask(db, "SELECT value FROM _meta WHERE name='id'", &seal->id) ||
-      !ask(db, "SELECT value FROM _meta WHERE name='logs'", &seal->logs) ||
-      !ask(db, "SELECT value FROM _meta WHERE name='base'", &seal->base) ||
-      !ask(db, "SELECT value FROM _meta WHERE name='closed'", &closed))
+  if (!sql_ask(db, "SELECT count(*) FROM pragma_quick_check('_meta') WHERE quick_check<>'ok'", &faults) ||
+      faults > 0 || !sql_ask(db, "SELECT count(*) FROM _meta WHERE name='seal'", &seals) ||
+      !sql_ask(db, "SELECT value FROM _meta WHERE name='seal'", &sum) ||
+      !sql_ask(db, "SELECT value FROM _meta WHERE name='id'", &seal->id) ||
+      !sql_ask(db, "SELECT value FROM _meta WHERE name='logs'", &seal->logs) ||
+      !sql_ask(db, "SELECT value FROM _meta WHERE name='base'", &seal->base) ||
+      !sql_ask(db, "SELECT value FROM _meta WHERE name='closed'", &closed))
     return false;
   seal->closed = closed != 0;
   *sealed = seals > 0;

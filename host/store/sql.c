@@ -121,6 +121,11 @@ enum moonkeep_code sql_number(sqlite3 *db, const char *sql, const char *doing, i
   return code;
 }
 
+bool sql_ask(sqlite3 *db, const char *sql, int64_t *number) {
+  struct err ignored;
+  return sql_number(db, sql, "look at the store file", number, &ignored) == MOONKEEP_OK;
+}
+
 void shelves_init(struct shelves *shelves, sqlite3 *db, const char *const *sql) {
   *shelves = (struct shelves){.db = db, .sql = sql};
 }

@@ -32,6 +32,9 @@ enum moonkeep_code sql_run(sqlite3 *db, const char *sql, const char *doing, stru
 enum moonkeep_code sql_number(sqlite3 *db, const char *sql, const char *doing, int64_t *number,
                               struct err *err);
 
+/* The same where the error does not matter. False: there was one. */
+bool sql_ask(sqlite3 *db, const char *sql, int64_t *number);
+
 enum moonkeep_code sql_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **out, struct err *err);
 
 /* Makes the error of a result code: full, io (and err->disk, where it is the disk that has failed), memory,

@@ -46,21 +46,16 @@ static enum file which_file(const char *path, const struct mark *mark) {
 
 /* ---- without the mark ---- */
 
-static bool ask(sqlite3 *db, const char *sql, int64_t *number) {
-  struct err ignored;
-  return sql_number(db, sql, "look at the store file", number, &ignored) == MOONKEEP_OK;
-}
-
 static bool read_into(sqlite3 *db, struct mark *mark, bool *closed) {
   struct seal seal;
   int64_t epoch, seq;
   bool sealed;
   if (!seal_read(db, &seal, &sealed) || !sealed ||
-      !ask(db, "SELECT value FROM _meta WHERE name='epoch'", &epoch) ||
-      !ask(db,
-           "SELECT max(coalesce((SELECT max(seq) FROM _journal), 0),"
-           " (SELECT value FROM _meta WHERE name='folded_seq'))",
-           &seq))
+      !sql_ask(db, "SELECT value FROM _meta WHERE name='epoch'", &epoch) ||
+      !sql_ask(db,
+               "SELECT max(coalesce((SELECT max(seq) FROM _journal), 0),"
+               " (SELECT value FROM _meta WHERE name='folded_seq'))",
+               &seq))
     return false;
   *closed = seal.closed;
   *mark = (struct mark){.known = true,

@@ -23,6 +23,11 @@
 #include "base/list.h"
 #include "base/log.h"
 
+/* The last moment that a key may expire at, in milliseconds since 1970: it is in the year 33658, and what is
+ * more counts something else. In seconds it is what they must not be above, for more can only be
+ * milliseconds, of 2001 and later. The end of the year 9999, which some write for never, is less. */
+#define STORE_LAST_EXPIRY_MS INT64_C(1000000000000000)
+
 enum {
   STORE_KEY_BYTES = 1024,       /* the longest key */
   STORE_PATTERN_BYTES = 4096,   /* the longest pattern */

@@ -201,17 +201,31 @@ TEST(the_next_host_waits_until_the_lock_is_gone) {
   close(ready[1]);
 }
 
+static const char *aside_of(const struct places *at) {
+  static char aside[440];
+  snprintf(aside, sizeof aside, "%s.aside", at->backups);
+  return aside;
+}
+
+/* The first one's backups are where they belong, and the second one's, made in the same place, are aside. */
+static void make_two_that_share(const struct places *at) {
+  fill(at->b, at->backups, "2");
+  must_run("mv '%s' '%s'", at->backups, aside_of(at));
+  fill(at->a, at->backups, "1");
+}
+
+/* Then the second one's are there. */
+static void change_backups(const struct places *at) {
+  must_run("rm -r '%s'%s", at->backups, "");
+  CHECK(rename(aside_of(at), at->backups) == 0);
+}
+
 /* A disk with another store's backups comes in the place of the right one while the host runs. */
 TEST(a_folder_that_was_put_in_the_place_of_ours_is_left_alone) {
   struct places at = make_places();
-  char aside[440];
-  snprintf(aside, sizeof aside, "%s.aside", at.backups);
-  fill(at.b, at.backups, "2");
-  must_run("mv '%s' '%s'", at.backups, aside);
-  fill(at.a, at.backups, "1");
+  make_two_that_share(&at);
   struct store *store = must_open(at.a, at.backups);
-  must_run("rm -r '%s'%s", at.backups, "");
-  CHECK(rename(aside, at.backups) == 0);
+  change_backups(&at);
   const char *before = listing(at.backups);
   struct request request = back_up(store);
   CHECK_INT(request.err.code, MOONKEEP_BUSY);
@@ -224,15 +238,10 @@ TEST(a_folder_that_was_put_in_the_place_of_ours_is_left_alone) {
 /* They reach as far as this store does, and hold something else. */
 TEST(a_damaged_store_does_not_want_to_be_restored_from_anothers_backups) {
   struct places at = make_places();
-  char aside[440];
-  snprintf(aside, sizeof aside, "%s.aside", at.backups);
-  fill(at.b, at.backups, "2");
-  must_run("mv '%s' '%s'", at.backups, aside);
-  fill(at.a, at.backups, "1");
+  make_two_that_share(&at);
   sync_hide_rows(at.a);
   struct store *store = must_open(at.a, at.backups);
-  must_run("rm -r '%s'%s", at.backups, "");
-  CHECK(rename(aside, at.backups) == 0);
+  change_backups(&at);
   CHECK_STR(sync_get(store, "appData", "first"), "error: corrupt");
   for (int i = 0; i < 400 && !store_wants_reopening(store); i++) store_wait(store, 10);
   CHECK(!store_wants_reopening(store));

@@ -19,7 +19,8 @@ enum moonkeep_code seal_write(sqlite3 *db, const struct seal *seal, const char *
 bool seal_read(sqlite3 *db, struct seal *seal, bool *sealed) {
   int64_t faults, seals, sum, closed;
   *sealed = false;
-  if (!sql_ask(db, "SELECT count(*) FROM pragma_quick_check('_meta') WHERE quick_check<>'ok'", &faults) ||
+  if (!sql_ask(db, "SELECT count(*) FROM temp.pragma_quick_check('_meta') WHERE quick_check<>'ok'",
+               &faults) ||
       faults > 0 || !sql_ask(db, "SELECT count(*) FROM _meta WHERE name='seal'", &seals) ||
       !sql_ask(db, "SELECT value FROM _meta WHERE name='seal'", &sum) ||
       !sql_ask(db, "SELECT value FROM _meta WHERE name='id'", &seal->id) ||
